@@ -1,0 +1,5 @@
+//! Pure-Rust core of skipthink: step splitting, boundary search over cached losses, skip
+//! bookkeeping and item planning. No Python here: every function is a pure function of data.
+#![deny(unsafe_code)]
+
+pub mod error;
