@@ -1,0 +1,128 @@
+"""Greedy and sampled generation of one target for each of many prompts, batched by length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from skipthink.encoding import Ints
+from skipthink.exceptions import InvalidInputError
+from skipthink.markers import Markers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a student wrote for one prompt.
+
+    Attributes:
+        tokens: the generated ids without the end token, int64.
+        ended: whether it ended by itself; False: it was stopped at `max_new_tokens`.
+    """
+
+    tokens: Ints
+    ended: bool
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens the student had to generate, the end token included."""
+        return len(self.tokens) + int(self.ended)
+
+
+def generate(
+    model: PreTrainedModel,
+    markers: Markers,
+    prompts: Sequence[Ints],
+    *,
+    max_new_tokens: int,
+    batch_size: int = 64,
+    temperature: float = 0.0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Generated]:
+    """Continues prompts until the end token or `max_new_tokens`.
+
+    Args:
+        model: a causal language model.
+        markers: marker ids of its tokenizer.
+        prompts: prompt ids, none empty.
+        max_new_tokens: bound on the generated tokens of one prompt, at least 1.
+        batch_size: prompts generated side by side; results do not depend on it up to float rounding.
+        temperature: 0 for greedy decoding, else sampling at this temperature.
+        seed: seeds sampling.
+        progress: called with (prompts done, prompts in all) after each batch.
+
+    Returns:
+        One result a prompt, in the order given.
+
+    Raises:
+        InvalidInputError: max_new_tokens < 1 or a prompt that does not fit the student's positions.
+    """
+    if max_new_tokens < 1:
+        raise InvalidInputError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
+    _refuse_long(model, prompts, max_new_tokens)
+    results: list[Generated | None] = [None] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]), reverse=True)
+    training = model.training
+    model.eval()
+    try:
+        for first in range(0, len(order), batch_size):
+            batch = order[first : first + batch_size]
+            with torch.random.fork_rng(enabled=temperature > 0):
+                torch.manual_seed(seed + first) if temperature > 0 else None
+                outputs = _generate_batch(
+                    model, markers, [prompts[index] for index in batch], max_new_tokens, temperature
+                )
+            for index, output in zip(batch, outputs, strict=True):
+                results[index] = output
+            if progress is not None:
+                progress(min(first + batch_size, len(order)), len(order))
+    finally:
+        model.train(training)
+    return [result for result in results if result is not None]
+
+
+def _generate_batch(
+    model: PreTrainedModel, markers: Markers, prompts: list[Ints], max_new_tokens: int, temperature: float
+) -> list[Generated]:
+    from transformers import GenerationConfig
+
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), markers.pad, dtype=torch.long)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for index, prompt in enumerate(prompts):
+        ids[index, width - len(prompt) :] = torch.from_numpy(np.asarray(prompt))
+        mask[index, width - len(prompt) :] = 1
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=temperature > 0,
+        temperature=temperature if temperature > 0 else None,
+        top_k=0 if temperature > 0 else None,
+        eos_token_id=markers.end,
+        pad_token_id=markers.pad,
+    )
+    with torch.inference_mode():
+        output = model.generate(ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config)
+    return [_cut(row, markers.end) for row in output[:, width:].cpu().numpy().astype(np.int64)]
+
+
+def _cut(tokens: Ints, end: int) -> Generated:
+    """Cuts a generated row at its first end token."""
+    ends = np.flatnonzero(tokens == end)
+    return Generated(tokens[: ends[0]], True) if len(ends) else Generated(tokens, False)
+
+
+def _refuse_long(model: PreTrainedModel, prompts: Sequence[Ints], max_new_tokens: int) -> None:
+    limit = getattr(model.config, "max_position_embeddings", None)
+    for index, prompt in enumerate(prompts):
+        if limit is not None and len(prompt) + max_new_tokens > limit:
+            raise InvalidInputError(
+                f"prompt {index} has {len(prompt)} tokens; with {max_new_tokens} new ones it exceeds the student's "
+                f"{limit} positions; lower max_new_tokens or use a student with more positions"
+            )

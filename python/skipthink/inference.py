@@ -1,0 +1,188 @@
+"""The ways a trained student answers: one pass, stage by stage, or with skipped chunks (method §5, §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skipthink.encoding import Ints
+from skipthink.exceptions import InvalidInputError
+from skipthink.generation import generate
+from skipthink.markers import Markers
+from skipthink.types import ANSWER, ANSWER_ONLY, BASE, SKIP
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER}
+"""Inference modes and the stage code of the item their (last) target was trained on."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Answered:
+    """What a student wrote for one question.
+
+    Attributes:
+        thought: ids before the answer (all generated chunks; markers as they came).
+        answer: ids of the answer; None where the student never came to one.
+        n_generated: generated tokens, end tokens included.
+        n_prompt: prompt tokens read, over all passes.
+        n_unended: passes that were stopped at the token limit.
+    """
+
+    thought: list[int] = field(default_factory=list)
+    answer: list[int] | None = None
+    n_generated: int = 0
+    n_prompt: int = 0
+    n_unended: int = 0
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to generate.
+
+    Attributes:
+        limits: stage code → longest target of that stage in training; a pass may run a quarter longer.
+        batch_size: prompts side by side.
+        temperature: 0 for greedy decoding.
+        seed: seeds sampling.
+    """
+
+    limits: Mapping[int, int]
+    batch_size: int = 64
+    temperature: float = 0.0
+    seed: int = 0
+
+    def max_new_tokens(self, stage: int) -> int:
+        """Bound on the generated tokens of one pass at a stage.
+
+        Raises:
+            InvalidInputError: the student was not trained on this stage.
+        """
+        if stage not in self.limits:
+            raise InvalidInputError(f"the student was trained on the stages {sorted(self.limits)}, not on {stage}")
+        return self.limits[stage] + self.limits[stage] // 4 + 1
+
+
+def answer_questions(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    *,
+    mode: str,
+    decoding: Decoding,
+    progress: Progress | None = None,
+) -> list[Answered]:
+    """Answers questions in one of the modes.
+
+    Args:
+        model: a trained student.
+        markers: marker ids of its tokenizer.
+        questions: question ids (`encoding.encode_questions`).
+        mode: "base", "answer-only", "skip" (one pass) or "full" (stage by stage, M + 1 passes).
+        decoding: limits and batch size.
+        progress: called with (passes done, passes in all).
+
+    Raises:
+        InvalidInputError: unknown mode, or one the student was not trained for.
+    """
+    if mode not in MODES:
+        raise InvalidInputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if mode == "full":
+        none: list[list[int]] = [[] for _ in questions]
+        return continue_chains(
+            model, markers, questions, none, [1] * len(questions), decoding=decoding, progress=progress
+        )
+    lead = {"base": [], "answer-only": [markers.answer], "skip": [markers.skip]}[mode]
+    prompts = [_prompt(markers, lead, question) for question in questions]
+    outputs = generate(
+        model,
+        markers,
+        prompts,
+        max_new_tokens=decoding.max_new_tokens(MODES[mode]),
+        batch_size=decoding.batch_size,
+        temperature=decoding.temperature,
+        seed=decoding.seed,
+        progress=progress,
+    )
+    results = []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        thought, answer = _split_answer(output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only")
+        results.append(Answered(thought, answer, output.n_tokens, len(prompt), int(not output.ended)))
+    return results
+
+
+def continue_chains(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    prefixes: Sequence[Sequence[int]],
+    first_stages: Sequence[int],
+    *,
+    decoding: Decoding,
+    progress: Progress | None = None,
+) -> list[Answered]:
+    """Lets the student write the chunks from a stage on, then the answer.
+
+    Args:
+        model: a chunk-wise trained student.
+        markers: marker ids of its tokenizer.
+        questions: question ids.
+        prefixes: what stands for the chunks before the first stage: kept chunks and `[thought]`.
+        first_stages: the first chunk the student writes itself, 1 … M + 1 (M + 1: the answer only).
+        decoding: limits and batch size.
+        progress: called with (passes done, passes in all).
+    """
+    results = [Answered(thought=list(prefix)) for prefix in prefixes]
+    n_passes = sum(markers.n_chunks + 2 - first for first in first_stages)
+    done = 0
+    for stage in [*range(1, markers.n_chunks + 1), ANSWER]:
+        active = [row for row, first in enumerate(first_stages) if stage == ANSWER or first <= stage]
+        if not active:
+            continue
+        lead = [markers.answer] if stage == ANSWER else [markers.stages[stage - 1]]
+        prompts = [_prompt(markers, lead, questions[row], results[row].thought) for row in active]
+        outputs = generate(
+            model,
+            markers,
+            prompts,
+            max_new_tokens=decoding.max_new_tokens(stage),
+            batch_size=decoding.batch_size,
+            temperature=decoding.temperature,
+            seed=decoding.seed + stage,
+        )
+        for row, prompt, output in zip(active, prompts, outputs, strict=True):
+            result = results[row]
+            if stage == ANSWER:
+                result.answer = output.tokens.tolist()
+            else:
+                result.thought += output.tokens.tolist()
+            result.n_generated += output.n_tokens
+            result.n_prompt += len(prompt)
+            result.n_unended += int(not output.ended)
+        done += len(active)
+        if progress is not None:
+            progress(done, n_passes)
+    return results
+
+
+def _prompt(markers: Markers, lead: list[int], question: Ints, thought: Sequence[int] = ()) -> Ints:
+    bos = [] if markers.bos is None else [markers.bos]
+    return np.concatenate([np.asarray([*bos, *lead], np.int64), question, np.asarray(thought, np.int64)])
+
+
+def _split_answer(
+    tokens: list[int], markers: Markers, *, starts_with_answer: bool
+) -> tuple[list[int], list[int] | None]:
+    """Cuts one pass at its last `[answer]`; without one there is no answer."""
+    if starts_with_answer:
+        return [], tokens
+    if markers.answer not in tokens:
+        return tokens, None
+    cut = len(tokens) - 1 - tokens[::-1].index(markers.answer)
+    return tokens[:cut], tokens[cut + 1 :]

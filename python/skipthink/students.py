@@ -1,0 +1,190 @@
+"""Students: any causal model `from_pretrained`, and small ones made from a config (method §7)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.markers import END_TEXT, PAD_TEXT, add_markers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ARCHITECTURES = ("llama", "gpt2")
+
+
+def make_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerBase:
+    """Trains a byte-level BPE tokenizer on texts; every string can be encoded by it.
+
+    Args:
+        texts: the training texts (questions, rationales and answers of the training split).
+        vocab_size: upper bound of the vocabulary, markers not counted; at least 258.
+
+    Returns:
+        A fast tokenizer with `<pad>` and `<end>`.
+
+    Raises:
+        InvalidInputError: vocab_size is below the 256 bytes and the two special tokens.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    if vocab_size < 258:
+        raise InvalidInputError(f"vocab_size must be at least 258 (256 bytes, end, padding), got {vocab_size}")
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=[PAD_TEXT, END_TEXT],
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token=PAD_TEXT, eos_token=END_TEXT, clean_up_tokenization_spaces=False
+    )
+
+
+def make_student(
+    texts: Iterable[str],
+    *,
+    n_chunks: int,
+    seed: int,
+    vocab_size: int = 1024,
+    architecture: str = "llama",
+    hidden_size: int = 96,
+    num_layers: int = 3,
+    num_heads: int = 4,
+    intermediate_size: int | None = None,
+    max_length_tokens: int = 1024,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Makes a small untrained student and its tokenizer from a config.
+
+    Args:
+        texts: what the tokenizer is trained on.
+        n_chunks: M; the markers of M chunks are added.
+        seed: seeds the weights; the same texts and seed give the same student.
+        vocab_size: see `make_tokenizer`.
+        architecture: "llama" or "gpt2".
+        hidden_size: width.
+        num_layers: depth.
+        num_heads: attention heads; must divide the width.
+        intermediate_size: width of the feed-forward layers; 8/3 of hidden_size (Llama) or 4 times it (GPT-2).
+        max_length_tokens: longest sequence the student can read.
+
+    Raises:
+        InvalidInputError: unknown architecture or sizes that do not fit.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if hidden_size % num_heads:
+        raise InvalidInputError(f"hidden_size {hidden_size} is not a multiple of num_heads {num_heads}")
+    tokenizer = make_tokenizer(texts, vocab_size=vocab_size)
+    add_markers(tokenizer, n_chunks)
+    config = _config(
+        architecture,
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        num_heads=num_heads,
+        intermediate_size=intermediate_size,
+        max_length_tokens=max_length_tokens,
+        tokens={"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id},
+    )
+    tokenizer.model_max_length = max_length_tokens
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config)
+    return model.float(), tokenizer
+
+
+def _config(
+    architecture: str,
+    *,
+    vocab_size: int,
+    hidden_size: int,
+    num_layers: int,
+    num_heads: int,
+    intermediate_size: int | None,
+    max_length_tokens: int,
+    tokens: dict[str, Any],
+) -> Any:  # noqa: ANN401 - one class an architecture
+    from transformers import GPT2Config, LlamaConfig
+
+    if architecture == "llama":
+        return LlamaConfig(
+            vocab_size=vocab_size,
+            hidden_size=hidden_size,
+            num_hidden_layers=num_layers,
+            num_attention_heads=num_heads,
+            num_key_value_heads=num_heads,
+            intermediate_size=intermediate_size or round(hidden_size * 8 / 3),
+            max_position_embeddings=max_length_tokens,
+            tie_word_embeddings=True,
+            # 0.02 is made for widths of thousands; narrow students need a wider start to learn quickly
+            initializer_range=hidden_size**-0.5 / 2,
+            **tokens,
+        )
+    if architecture == "gpt2":
+        return GPT2Config(
+            vocab_size=vocab_size,
+            n_embd=hidden_size,
+            n_layer=num_layers,
+            n_head=num_heads,
+            n_inner=intermediate_size,
+            n_positions=max_length_tokens,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            initializer_range=hidden_size**-0.5 / 2,
+            **tokens,
+        )
+    raise InvalidInputError(f"architecture must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
+
+
+def load_student(
+    name_or_path: str | Path, *, n_chunks: int | None = None, dtype: str = "float32"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads a causal model and its tokenizer, from a folder or the hub; weights from safetensors only.
+
+    Args:
+        name_or_path: what `from_pretrained` takes.
+        n_chunks: M. Where given, missing markers are added and the embeddings grow to hold them.
+        dtype: "float32", "bfloat16", …
+
+    Raises:
+        DataError: the model or tokenizer cannot be loaded (the cause is chained).
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
+        model = AutoModelForCausalLM.from_pretrained(
+            str(name_or_path), dtype=getattr(torch, dtype), use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot load a student from {str(name_or_path)!r}: {error}") from error
+    if n_chunks is not None:
+        add_markers(tokenizer, n_chunks)
+        # never shrink: many models pad their vocabulary beyond the tokenizer's
+        if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    return model, tokenizer
+
+
+def save_student(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Saves model and tokenizer as an ordinary Hugging Face folder; the folder appears complete or not at all."""
+    folder = Path(folder)
+    scratch = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.save_pretrained(scratch)
+    tokenizer.save_pretrained(scratch)
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)

@@ -1,0 +1,14 @@
+"""The training methods: chunk-wise training, skip-thinking training and their controls (method §5, §7)."""
+
+from skipthink.training.chunkwise import ChunkwiseConfig, ChunkwiseTrainer
+from skipthink.training.methods import METHODS, train_method
+from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
+
+__all__ = [
+    "METHODS",
+    "ChunkwiseConfig",
+    "ChunkwiseTrainer",
+    "SkipThinkingConfig",
+    "SkipThinkingTrainer",
+    "train_method",
+]

@@ -1,0 +1,216 @@
+"""The six methods that are compared, each one call that trains a student and can be resumed (method §8)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skipthink.encoding import EncodedSamples, Ints, Items, encode_samples
+from skipthink.exceptions import InvalidInputError
+from skipthink.files import write_json, write_parquet
+from skipthink.markers import get_markers
+from skipthink.students import load_student, save_student
+from skipthink.training.chunkwise import ChunkwiseConfig, ChunkwiseTrainer
+from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STUDENT_FILE = "skipthink.json"
+"""What a trained student knows of itself: method, mode, M, longest targets."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method: its training scheme and the mode it answers in."""
+
+    scheme: str
+    mode: str
+    searches: bool = False
+    skips: bool = False
+
+
+METHODS = {
+    "answer-only": Method("answer-only", "answer-only"),
+    "base": Method("base", "base"),
+    "base+ac": Method("chunkwise", "full"),
+    "base+sbc": Method("chunkwise", "full", searches=True),
+    "stt": Method("chunkwise", "skip", skips=True),
+    "skip-all": Method("chunkwise", "skip", skips=True),
+}
+
+SEARCH_SETTINGS = ("chunk_method", "objective", "eta", "scope", "min_steps", "score_stages", "research_every",
+                   "score_batch_tokens")  # fmt: skip
+SKIP_SETTINGS = ("thought", "skip_weight")
+OWN_SETTINGS = (*SEARCH_SETTINGS, *SKIP_SETTINGS, "chunk_dropout", "batching", "max_item_tokens")
+
+
+def train_method(
+    method: str,
+    *,
+    student: Path,
+    samples: pa.Table,
+    out: Path,
+    n_chunks: int,
+    seed: int,
+    settings: Mapping[str, Any],
+    skipped: npt.NDArray[np.bool_] | None = None,
+    boundaries: Ints | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Trains a fresh student with one method; called again after a kill, it goes on from the last checkpoint.
+
+    Args:
+        method: a key of `METHODS`.
+        student: folder of the fresh student, as written by `save_student`.
+        samples: training samples: columns id, question, rationale, answer.
+        out: folder for `model/`, `chunks.parquet`, `items.parquet`, `train.json`.
+        n_chunks: M.
+        seed: seeds data order, chunk dropout and search.
+        settings: arguments of `ChunkwiseConfig` / `SkipThinkingConfig`, i.e. of `transformers.TrainingArguments`
+            and our own, and `rules`, the step rules.
+        skipped: skip data of "stt", bool (n, M).
+        boundaries: chunks of "stt" and "skip-all" (those that were judged), int64 (n, M + 1).
+        progress: called with (steps done, steps in all).
+
+    Returns:
+        What `train.json` holds: train_steps, train_tokens, train_target_tokens, seconds, items a stage, report.
+
+    Raises:
+        InvalidInputError: unknown method or setting, or skip data missing.
+    """
+    if method not in METHODS:
+        raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    started = time.monotonic()
+    options = dict(settings)
+    rules = options.pop("rules", "auto")
+    model, tokenizer = load_student(student)
+    markers = get_markers(tokenizer, n_chunks)
+    encoded = encode_samples(tokenizer, markers, samples, rules=rules)
+    trainer = _make_trainer(
+        METHODS[method], method, model, encoded, markers, out, seed, options, skipped, boundaries, progress
+    )
+    first_items: Items = trainer.train_dataset.items  # type: ignore[union-attr]
+    trainer.train_resumable()
+    items = trainer.make_items(epoch=0) if METHODS[method].searches else first_items
+    write_parquet(out / "chunks.parquet", chunks_table(encoded, trainer.boundaries, skipped))
+    write_parquet(out / "items.parquet", items_table(encoded, items))
+    save_student(model, tokenizer, out / "model")
+    write_json(
+        out / "model" / STUDENT_FILE,
+        {
+            "schema": 1,
+            "method": method,
+            "mode": METHODS[method].mode,
+            "n_chunks": n_chunks,
+            "max_target_tokens": max_targets(items),
+        },
+    )
+    summary = {
+        "method": method,
+        "seed": seed,
+        "train_steps": int(trainer.state.global_step),
+        **trainer.counts,
+        "seconds": round(time.monotonic() - started, 3),
+        "items": {str(stage): int((items.stages == stage).sum()) for stage in np.unique(items.stages)},
+        "loss": trainer.losses_logged(),
+        "report": encoded.report,
+    }
+    write_json(out / "train.json", summary)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    return summary
+
+
+def _make_trainer(
+    spec: Method,
+    method: str,
+    model: Any,
+    encoded: EncodedSamples,
+    markers: Any,
+    out: Path,
+    seed: int,
+    options: dict[str, Any],
+    skipped: npt.NDArray[np.bool_] | None,
+    boundaries: Ints | None,
+    progress: Callable[[int, int], None] | None,
+) -> ChunkwiseTrainer:
+    skip_options = {name: options.pop(name) for name in SKIP_SETTINGS if name in options}
+    common: dict[str, Any] = {
+        "output_dir": str(out / "checkpoints"),
+        "seed": seed,
+        "data_seed": seed,
+        "scheme": spec.scheme,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_total_limit": 2,
+        "logging_steps": _logging_steps(options.get("save_steps", 50)),
+        "log_level": "error",
+        **options,
+    }
+    if not spec.searches:
+        common["chunk_method"] = "average"
+    shared = {"encoded": encoded, "markers": markers, "progress": progress, "processing_class": None}
+    if not spec.skips:
+        return ChunkwiseTrainer(model, ChunkwiseConfig(**common), boundaries=boundaries, **shared)
+    if boundaries is None or (skipped is None and method != "skip-all"):
+        raise InvalidInputError(f"{method} needs the chunks and skip data of a chunk-wise trained student")
+    if method == "skip-all":
+        skipped = np.diff(boundaries, axis=1) > 0
+    assert skipped is not None  # noqa: S101 - narrowed above
+    config = SkipThinkingConfig(**common, **skip_options)
+    return SkipThinkingTrainer(model, config, boundaries=boundaries, skipped=skipped, **shared)
+
+
+def _logging_steps(save_steps: int) -> int:
+    """A divisor of save_steps: a window that a checkpoint cuts in two would log another loss after a resume."""
+    return save_steps // 5 if save_steps % 5 == 0 else save_steps
+
+
+def max_targets(items: Items) -> dict[str, int]:
+    """Longest target a stage in tokens, end included: generation at inference is bounded by it."""
+    return {str(stage): int(items.n_target[items.stages == stage].max()) for stage in np.unique(items.stages)}
+
+
+def chunks_table(
+    encoded: EncodedSamples, boundaries: Ints, skipped: npt.NDArray[np.bool_] | None = None
+) -> pa.Table:
+    """Chunks as a table: id, boundaries, chunks and, where given, skipped."""
+    import pyarrow as pa
+
+    chunks = [
+        ["".join(steps[start:end]) for start, end in zip(row[:-1], row[1:], strict=True)]
+        for steps, row in zip(encoded.steps, boundaries, strict=True)
+    ]
+    columns: dict[str, Any] = {"id": encoded.ids, "boundaries": boundaries.tolist(), "chunks": chunks}
+    if skipped is not None:
+        columns["skipped"] = skipped.tolist()
+    return pa.table(columns)
+
+
+def items_table(encoded: EncodedSamples, items: Items) -> pa.Table:
+    """Items as a table: id, stage, prompt_ids, target_ids."""
+    import pyarrow as pa
+
+    rows = [items.tokens[index] for index in range(len(items))]
+    return pa.table(
+        {
+            "id": [encoded.ids[row] for row in items.rows],
+            "stage": items.stages,
+            "prompt_ids": [row[:cut] for row, cut in zip(rows, items.n_prompt, strict=True)],
+            "target_ids": [row[cut:] for row, cut in zip(rows, items.n_prompt, strict=True)],
+        }
+    )
+
+
+def read_student_file(model_dir: Path) -> dict[str, Any]:
+    """Reads what a trained student knows of itself."""
+    content: dict[str, Any] = json.loads((model_dir / STUDENT_FILE).read_text(encoding="utf-8"))
+    return content
