@@ -1,0 +1,283 @@
+"""Tracking shuffled objects: people swap what they have, who ends up with what? Multiple choice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skipthink.tasks.base import (
+    Draft,
+    Role,
+    Sentences,
+    Task,
+    check_int,
+    check_share,
+    check_words,
+    draw_openers,
+    listed,
+)
+from skipthink.tasks.words import NAMES
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of objects: what they are and the sentences of the question.
+
+    Attributes:
+        objects: what can be held; each with its article, as it follows "has".
+        openings: first sentence of the question, with `{people}`.
+        held: what one person has at the start.
+        swap: a swap of two people.
+        now: what one person has at some moment of the rationale.
+    """
+
+    objects: tuple[str, ...]
+    openings: tuple[str, ...]
+    held: str
+    swap: str
+    now: str = "{name} has {thing}"
+
+
+_COLOURS = (
+    *("black", "blue", "brown", "gold", "green", "grey", "orange"),
+    *("pink", "purple", "red", "silver", "violet", "white", "yellow"),
+)
+_SUBJECTS = (
+    "art",
+    "bird",
+    "chess",
+    "cooking",
+    "fairy",
+    "garden",
+    "history",
+    "music",
+    "poetry",
+    "railway",
+    "travel",
+)
+_PLACES = ("aisle", "back row", "balcony", "centre", "door", "front row", "left side", "right side", "window")
+
+
+def _coloured(noun: str) -> tuple[str, ...]:
+    return tuple(f"the {colour} {noun}" for colour in _COLOURS)
+
+
+_KINDS = {
+    "balls": _Kind(
+        _coloured("ball"),
+        (
+            "{people} are playing on the lawn, each with a ball.",
+            "{people} each hold a ball at the start of a game.",
+        ),
+        "{name} has {thing}",
+        "{first} and {second} swap their balls",
+    ),
+    "gifts": _Kind(
+        _coloured("box"),
+        (
+            "{people} meet for a party where gifts change hands.",
+            "{people} each bring a gift in a coloured box.",
+        ),
+        "{name} brings {thing}",
+        "{first} and {second} exchange their gifts",
+    ),
+    "books": _Kind(
+        tuple(f"the {subject} book" for subject in _SUBJECTS),
+        (
+            "{people} like to read and lend each other books.",
+            "{people} sit in the library, each with one book.",
+        ),
+        "{name} reads {thing}",
+        "{first} and {second} trade books",
+    ),
+    "positions": _Kind(
+        tuple(f"the {place}" for place in _PLACES),
+        ("{people} find their places in a hall.", "{people} each stand at a place for a photograph."),
+        "{name} is at {thing}",
+        "{first} and {second} change places",
+        "{name} is at {thing}",
+    ),
+}
+KINDS = tuple(_KINDS)
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """Difficulty of tracking shuffled objects.
+
+    Attributes:
+        n_objects: people, and objects; from 2 to 7.
+        n_swaps: swaps a problem; no pair swaps twice in a row where there are other pairs.
+        kinds: what is swapped: "balls", "gifts", "books", "positions".
+        names: who swaps; at least `n_objects`.
+        shuffle_options: options in random order, not in the order in which the people first hold them.
+        summary_states_answer: share of rationales whose last sentence repeats the answer.
+    """
+
+    n_objects: int = 3
+    n_swaps: int = 3
+    kinds: Sequence[str] = KINDS
+    names: Sequence[str] = NAMES
+    shuffle_options: bool = False
+    summary_states_answer: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Checks every knob.
+
+        Raises:
+            InvalidInputError: a knob of a wrong type or outside its bounds.
+        """
+        check_int("n_objects", self.n_objects, 2, 7)
+        check_int("n_swaps", self.n_swaps, 1, 20)
+        check_words("kinds", self.kinds, 1, KINDS)
+        check_words("names", self.names, self.n_objects)
+        check_share("summary_states_answer", self.summary_states_answer)
+
+
+@dataclass(frozen=True)
+class _Game:
+    """One problem.
+
+    Attributes:
+        kind: kind of the objects.
+        people: names, in the order of the question.
+        swaps: the two people of each swap.
+        openers: the words in front of each swap.
+        states: entry k maps each person to an object after k swaps.
+        asked: whose object is asked for.
+        options: the objects in letter order.
+    """
+
+    kind: _Kind
+    people: list[str]
+    swaps: list[tuple[str, str]]
+    openers: list[str]
+    states: list[dict[str, str]]
+    asked: str
+    options: list[str]
+
+    @property
+    def answer(self) -> str:
+        return "ABCDEFG"[self.options.index(self.states[-1][self.asked])]
+
+    def now(self, name: str, after: int) -> str:
+        return self.kind.now.format(name=name, thing=self.states[after][name])
+
+    def held(self) -> str:
+        return listed([self.kind.held.format(name=name, thing=self.states[0][name]) for name in self.people])
+
+    def opened(self, swap: int) -> str:
+        return self.openers[swap] + self.swapped(swap)
+
+    def swapped(self, swap: int) -> str:
+        first, second = self.swaps[swap]
+        return self.kind.swap.format(first=first, second=second)
+
+
+_STATED = (
+    "So the answer is ({answer}).",
+    "Therefore, the right choice is ({answer}).",
+    "The answer is ({answer}) {thing}.",
+)
+_UNSTATED = (
+    "That is what the question asks for.",
+    "No swap is left, so we can stop here.",
+    "This settles the question about {name}.",
+)
+
+
+def _draw(rng: random.Random, knobs: Knobs) -> Draft:
+    game = _draw_game(rng, knobs)
+    separator, sentences = rng.choice((_tell, _track, _list_lines))(rng, game)
+    answer, thing = game.answer, game.states[-1][game.asked]
+    found = (
+        "At the end {now}, which is option ({answer}).",
+        "In the end {now}, and that is choice ({answer}).",
+    )
+    now = game.now(game.asked, len(game.swaps))
+    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    summary = rng.choice(endings).format(answer=answer, thing=thing, name=game.asked)
+    return Draft(
+        key=(game.asked, *game.states[0].items(), *game.swaps),
+        question=_question(rng, game),
+        answer=answer,
+        sentences=(
+            *sentences,
+            (Role.REASONING, rng.choice(found).format(now=now, answer=answer)),
+            (Role.SUMMARY, summary),
+        ),
+        separator=separator,
+    )
+
+
+def _draw_game(rng: random.Random, knobs: Knobs) -> _Game:
+    kind = _KINDS[rng.choice(knobs.kinds)]
+    people = rng.sample(knobs.names, knobs.n_objects)
+    things = rng.sample(kind.objects, knobs.n_objects)
+    states = [dict(zip(people, things, strict=True))]
+    swaps: list[tuple[str, str]] = []
+    while len(swaps) < knobs.n_swaps:
+        first, second = rng.sample(people, 2)
+        if swaps and len(people) > 2 and set(swaps[-1]) == {first, second}:
+            continue  # it would only undo the swap before
+        swaps.append((first, second))
+        before = states[-1]
+        states.append({**before, first: before[second], second: before[first]})
+    options = rng.sample(things, len(things)) if knobs.shuffle_options else things
+    return _Game(kind, people, swaps, draw_openers(rng, len(swaps)), states, rng.choice(people), options)
+
+
+def _question(rng: random.Random, game: _Game) -> str:
+    opening = rng.choice(game.kind.openings).format(people=listed(game.people))
+    start = rng.choice(("At the start, {held}.", "Before the first swap, {held}.")).format(held=game.held())
+    swaps = " ".join(f"{game.opened(swap)}." for swap in range(len(game.swaps)))
+    where = game.kind.now.partition("{thing}")[0].format(name=game.asked).strip()
+    ask = rng.choice(("At the end, {where} …", "After all the swaps, {where} …")).format(where=where)
+    choices = ", ".join(
+        f"({letter}) {option}" for letter, option in zip("ABCDEFG", game.options, strict=False)
+    )
+    lead = rng.choice(("Choices:", "Which is right?", "Options:"))
+    return f"{opening} {start} {swaps} {ask}\n{lead} {choices}."
+
+
+def _tell(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
+    """Swap in one sentence, its outcome for the two people in the next."""
+    aim = ("Let us go through the swaps in order.", "We keep in mind who has what after every swap.")
+    sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"At the start, {game.held()}.")]
+    for swap, pair in enumerate(game.swaps):
+        sentences.append((Role.TRANSITION, f"{game.opened(swap)}."))
+        outcome = listed([game.now(name, swap + 1) for name in pair])
+        sentences.append((Role.REASONING, f"Now {outcome}."))
+    return " ", sentences
+
+
+def _track(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
+    """Swap and outcome in one sentence."""
+    aim = (
+        f"The question is about {game.asked}, so we follow the swaps.",
+        "We follow the swaps one after the other.",
+    )
+    sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"In the beginning, {game.held()}.")]
+    for swap, pair in enumerate(game.swaps):
+        outcome = listed([game.now(name, swap + 1) for name in pair])
+        sentences.append((Role.REASONING, f"{game.opened(swap)}, so {outcome}."))
+    over = ("That was the last swap.", f"Now all swaps are made, and we look at {game.asked}.")
+    sentences.append((Role.TRANSITION, rng.choice(over)))
+    return " ", sentences
+
+
+def _list_lines(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
+    """A numbered line a swap with everybody's object after it."""
+    aim = ("Here is what everybody has, line by line.", "We write down the state after every swap.")
+    sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"Start: {game.held()}.")]
+    marker = rng.choice(("{}. ", "Swap {}: ", "({}) "))
+    for swap in range(len(game.swaps)):
+        state = listed([game.now(name, swap + 1) for name in game.people])
+        sentences.append((Role.REASONING, f"{marker.format(swap + 1)}{game.swapped(swap)}: {state}."))
+    over = (f"The last line tells us about {game.asked}.", "These were all the swaps.")
+    sentences.append((Role.TRANSITION, rng.choice(over)))
+    return "\n", sentences
+
+
+TASK = Task(name="tracking_shuffled_objects", answer_kind="choice", knobs=Knobs, draw=_draw)
