@@ -1,0 +1,100 @@
+# Everything that is done with skipthink, by name. Needs Python 3.11+ and Rust; all else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip
+UV_FLAGS := --python $(BIN)/python
+JOBS ?= 2
+# one torch thread a test process: the tests run side by side already
+TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+export UV_HTTP_TIMEOUT ?= 300
+
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
+PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Shows this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: env
+env: $(VENV)/.build.stamp ## Makes .venv: dependencies as in constraints.txt, and skipthink as a built wheel
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skipthink needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+
+$(VENV)/.deps.stamp: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --group dev
+	@touch $@
+
+# the wheel is what users get, so it is what is tested
+$(VENV)/.build.stamp: $(VENV)/.deps.stamp $(RUST_SOURCES) $(PYTHON_SOURCES) README.md LICENSE
+	@command -v cargo >/dev/null || { echo "skipthink is built with Rust: install it and try again"; exit 1; }
+	rm -rf dist/local
+	$(BIN)/maturin build --release --locked --out dist/local --interpreter $(BIN)/python
+	$(UV) install $(UV_FLAGS) --no-deps --force-reinstall dist/local/*.whl
+	@touch $@
+
+.PHONY: demo
+demo: env ## Distils the students of recipes/demo.yaml and prints their table
+	$(BIN)/skipthink run recipes/demo.yaml
+
+.PHONY: test
+test: test-rust lint test-python ## Everything CI runs
+
+.PHONY: check
+check: test ## The same as test
+
+.PHONY: test-rust
+test-rust: $(VENV)/.deps.stamp ## Tests of the core
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked -p skipthink-core && cargo test --locked -p skipthink-core --doc; \
+	else cargo test --locked -p skipthink-core; fi
+
+.PHONY: test-python
+test-python: env ## Tests of the package, README and pipeline
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+.PHONY: test-quick
+test-quick: env ## The same less what trains a student
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'
+
+.PHONY: lint
+lint: env ## Formatting, clippy, ruff, mypy: nothing is changed
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: fmt
+fmt: $(VENV)/.deps.stamp ## Formats Rust and Python
+	cargo fmt --all
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: wheel
+wheel: $(VENV)/.deps.stamp ## Builds wheel and source distribution into dist/
+	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/maturin sdist --out dist
+
+.PHONY: bench
+bench: env ## Benchmarks
+	$(TEST_ENV) $(BIN)/python -m pytest bench -q -s
+
+.PHONY: constraints
+constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
+	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --group dev --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## Removes what was built and run, not .venv
+	rm -rf target dist runs $(VENV)/.build.stamp .pytest_cache .hypothesis .mypy_cache .ruff_cache

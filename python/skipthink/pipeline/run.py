@@ -1,0 +1,76 @@
+"""One run from recipe to table."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from skipthink.pipeline.scheduler import Scheduler
+from skipthink.pipeline.stages import build_stages
+from skipthink.pipeline.state import RunFolder
+from skipthink.progress import Display
+from skipthink.recipe import Recipe
+
+
+def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = None) -> dict[str, Any]:
+    """Runs a recipe in a folder: finished stages are skipped, killed ones resumed.
+
+    Args:
+        recipe: what to compute.
+        out: the run folder.
+        display: where progress is shown; standard output by default.
+
+    Returns:
+        The content of `results.json`.
+
+    Raises:
+        RunError: the folder is in use, was made with another recipe or data, or a stage failed.
+    """
+    from skipthink.report import write_report
+
+    folder, display = RunFolder(out), display or Display()
+    stages = build_stages(recipe)
+    with folder.locked() as lock, _ended_in_order():
+        folder.adopt(recipe)
+        finished = [
+            name for name, stage in stages.items() if folder.done(name, stage.fingerprint) is not None
+        ]
+        display.line(f"run {recipe.name} in {folder.path}: {len(stages)} stages, {recipe.workers} at a time")
+        for name in finished:
+            display.line(f"kept   {name}  (finished before)")
+        scheduler = Scheduler(
+            folder,
+            stages,
+            finished,
+            workers=recipe.workers,
+            threads=recipe.threads,
+            lock=lock,
+            display=display,
+        )
+        scheduler.run()
+        results, table = write_report(recipe, folder, stages)
+    display.line("\n" + table)
+    return results
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: with its children."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

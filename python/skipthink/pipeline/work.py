@@ -1,0 +1,239 @@
+"""What each stage does: reads the files of the stages it needs, writes its own, returns what to note."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from skipthink.pipeline.stages import JUDGE, Stage, build_stages, evaluation_fingerprint, evaluation_name
+from skipthink.pipeline.state import RunError, RunFolder
+from skipthink.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[int, int], None]
+
+
+def run_stage(folder: RunFolder, name: str, progress: Progress) -> None:
+    """Runs one stage of a run folder and notes that it is finished; finished before, it does nothing.
+
+    Args:
+        folder: a run folder whose recipe is written.
+        name: a name of `build_stages`.
+        progress: called with (done, in all), in units of the stage's own.
+
+    Raises:
+        RunError: no such stage, or files of other inputs.
+        SkipthinkError: whatever the stage refuses.
+    """
+    recipe = folder.recipe()
+    stages = build_stages(recipe)
+    if name not in stages:
+        raise RunError(f"no stage {name!r} in {folder.path}; its stages are {', '.join(stages)}")
+    stage = stages[name]
+    if folder.done(name, stage.fingerprint) is not None:
+        return
+    folder.stage(name).mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    if stage.kind == "evaluate":
+        result = _evaluate(recipe, folder, stages, progress)
+    else:
+        result = _BODIES[stage.kind](recipe, folder, stage, progress)
+    folder.finish(name, stage.fingerprint, result, time.monotonic() - started)
+
+
+def _prepare(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+    """Data from their source into three splits that share no question."""
+    from skipthink.files import write_json, write_parquet
+    from skipthink.pipeline.prepare import prepare_splits
+
+    splits, report = prepare_splits(recipe.data, recipe.answer)
+    for split, table in splits.items():
+        write_parquet(folder.stage("prepare") / f"{split}.parquet", table)
+        progress(len(report["splits"]), 3)
+    write_json(folder.stage("prepare") / "report.json", report)
+    return report
+
+
+def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+    """A fresh student with the markers of M chunks in its vocabulary."""
+    import torch
+
+    from skipthink.students import load_student, make_student, save_student
+
+    seed, section = _seed(stage), recipe.student
+    if section.path is not None:
+        torch.manual_seed(seed)  # rows of new markers are drawn at random
+        model, tokenizer = load_student(section.path, n_chunks=recipe.chunks.M)
+    else:
+        samples = _samples(folder, "train")
+        texts = [
+            text for column in ("question", "rationale", "answer") for text in samples[column].to_pylist()
+        ]
+        config = section.model_dump(exclude={"path"})
+        model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, **config)
+    save_student(model, tokenizer, folder.stage(stage.name))
+    return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer)}
+
+
+def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+    """One method, one seed."""
+    from skipthink.training import train_method
+
+    method, seed = stage.name.split("/")[1], _seed(stage)
+    samples = _samples(folder, "train")
+    extras: dict[str, Any] = {}
+    if f"train/{JUDGE}/s{seed}" in stage.needs:
+        extras["boundaries"] = _boundaries(folder, seed, samples)
+        if method == "stt":
+            extras["skipped"] = _skipped(folder, seed, samples)
+    return train_method(
+        method,
+        student=folder.stage(f"student/s{seed}"),
+        samples=samples,
+        out=folder.stage(stage.name),
+        n_chunks=recipe.chunks.M,
+        seed=seed,
+        settings=training_settings(recipe, method),
+        progress=progress,
+        **extras,
+    )
+
+
+def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+    """The judge of this seed is asked which chunks it can do without."""
+    from skipthink.skipping import make_skip_data
+
+    seed = _seed(stage)
+    samples = _samples(folder, "train")
+    return make_skip_data(
+        model_dir=folder.stage(f"train/{JUDGE}/s{seed}") / "model",
+        samples=samples,
+        boundaries=_boundaries(folder, seed, samples),
+        out=folder.stage(stage.name),
+        n_chunks=recipe.chunks.M,
+        answer_kind=recipe.answer,
+        settings={**recipe.skip.model_dump(), "rules": _rules(recipe)},
+        seed=seed,
+        progress=progress,
+    )
+
+
+def _evaluate(
+    recipe: Recipe, folder: RunFolder, stages: dict[str, Stage], progress: Progress
+) -> dict[str, Any]:
+    """All methods and seeds one after the other; those evaluated before a kill are not evaluated again."""
+    from skipthink.evaluation import evaluate
+    from skipthink.training import METHODS
+
+    samples = _samples(folder, recipe.evaluation.split)
+    # Base first: speed-ups are measured against it
+    methods = sorted(recipe.methods, key=lambda method: method != "base")
+    parts = [(method, seed) for seed in recipe.seeds for method in methods]
+    for index, (method, seed) in enumerate(parts):
+        name, fingerprint = (
+            evaluation_name(method, seed),
+            evaluation_fingerprint(stages, recipe, method, seed),
+        )
+        if folder.done(name, fingerprint) is None:
+            started = time.monotonic()
+            result = evaluate(
+                model_dir=folder.stage(f"train/{method}/s{seed}") / "model",
+                samples=samples,
+                mode=METHODS[method].mode,
+                n_chunks=recipe.chunks.M,
+                answer_kind=recipe.answer,
+                out=folder.stage(name),
+                settings=recipe.evaluation.model_dump(exclude={"split"}),
+            )
+            folder.finish(name, fingerprint, result, time.monotonic() - started)
+        progress(index + 1, len(parts))
+    return {"evaluated": len(parts)}
+
+
+SAME_NAMES = {
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "warmup_steps",
+    "weight_decay",
+    "max_grad_norm",
+    "bf16",
+    "chunk_dropout",
+    "batching",
+    "max_item_tokens",
+    "save_steps",
+}
+"""Keys of a recipe's training section that `train_method` knows by the same name."""
+
+_BODIES = {"prepare": _prepare, "student": _student, "train": _train, "skip-data": _skip_data}
+
+
+def training_settings(recipe: Recipe, method: str) -> dict[str, Any]:
+    """The recipe's words for training and chunks as settings of `train_method`."""
+    values, chunks = recipe.training.of(method), recipe.chunks
+    settings: dict[str, Any] = {
+        "num_train_epochs": values.epochs,
+        "max_steps": -1 if values.max_steps is None else values.max_steps,
+        "per_device_train_batch_size": values.batch_size,
+        "lr_scheduler_type": values.lr_scheduler,
+        "save_strategy": "steps",
+        "chunk_method": chunks.method,
+        "score_stages": chunks.stages,
+        "rules": _rules(recipe),
+    }
+    settings |= values.model_dump(include=SAME_NAMES)
+    settings |= chunks.model_dump(exclude={"M", "method", "stages", "rules"})
+    if method in ("stt", "skip-all"):
+        settings |= {"skip_weight": values.skip_weight, "thought": values.thought}
+    return settings
+
+
+def _rules(recipe: Recipe) -> str | tuple[str, ...]:
+    rules = recipe.chunks.rules
+    return rules if isinstance(rules, str) else tuple(rules)
+
+
+def _seed(stage: Stage) -> int:
+    return int(stage.name.rpartition("/s")[2])
+
+
+def _samples(folder: RunFolder, split: str) -> pa.Table:
+    return _read(folder.stage("prepare") / f"{split}.parquet")
+
+
+def _boundaries(folder: RunFolder, seed: int, samples: pa.Table) -> npt.NDArray[np.int64]:
+    """Chunks of the judge, int64 (n, M + 1), row by row those of the samples."""
+    path = folder.stage(f"train/{JUDGE}/s{seed}") / "chunks.parquet"
+    return np.asarray(_column(path, "boundaries", samples), dtype=np.int64)
+
+
+def _skipped(folder: RunFolder, seed: int, samples: pa.Table) -> npt.NDArray[np.bool_]:
+    """Skip data, bool (n, M)."""
+    path = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
+    return np.asarray(_column(path, "skipped", samples), dtype=np.bool_)
+
+
+def _column(path: Path, column: str, samples: pa.Table) -> list[Any]:
+    table = _read(path)
+    if table["id"].to_pylist() != samples["id"].to_pylist():
+        raise RunError(
+            f"{path} is not about the samples of data/train.parquet; delete the run folder to start anew"
+        )
+    values: list[Any] = table[column].to_pylist()
+    return values
+
+
+def _read(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"cannot read {path}: {error}; delete the run folder to start anew") from error

@@ -1,0 +1,394 @@
+"""Recipes: strict YAML files that say what a run computes.
+
+A recipe is plain data. It is read by `yaml.safe_load`, every key is known to the models below, and an
+unknown or doubled key is an error that names the file, the key and the nearest key that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from skipthink.exceptions import SkipthinkError
+
+MethodName = Literal["answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all"]
+METHOD_NAMES: tuple[MethodName, ...] = ("answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all")
+SKIP_METHODS: tuple[MethodName, ...] = ("stt", "skip-all")
+
+UNCOMPARED_KEYS = ("workers", "threads", "data.file")
+"""Keys that may change between two runs of one folder: how it is run, and where the data lie (a content hash
+of the file is compared instead)."""
+
+
+class RecipeError(SkipthinkError, ValueError):
+    """A recipe cannot be read, or says something that is not allowed."""
+
+
+class Section(BaseModel):
+    """A section of a recipe: unknown keys are errors, types are taken as they stand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Sizes(Section):
+    """Numbers of samples a split.
+
+    For data made by a task all three are made; for a file `validation` and `test` are taken out of what the
+    file does not assign to a split itself, and `train` bounds the training samples (None: all there are).
+    """
+
+    train: int | None = Field(default=None, ge=1)
+    validation: int | None = Field(default=None, ge=0)
+    test: int | None = Field(default=None, ge=1)
+
+
+class DataSection(Section):
+    """Where samples come from: made by a task of `skipthink.tasks`, or read from a file.
+
+    Attributes:
+        task: name of a task, e.g. "multi_step_arithmetic".
+        file: JSONL or Parquet file, or a folder of `datasets`; relative to the recipe. `--data` overrides it.
+        hub: name of a data set on the hub.
+        columns: our column (question, rationale, answer, …) to the file's column.
+        sizes: samples a split.
+        knobs: options of the task.
+        seed: seeds making and splitting, the same for every seed of the run.
+        teacher: "correct" keeps samples whose teacher answer is right, "all" keeps the others too.
+    """
+
+    task: str | None = None
+    file: str | None = None
+    hub: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    sizes: Sizes = Sizes()
+    knobs: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(default=0, ge=0)
+    teacher: Literal["correct", "all"] = "correct"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSection:
+        sources = [key for key in ("task", "file", "hub") if getattr(self, key) is not None]
+        if len(sources) > 1:
+            raise ValueError(f"has {' and '.join(sources)}; give one source of data")
+        if self.knobs and self.task is None:
+            raise ValueError("has knobs, which only a task takes; give task or remove knobs")
+        if self.task is not None and None in (self.sizes.train, self.sizes.validation, self.sizes.test):
+            raise ValueError("has a task but not all of sizes: {train, validation, test}; give all three")
+        return self
+
+
+class StudentSection(Section):
+    """The student: a causal model of the hub or of a folder (`path`), or a small one made from a config."""
+
+    path: str | None = None
+    architecture: Literal["llama", "gpt2"] = "llama"
+    vocab_size: int = Field(default=1024, ge=258)
+    hidden_size: int = Field(default=96, ge=1)
+    num_layers: int = Field(default=3, ge=1)
+    num_heads: int = Field(default=4, ge=1)
+    intermediate_size: int | None = Field(default=None, ge=1)
+    max_length_tokens: int = Field(default=1024, ge=8)
+
+    @model_validator(mode="after")
+    def _path_or_config(self) -> StudentSection:
+        config = sorted(self.model_fields_set - {"path"})
+        if self.path is not None and config:
+            raise ValueError(f"has path and {', '.join(config)}; a loaded student has its sizes already")
+        if self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"has hidden_size {self.hidden_size}, not a multiple of num_heads {self.num_heads}"
+            )
+        return self
+
+
+class ChunksSection(Section):
+    """Chunks and their search (method §4). `research_every` counts epochs between two searches."""
+
+    M: int = Field(ge=1)
+    method: Literal["average", "greedy", "anneal", "optimal"] = "greedy"
+    objective: Literal["mean", "variance", "max"] = "mean"
+    eta: float = Field(default=0.1, ge=0)
+    scope: Literal["pair", "left"] = "pair"
+    min_steps: int = Field(default=1, ge=0)
+    rules: Literal["auto", "lines", "sentences"] | list[str] = "auto"
+    stages: Literal["conditioned", "free"] = "conditioned"
+    research_every: int = Field(default=1, ge=1)
+    score_batch_tokens: int = Field(default=8192, ge=1)
+
+
+class TrainingValues(Section):
+    """What one method's training takes. Either `epochs` or `max_steps` bounds it; `max_steps` wins."""
+
+    epochs: float = Field(default=3, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup_steps: float = Field(default=0.05, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    bf16: bool = False
+    chunk_dropout: float = Field(default=0.0, ge=0, lt=1)
+    batching: Literal["stage", "shuffled"] = "stage"
+    skip_weight: float | None = Field(default=None, gt=0, lt=1)
+    thought: Literal["per-chunk", "collapse", "none"] = "per-chunk"
+    max_item_tokens: int | None = Field(default=None, ge=2)
+    save_steps: int = Field(default=200, ge=1)
+
+
+def _override_model() -> type[Section]:
+    """`TrainingValues` with every key optional: what a single method may set differently."""
+    fields: dict[str, Any] = {
+        name: (field.rebuild_annotation() | None, None) for name, field in TrainingValues.model_fields.items()
+    }
+    return create_model("TrainingOverride", __base__=Section, **fields)
+
+
+TrainingOverride = _override_model()
+
+
+class TrainingSection(TrainingValues):
+    """Training of all methods; `methods` holds what single methods set differently."""
+
+    methods: dict[MethodName, TrainingOverride] = Field(default_factory=dict)  # type: ignore[valid-type]
+
+    @field_serializer("methods")
+    def _only_what_is_set(self, methods: dict[str, Section]) -> dict[str, Any]:
+        return {name: override.model_dump(exclude_unset=True) for name, override in methods.items()}
+
+    def of(self, method: str) -> TrainingValues:
+        """The values of one method."""
+        own = self.model_dump(exclude={"methods"})
+        override = self.methods.get(cast("MethodName", method))
+        if override is not None:
+            own |= override.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
+        return TrainingValues.model_validate(own)
+
+
+class SkipSection(Section):
+    """How skip data are made (method §6). `write_every` counts questions between two writes of the ledger."""
+
+    continuation: Literal["student", "teacher"] = "student"
+    votes: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    batch_size: int = Field(default=128, ge=1)
+    write_every: int = Field(default=512, ge=1)
+
+    @model_validator(mode="after")
+    def _votes_differ(self) -> SkipSection:
+        if self.votes > 1 and self.temperature == 0:
+            raise ValueError(
+                f"has votes: {self.votes} at temperature 0, where all votes are the same; raise it"
+            )
+        return self
+
+
+class EvaluationSection(Section):
+    """How methods are compared (method §8). Tune on `split: validation`, report on `split: test`."""
+
+    split: Literal["test", "validation"] = "test"
+    batch_size: int = Field(default=64, ge=1)
+
+
+class Recipe(Section):
+    """A whole recipe.
+
+    Attributes:
+        name: names the run folder; letters, digits, ".", "_", "-".
+        task: label in the results; the task or the file's name where None.
+        answer: how answers are checked.
+        methods: what is trained and compared.
+        seeds: every method is trained once a seed.
+        workers: stages run side by side.
+        threads: threads of each of them.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    task: str | None = None
+    answer: Literal["number", "choice", "yes_no", "string"]
+    data: DataSection = DataSection()
+    student: StudentSection = StudentSection()
+    chunks: ChunksSection
+    training: TrainingSection = TrainingSection()
+    skip: SkipSection = SkipSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    methods: list[MethodName] = Field(default_factory=lambda: list(METHOD_NAMES), min_length=1)
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
+    workers: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+
+    @field_validator("methods", "seeds")
+    @classmethod
+    def _no_doubles(cls, values: list[Any]) -> list[Any]:
+        doubled = next((value for value in values if values.count(value) > 1), None)
+        if doubled is not None:
+            raise ValueError(f"names {doubled!r} twice")
+        return values
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_not_negative(cls, seeds: list[int]) -> list[int]:
+        if min(seeds) < 0:
+            raise ValueError(f"has the negative seed {min(seeds)}")
+        return seeds
+
+    @property
+    def task_name(self) -> str:
+        """The label of the task in the results."""
+        source = self.data.task or self.data.hub or Path(self.data.file or self.name).stem
+        return self.task or source
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, every default written out."""
+        return yaml.safe_dump(self.model_dump(exclude_unset=False), sort_keys=False, allow_unicode=True)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe loading; a key that stands twice in a mapping is an error, `1e-3` is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice in one mapping", key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads 1e-3 as text; everybody who writes a learning rate means the number
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
+    """Reads a recipe.
+
+    Args:
+        path: a YAML file.
+        data: a data file that takes the place of the recipe's source.
+
+    Returns:
+        The recipe, with file paths made absolute.
+
+    Raises:
+        RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value; the message names
+            file, key and nearest key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    recipe = parse_recipe(text, name=str(path))
+    section = _resolved_data(recipe.data, path.resolve().parent, data)
+    if section.task is None and section.file is None and section.hub is None:
+        raise RecipeError(
+            f"{path} names no data; give --data FILE, or data.task, data.file or data.hub in the recipe"
+        )
+    student = recipe.student
+    if student.path is not None and (path.resolve().parent / student.path).is_dir():
+        student = student.model_copy(update={"path": str((path.resolve().parent / student.path).resolve())})
+    return recipe.model_copy(update={"data": section, "student": student})
+
+
+def parse_recipe(text: str, *, name: str) -> Recipe:
+    """Parses the text of a recipe; `name` is the file in messages.
+
+    Raises:
+        RecipeError: as in `load_recipe`.
+    """
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name} is not a valid recipe: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(
+            f"{name} holds {type(content).__name__}, not sections; a recipe starts with `name: …`"
+        )
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{name}: {_explain(error)}") from error
+
+
+def first_difference(old: Recipe, new: Recipe) -> tuple[str, Any, Any] | None:
+    """The first key whose value differs, with both values; `UNCOMPARED_KEYS` aside."""
+    left, right = (dict(_flatten(recipe.model_dump())) for recipe in (old, new))
+    for key in [*left, *(key for key in right if key not in left)]:
+        if left.get(key) != right.get(key) and key not in UNCOMPARED_KEYS:
+            return key, left.get(key), right.get(key)
+    return None
+
+
+def _resolved_data(section: DataSection, folder: Path, data: str | Path | None) -> DataSection:
+    if data is not None:
+        return section.model_copy(
+            update={"task": None, "hub": None, "knobs": {}, "file": str(Path(data).resolve())}
+        )
+    if section.file is not None:
+        return section.model_copy(update={"file": str((folder / section.file).resolve())})
+    return section
+
+
+def _flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + str(key), value
+
+
+def _explain(error: ValidationError) -> str:
+    """One line on the first error, and how many more there are."""
+    # a misspelt key is also a missing one: the misspelling is the news
+    errors = sorted(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
+    first = errors[0]
+    location = [str(part) for part in first["loc"] if part != "[key]"]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key {key}; {_nearest(location)}"
+    elif first["type"] == "missing":
+        text = f"key {key} is missing"
+    elif first["type"] == "literal_error":
+        text = f"{key} is {first['input']!r}, but must be {first['ctx']['expected']}"
+    elif first["type"] == "value_error":
+        text = f"{key or 'the recipe'} {first['ctx']['error']}"
+    else:
+        text = f"{key} is {first['input']!r}: {first['msg']}"
+    return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+
+
+def _nearest(location: list[str]) -> str:
+    """Which key was meant, or which keys there are."""
+    model: Any = Recipe
+    for part in location[:-1]:
+        if model is TrainingSection and part == "methods":
+            model = TrainingOverride
+        elif isinstance(model, type) and part in getattr(model, "model_fields", {}):
+            model = model.model_fields[part].annotation
+    keys = sorted(getattr(model, "model_fields", {}))
+    close = difflib.get_close_matches(location[-1], keys, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {'.'.join([*location[:-1], close[0]])}?"
+    return f"known keys: {', '.join(keys)}"

@@ -1,0 +1,225 @@
+"""What a run has found: `results.json`, the table, and how the chunks came out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skipthink.files import write_json, write_text
+from skipthink.pipeline.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
+from skipthink.pipeline.state import RunError, RunFolder
+from skipthink.recipe import METHOD_NAMES, Recipe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+PACKAGES = ("skipthink", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
+MEASURED = (
+    "n",
+    "accuracy",
+    "unparsed",
+    "tokens_per_answer",
+    "prompt_tokens_per_answer",
+    "seconds_per_answer",
+)
+COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("accuracy %", "accuracy", lambda value: f"{100 * value:.1f}"),
+    ("tokens/answer", "tokens_per_answer", lambda value: f"{value:.1f}"),
+    ("ms/answer", "seconds_per_answer", lambda value: f"{1000 * value:.1f}"),
+    ("speed-up tokens", "speedup_tokens", lambda value: f"{value:.2f}x"),
+    ("speed-up seconds", "speedup_seconds", lambda value: f"{value:.2f}x"),
+)
+
+
+def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> tuple[dict[str, Any], str]:
+    """Writes `results.json`, `table.txt` and `chunks.json` of a finished run.
+
+    Args:
+        recipe: the recipe.
+        folder: the run folder; its `evaluate` stage is finished.
+        stages: all stages by name.
+
+    Returns:
+        The results and the table.
+
+    Raises:
+        RunError: a stage is not finished.
+    """
+    rows = [
+        _row(recipe, folder, stages, method, seed)
+        for method in METHOD_NAMES
+        if method in recipe.methods
+        for seed in recipe.seeds
+    ]
+    results = {
+        "schema": SCHEMA,
+        "task": recipe.task_name,
+        "recipe": recipe.name,
+        "versions": versions(),
+        "methods": with_speedups(rows),
+    }
+    table = format_table(results)
+    chunks = chunk_summary(recipe, folder, stages)
+    if chunks:
+        table += "\n\n" + format_chunks(chunks)
+        write_json(folder.path / "chunks.json", {"schema": SCHEMA, "chunks": chunks})
+    write_text(folder.path / "table.txt", table + "\n")
+    write_json(folder.path / "results.json", results)
+    return results, table
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def with_speedups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds speed-ups against the Base of the same seed (method §8); None where there is no Base.
+
+    Args:
+        rows: one a method and seed, with tokens_per_answer and seconds_per_answer.
+    """
+    base = {row["seed"]: row for row in rows if row["method"] == "base"}
+    return [
+        row
+        | {
+            f"speedup_{unit}": _ratio(
+                base.get(row["seed"], {}).get(f"{unit}_per_answer"), row[f"{unit}_per_answer"]
+            )
+            for unit in ("tokens", "seconds")
+        }
+        for row in rows
+    ]
+
+
+def format_table(results: dict[str, Any]) -> str:
+    """The table of a run; mean ± standard deviation where there are several seeds.
+
+    Args:
+        results: content of `results.json`.
+    """
+    rows = results["methods"]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [["method", *(title for title, _, _ in COLUMNS)]]
+    for method in methods:
+        own = [row for row in rows if row["method"] == method]
+        lines.append([method, *(_cell([row[key] for row in own], show) for _, key, show in COLUMNS)])
+    unparsed = {method: sum(row["unparsed"] for row in rows if row["method"] == method) for method in methods}
+    notes = [f"{method} {count}" for method, count in unparsed.items() if count]
+    n_seeds = len({row["seed"] for row in rows})
+    head = f"{results['recipe']}: {results['task']}, n = {rows[0]['n']}, {n_seeds} seed{'s' * (n_seeds > 1)}"
+    tail = [f"answers that could not be read: {', '.join(notes)}"] if notes else []
+    return "\n".join([head, _align(lines), *tail])
+
+
+def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
+    """How chunks came out: lengths in steps, empty ones and the share skipped, a stage (method §4).
+
+    Returns:
+        Rows with method, seed, stage, mean_steps, sd_steps, empty (share) and skipped (share; None where no
+        skip data were made).
+    """
+    import pyarrow.parquet as pq
+
+    summary = []
+    for seed in recipe.seeds:
+        skip = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
+        skipped = np.asarray(pq.read_table(skip)["skipped"].to_pylist()) if skip.exists() else None
+        for method in ("base+ac", JUDGE):
+            if f"train/{method}/s{seed}" not in stages:
+                continue
+            table = pq.read_table(folder.stage(f"train/{method}/s{seed}") / "chunks.parquet")
+            lengths = np.diff(np.asarray(table["boundaries"].to_pylist()), axis=1)
+            summary += _stage_rows(method, seed, lengths, skipped if method == JUDGE else None)
+    return summary
+
+
+def format_chunks(chunks: list[dict[str, Any]]) -> str:
+    """The chunk summary as a table."""
+    lines = [["chunks of", "seed", "stage", "steps", "empty %", "skipped %"]]
+    lines += [
+        [
+            row["method"],
+            str(row["seed"]),
+            str(row["stage"]),
+            f"{row['mean_steps']:.2f} ± {row['sd_steps']:.2f}",
+            f"{100 * row['empty']:.1f}",
+            "-" if row["skipped"] is None else f"{100 * row['skipped']:.1f}",
+        ]
+        for row in chunks
+    ]
+    return _align(lines)
+
+
+def _row(
+    recipe: Recipe, folder: RunFolder, stages: dict[str, Stage], method: str, seed: int
+) -> dict[str, Any]:
+    evaluated = folder.done(
+        evaluation_name(method, seed), evaluation_fingerprint(stages, recipe, method, seed)
+    )
+    train = f"train/{method}/s{seed}"
+    trained = folder.done(train, stages[train].fingerprint)
+    if evaluated is None or trained is None:
+        raise RunError(f"{method} with seed {seed} is not finished in {folder.path}")
+    return {
+        "method": method,
+        "seed": seed,
+        **{key: evaluated["result"][key] for key in MEASURED},
+        "train_steps": trained["result"]["train_steps"],
+        "train_target_tokens": trained["result"]["train_target_tokens"],
+    }
+
+
+def _ratio(base: float | None, own: float) -> float | None:
+    return None if base is None or own == 0 else base / own
+
+
+def _stage_rows(
+    method: str, seed: int, lengths: NDArray[np.int64], skipped: NDArray[np.bool_] | None
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": method,
+            "seed": seed,
+            "stage": stage + 1,
+            "mean_steps": float(lengths[:, stage].mean()),
+            "sd_steps": float(lengths[:, stage].std()),
+            "empty": float((lengths[:, stage] == 0).mean()),
+            "skipped": None if skipped is None else float(skipped[:, stage].mean()),
+        }
+        for stage in range(lengths.shape[1])
+    ]
+
+
+def _cell(values: list[float | None], show: Callable[[float], str]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return show(known[0])
+    return f"{show(float(np.mean(known)))} ± {show(float(np.std(known, ddof=1)))}"
+
+
+def _align(lines: list[list[str]]) -> str:
+    """Columns side by side: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                line[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+            ]
+        )
+        for line in lines
+    )

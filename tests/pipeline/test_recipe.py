@@ -1,0 +1,140 @@
+"""Recipes: what is accepted, and what each mistake says."""
+
+from pathlib import Path
+
+import pytest
+
+from skipthink.recipe import METHOD_NAMES, RecipeError, first_difference, load_recipe, parse_recipe
+
+ROOT = Path(__file__).parents[2]
+SMALL = """
+name: small
+answer: number
+data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
+chunks: {M: 3}
+"""
+
+MISTAKES = {
+    "unknown key": (SMALL + "sed: [1]", r"r\.yaml: unknown key sed; did you mean seeds\?"),
+    "unknown key in a section": (
+        SMALL + "training: {learning_rat: 1e-3}",
+        r"unknown key training\.learning_rat; did you mean training\.learning_rate\?",
+    ),
+    "unknown key in a method": (
+        SMALL + "training: {methods: {stt: {epoch: 3}}}",
+        r"unknown key training\.methods\.stt\.epoch; did you mean training\.methods\.stt\.epochs\?",
+    ),
+    "unknown key like no other": (SMALL + "xyzzy: 1", r"unknown key xyzzy; known keys: answer, chunks"),
+    "typo that leaves a key missing": (
+        SMALL.replace("{M: 3}", "{Mm: 3}"),
+        r"unknown key chunks\.Mm; .*and 1 more",
+    ),
+    "missing key": (SMALL.replace("{M: 3}", "{eta: 0.1}"), r"key chunks\.M is missing"),
+    "unknown method": (SMALL + "methods: [base, sst]", r"methods\.1 is 'sst', but must be 'answer-only'"),
+    "method overridden that does not exist": (
+        SMALL + "training: {methods: {bas: {}}}",
+        r"training\.methods\.bas",
+    ),
+    "method twice": (SMALL + "methods: [base, base]", r"methods names 'base' twice"),
+    "no method": (SMALL + "methods: []", r"methods is \[\]: List should have at least 1 item"),
+    "negative eta": (
+        SMALL.replace("{M: 3}", "{M: 3, eta: -1}"),
+        r"chunks\.eta is -1: .*greater than or equal to 0",
+    ),
+    "M of zero": (SMALL.replace("M: 3", "M: 0"), r"chunks\.M is 0"),
+    "M as text": (SMALL.replace("M: 3", "M: 'three'"), r"chunks\.M is 'three': .*valid integer"),
+    "negative seed": (SMALL + "seeds: [-1]", r"seeds has the negative seed -1"),
+    "key twice": (SMALL + "seeds: [0]\nseeds: [1]", r"key 'seeds' stands twice.*line 7"),
+    "no YAML": ("name: [", r"is not a valid recipe"),
+    "a Python object": (
+        SMALL + "task: !!python/object/apply:os.getcwd []",
+        r"could not determine a constructor",
+    ),
+    "a list": ("- 1", r"holds list, not sections"),
+    "a name that is a path": (SMALL.replace("name: small", "name: ../up"), r"name is '\.\./up'"),
+    "two sources": (SMALL.replace("data: {", "data: {file: a.jsonl, "), r"data has task and file"),
+    "a task without sizes": (SMALL.replace(", test: 2", ""), r"data has a task but not all of sizes"),
+    "a loaded student with sizes": (
+        SMALL + "student: {path: gpt2, hidden_size: 8}",
+        r"student has path and hidden_size; a loaded student has its sizes already",
+    ),
+    "heads that do not fit": (
+        SMALL + "student: {hidden_size: 10, num_heads: 4}",
+        r"student has hidden_size 10",
+    ),
+    "votes that are all the same": (SMALL + "skip: {votes: 3}", r"skip has votes: 3 at temperature 0"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_names_file_key_and_remedy(text, message):
+    with pytest.raises(RecipeError, match=message) as caught:
+        parse_recipe(text, name="r.yaml")
+    assert str(caught.value).startswith("r.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreadable_recipe_is_named(tmp_path):
+    with pytest.raises(RecipeError, match=r"cannot read the recipe .*absent\.yaml"):
+        load_recipe(tmp_path / "absent.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"cannot read the recipe .*binary\.yaml"):
+        load_recipe(tmp_path / "binary.yaml")
+
+
+def test_a_recipe_survives_being_written_out():
+    recipe = parse_recipe(
+        SMALL + "training: {learning_rate: 3e-3, methods: {stt: {epochs: 5}}}", name="r.yaml"
+    )
+    again = parse_recipe(recipe.to_yaml(), name="again")
+    assert first_difference(recipe, again) is None
+    assert again.training.of("stt").epochs == 5
+    assert again.training.of("stt").learning_rate == 3e-3
+    assert again.training.of("base").epochs == recipe.training.epochs
+    assert again.methods == list(METHOD_NAMES)
+
+
+def test_exponents_are_numbers_without_a_dot_too():
+    recipe = parse_recipe(SMALL + "training: {learning_rate: 2e-4, weight_decay: 1.5E-2}", name="r.yaml")
+    assert (recipe.training.learning_rate, recipe.training.weight_decay) == (2e-4, 1.5e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("training: {batch_size: 16}", ("training.batch_size", 32, 16)),
+        ("methods: [base]", ("methods", list(METHOD_NAMES), ["base"])),
+        ("training: {methods: {stt: {epochs: 5}}}", ("training.methods.stt.epochs", None, 5)),
+        ("workers: 2\nthreads: 4", None),
+    ],
+)
+def test_first_difference(change, difference):
+    assert (
+        first_difference(parse_recipe(SMALL, name="a"), parse_recipe(SMALL + change, name="b")) == difference
+    )
+
+
+def test_data_option_takes_the_place_of_the_source(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(SMALL)
+    recipe = load_recipe(path, data=tmp_path / "rows.jsonl")
+    assert (recipe.data.task, recipe.data.file) == (None, str(tmp_path / "rows.jsonl"))
+    assert recipe.data.sizes.train == 8
+
+
+def test_files_are_looked_for_beside_the_recipe(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("name: a\nanswer: number\ndata: {file: rows.jsonl}\nchunks: {M: 2}\n")
+    assert load_recipe(path).data.file == str(tmp_path / "rows.jsonl")
+
+
+def test_a_recipe_without_data_says_how_to_give_them(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("name: a\nanswer: number\nchunks: {M: 2}\n")
+    with pytest.raises(RecipeError, match="names no data; give --data FILE"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid(path, tmp_path):
+    assert load_recipe(path, data=tmp_path / "any.jsonl").name == path.stem
