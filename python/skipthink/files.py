@@ -1,0 +1,111 @@
+"""Atomic writes: a file is there whole or not at all, also after a kill or a power cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skipthink.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Gives a path to write to; when the block ends well, the file takes the place of `path` in one step.
+
+    The temporary file lies in the folder of `path`, which is made where it is missing; its name starts with a
+    dot and ends in ".tmp". Its content is on disk before it takes the name. When the block raises, it is
+    removed and `path` stays as it was.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        The temporary path.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # never a name two writers share, and plain creation (not mkstemp) so that the umask gives the rights
+    scratch = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        yield scratch
+        _flush(scratch)
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    _flush(path.parent)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes bytes atomically.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with atomic_path(path) as scratch:
+        scratch.write_bytes(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes text atomically, as UTF-8, its line ends as they are.
+
+    Raises:
+        InvalidInputError: the text holds a lone surrogate, which UTF-8 cannot say.
+        OSError: the file cannot be written.
+    """
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        found = f"the lone surrogate {text[error.start]!r} at position {error.start}"
+        raise InvalidInputError(
+            f"cannot write {path}: its text holds {found}; remove or replace it"
+        ) from error
+    write_bytes(path, content)
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Writes a value atomically as indented JSON with a line end.
+
+    Raises:
+        InvalidInputError: the value holds what JSON cannot say: NaN, infinity, other objects.
+        OSError: the file cannot be written.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"cannot write {path} as JSON: {error}; write null or text instead"
+        ) from error
+    write_text(path, text + "\n")
+
+
+def write_parquet(path: str | Path, table: pa.Table) -> None:
+    """Writes a table atomically as Parquet, compressed with zstd.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    with atomic_path(path) as scratch:
+        pq.write_table(table, scratch, compression="zstd")
+
+
+def _flush(path: Path) -> None:
+    """Has the system write a file or a folder's names to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
