@@ -1,0 +1,88 @@
+"""The Makefile and what else the house stands on."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PHONY = re.findall(r"^\.PHONY: (\S+)", MAKEFILE, re.MULTILINE)
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def make(*arguments):
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_help_is_the_default_and_names_every_target():
+    done = make()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == make("help").stdout
+    named = re.findall(r"^  make (\S+)", done.stdout, re.MULTILINE)
+    assert named == PHONY
+    assert {"demo", "test", "check", "lint", "fmt", "env", "wheel", "bench", "clean"} <= set(named)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_targets_that_exist(document):
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named) <= set(PHONY)
+
+
+def test_check_is_test():
+    assert re.search(r"^check: test ##", MAKEFILE, re.MULTILINE)
+
+
+def test_ci_calls_make_test():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert script.read_text(encoding="utf-8").splitlines()[-1] == "make test"
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+
+
+def test_workflows_are_plain_yaml_and_test_calls_ci_run():
+    import yaml
+
+    flows = {
+        path.name: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")
+    }
+    assert [step["run"] for step in flows["test.yml"]["jobs"]["test"]["steps"] if "run" in step] == [
+        ".ci/run"
+    ]
+    assert "wheels.yml" in flows
+
+
+def test_constraints_are_names_and_exact_versions():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) > 20
+    for line in lines:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.+!]*", line), line
+
+
+def test_constraints_cover_what_the_project_asks_for():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *(entry for extra in project["project"]["optional-dependencies"].values() for entry in extra),
+        *project["dependency-groups"]["dev"],
+    ]
+    names = {re.split(r"[<>=\[]", entry)[0].lower() for entry in wanted} - {"skipthink"}
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert names <= pinned
+    for entry in wanted:
+        assert "==" not in entry, f"{entry}: lower bounds only"
+        assert ">=" in entry or entry.startswith("skipthink["), f"{entry}: no lower bound"
+
+
+def test_the_core_of_the_package_is_light():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert [entry.split(">")[0] for entry in project["project"]["dependencies"]] == ["numpy"]

@@ -1,0 +1,82 @@
+"""What the documents show is run: Python blocks, and the commands that take seconds."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_examples import CodeExample, EvalExample, find_examples
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = [example for example in find_examples(*DOCUMENTS) if example.prefix.split()[:1] == ["python"]]
+QUICK = ("doctor", "split", "chunk", "--version")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_python_blocks(example: CodeExample, eval_example: EvalExample):
+    eval_example.set_config(line_length=110)
+    eval_example.run_print_check(example)
+
+
+def commands(document):
+    """Lines of the shell blocks, without prompts, comments and continuation."""
+    for block in re.findall(
+        r"^```(?:sh|bash|console)\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        lines = (line.removeprefix("$ ").partition(" #")[0].strip() for line in block.splitlines())
+        yield from (line for line in lines if line and not line.startswith("#"))
+
+
+def test_readme_shows_the_two_commands():
+    found = set(commands(ROOT / "README.md"))
+    assert {"make demo", "make test"} <= found
+
+
+SKIPTHINK = [
+    (path.name, line) for path in DOCUMENTS for line in commands(path) if line.startswith("skipthink ")
+]
+
+
+@pytest.mark.parametrize(("document", "line"), [entry for entry in SKIPTHINK if entry[1].split()[1] in QUICK])
+def test_quick_commands(document, line, tmp_path):
+    rows = '{"id": "a", "rationale": "One. Two. Three.", "losses": [0.5, 2.0, 0.1]}\n'
+    (tmp_path / "rationales.jsonl").write_text(rows)
+    done = subprocess.run(
+        [sys.executable, "-m", *line.split()], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=dict(os.environ),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("document", "line"), [entry for entry in SKIPTHINK if entry[1].split()[1] == "run"])
+def test_recipes_that_documents_run_exist(document, line):
+    recipe = line.split()[2]
+    assert recipe == "recipe.yaml" or (ROOT / recipe).is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_files_exist(document):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_recipe_key_is_documented():
+    from skipthink import recipe
+
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    sections = {
+        "": recipe.Recipe,
+        **{name: field.annotation for name, field in recipe.Recipe.model_fields.items()},
+    }
+    models = [
+        model for model in sections.values() if isinstance(model, type) and issubclass(model, recipe.Section)
+    ]
+    keys = {key for model in models for key in model.model_fields} - {"methods"}
+    for model in models[1:]:
+        assert f"**`{next(name for name, value in sections.items() if value is model)}`**" in text
+    assert keys - {"data", "student", "chunks", "training", "skip", "evaluation"} <= documented
+    assert documented <= keys | {"methods"}

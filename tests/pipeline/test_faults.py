@@ -1,0 +1,311 @@
+"""Runs that are killed, stopped, crashed or meddled with, at full length on a tiny recipe."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from skipthink.pipeline.stages import build_stages
+from skipthink.pipeline.state import RunFolder
+from skipthink.recipe import METHOD_NAMES, load_recipe
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+
+TINY = """
+name: tiny
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 24, validation: 4, test: 8}
+  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
+chunks: {M: 2}
+training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
+skip: {batch_size: 8, write_every: 8}
+evaluation: {batch_size: 4}
+"""
+
+
+def command(recipe, out, *arguments):
+    return [sys.executable, "-m", "skipthink", "run", str(recipe), "--out", str(out), *map(str, arguments)]
+
+
+def run(recipe, out, *arguments, check=True):
+    """Runs a recipe to its end."""
+    done = subprocess.run(command(recipe, out, *arguments), capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def kill_when(recipe, out, is_time):
+    """Starts a run and kills it, with SIGKILL, once `is_time()`; False where it ended before."""
+    with subprocess.Popen(
+        command(recipe, out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while process.poll() is None:
+            if is_time():
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+                return True
+            time.sleep(0.005)
+        assert process.returncode == 0, process.stdout.read()
+    return False
+
+
+def results(out):
+    return json.loads((Path(out) / "results.json").read_text())
+
+
+def without_seconds(content):
+    """Results less what a clock has measured."""
+    rows = [{key: value for key, value in row.items() if "seconds" not in key} for row in content["methods"]]
+    return {**content, "methods": rows}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nobody interrupted: (recipe, folder, what it printed)."""
+    folder = tmp_path_factory.mktemp("whole")
+    recipe = folder / "tiny.yaml"
+    recipe.write_text(TINY)
+    done = run(recipe, folder / "run")
+    return recipe, folder / "run", done.stdout
+
+
+def stage_names(recipe):
+    return list(build_stages(load_recipe(recipe)))
+
+
+def test_results_have_the_schema_of_the_readme(whole):
+    _, out, printed = whole
+    content = results(out)
+    assert list(content) == ["schema", "task", "recipe", "versions", "methods"]
+    assert (content["schema"], content["task"], content["recipe"]) == (1, "multi_step_arithmetic", "tiny")
+    assert [row["method"] for row in content["methods"]] == list(METHOD_NAMES)
+    for row in content["methods"]:
+        assert list(row) == [
+            "method", "seed", "n", "accuracy", "unparsed", "tokens_per_answer", "prompt_tokens_per_answer",
+            "seconds_per_answer", "train_steps", "train_target_tokens", "speedup_tokens", "speedup_seconds",
+        ]  # fmt: skip
+        assert row["n"] == 8
+        assert 0 <= row["accuracy"] <= 1
+        assert row["tokens_per_answer"] > 0
+        assert row["seconds_per_answer"] > 0
+        assert row["train_steps"] > 0
+        assert row["train_target_tokens"] > 0
+        predictions = pq.read_table(out / "evaluate" / row["method"] / "s0" / "predictions.parquet")
+        assert predictions.num_rows == 8
+    base = content["methods"][1]
+    assert (base["speedup_tokens"], base["speedup_seconds"]) == (1, 1)
+    assert (out / "table.txt").read_text().strip() in printed
+
+
+def test_chunks_are_reported_a_stage(whole):
+    _, out, _ = whole
+    rows = json.loads((out / "chunks.json").read_text())["chunks"]
+    assert [(row["method"], row["stage"]) for row in rows] == [
+        (method, stage) for method in ("base+ac", "base+sbc") for stage in (1, 2)
+    ]
+    steps = pq.read_table(out / "train" / "base+sbc" / "s0" / "chunks.parquet")["boundaries"].to_pylist()
+    mean = sum(row[-1] for row in steps) / len(steps)
+    assert sum(row["mean_steps"] for row in rows[2:]) == pytest.approx(mean)
+    skipped = pq.read_table(out / "skip-data" / "s0" / "skip.parquet")["skipped"].to_pylist()
+    assert rows[2]["skipped"] == pytest.approx(sum(row[0] for row in skipped) / len(skipped))
+
+
+def test_the_same_command_again_keeps_everything(whole):
+    recipe, out, _ = whole
+    before, notes = results(out), done_times(out)
+    done = run(recipe, out)
+    assert all(f"kept   {name}  (finished before)" in done.stdout for name in stage_names(recipe))
+    assert "start" not in done.stdout
+    assert (results(out), done_times(out)) == (before, notes)
+
+
+def test_a_changed_recipe_is_refused(whole, tmp_path):
+    recipe, out, _ = whole
+    changed = tmp_path / "tiny.yaml"
+    changed.write_text(recipe.read_text().replace("chunks: {M: 2}", "chunks: {M: 3}"))
+    done = run(changed, out, check=False)
+    assert done.returncode == 2
+    assert "was made with another recipe: chunks.M is 2 there and 3 now; choose another --out" in done.stderr
+    changed.write_text(recipe.read_text() + "workers: 2\n")
+    assert run(changed, out).stdout.count("kept") == len(stage_names(recipe))
+
+
+def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path):
+    recipe, undisturbed, _ = whole
+    out = tmp_path / "run"
+    killed_in, notes = [], {}
+    for name in stage_names(recipe):
+        if kill_when(recipe, out, lambda name=name: is_within(out, name)):
+            assert not (RunFolder(out).stage(name) / "done.json").exists()
+            killed_in.append(name)
+        assert notes.items() <= done_times(out).items(), "a finished stage was run again"
+        notes = done_times(out)
+    asked = ledger_lines(out)
+    done = run(recipe, out)
+    assert notes.items() <= done_times(out).items()
+    assert killed_in == stage_names(recipe)
+    assert "start  train" not in done.stdout
+    assert without_seconds(results(out)) == without_seconds(results(undisturbed))
+    assert asked == ledger_lines(out)
+    assert sorted(ledger_lines(out)) == sorted(ledger_lines(undisturbed)), (
+        "a question was lost or asked twice"
+    )
+    for name in ("chunks.parquet", "items.parquet"):
+        for method in METHOD_NAMES:
+            path = Path("train") / method / "s0" / name
+            assert pq.read_table(out / path).equals(pq.read_table(undisturbed / path)), path
+    skip = Path("skip-data") / "s0" / "skip.parquet"
+    assert pq.read_table(out / skip).equals(pq.read_table(undisturbed / skip))
+
+
+def is_within(out, name):
+    """Whether a stage is in the midst of its work, with something to lose."""
+    folder = RunFolder(out).stage(name)
+    if (folder / "done.json").exists():
+        return False
+    match name.split("/")[0]:
+        case "train":
+            return any((folder / "checkpoints").glob("checkpoint-*/skipthink.json"))
+        case "skip-data":
+            ledger = folder / "ledger.jsonl"
+            return ledger.exists() and ledger.read_bytes().count(b"\n") >= 3
+        case "evaluate":
+            return any(folder.glob("*/s0/done.json"))
+        case _:
+            return RunFolder(out).log(name).exists()
+
+
+def done_times(out):
+    """When each finished stage was noted as finished."""
+    return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in Path(out).rglob("done.json")}
+
+
+def ledger_lines(out):
+    """What was asked and answered: the lines of the ledger behind its head."""
+    ledger = Path(out) / "skip-data" / "s0" / "ledger.jsonl"
+    return ledger.read_text().splitlines()[1:] if ledger.exists() else []
+
+
+def start(recipe, out):
+    """Starts a run in a session of its own and waits for its first worker; (process, worker's id)."""
+    process = subprocess.Popen(
+        command(recipe, out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not children.read_text().split():
+        time.sleep(0.01)
+    return process, int(children.read_text().split()[0])
+
+
+def is_gone(pid):
+    for _ in range(200):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+linux_only = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at /proc")
+
+
+@linux_only
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_run_ends_its_children(tiny, tmp_path, number):
+    process, worker = start(tiny, tmp_path / "run")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; the same command goes on" in errors
+    assert is_gone(worker)
+
+
+@linux_only
+def test_a_killed_run_takes_its_children_with_it(tiny, tmp_path):
+    process, worker = start(tiny, tmp_path / "run")
+    process.kill()
+    process.communicate()
+    assert is_gone(worker)
+
+
+@linux_only
+def test_a_crashed_stage_is_reported_with_the_end_of_its_log(tiny, tmp_path):
+    process, worker = start(tiny, tmp_path / "run")
+    with RunFolder(tmp_path / "run").log("prepare").open("a") as log:
+        log.write("the last thing it said\n")
+    os.kill(worker, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stage prepare was ended by signal 9; it may have run out of memory" in errors
+    assert "  | the last thing it said" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_stage_that_refuses_its_input_says_why(tiny, tmp_path):
+    tiny.write_text(TINY.replace("n_operations: 2", "n_operation: 2"))
+    done = run(tiny, tmp_path / "run", check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: stage prepare: ")
+    assert "n_operation" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@linux_only
+def test_a_second_run_in_the_same_folder_is_refused(tiny, tmp_path):
+    process, worker = start(tiny, tmp_path / "run")
+    try:
+        os.kill(worker, signal.SIGSTOP)  # the first run has to last longer than the second one waits
+        done = run(tiny, tmp_path / "run", check=False)
+        assert done.returncode == 2
+        assert f"in use by another run (process {process.pid})" in done.stderr
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_other_data_are_refused(tmp_path):
+    data = tmp_path / "rows.jsonl"
+    rows = [
+        {"question": f"What is {n} + 1?", "rationale": f"We add. {n} + 1 = {n + 1}.", "answer": str(n + 1)}
+        for n in range(12)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe, out = tmp_path / "r.yaml", tmp_path / "run"
+    recipe.write_text(
+        "name: r\nanswer: number\ndata: {file: rows.jsonl, sizes: {validation: 2, test: 3}}\nchunks: {M: 2}\n"
+    )
+    (out / "logs").mkdir(parents=True)
+    RunFolder(out).adopt(load_recipe(recipe))
+    subprocess.run([sys.executable, "-m", "skipthink.worker", str(out), "prepare"], check=True)
+    assert pq.read_table(out / "data" / "train.parquet").num_rows == 7
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    done = run(recipe, out, check=False)
+    assert done.returncode == 2
+    assert "stage prepare in" in done.stderr
+    assert "was finished with other data than now; choose another --out" in done.stderr
