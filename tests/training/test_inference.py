@@ -87,7 +87,7 @@ def test_modes_are_checked(student, encoded, markers):
 
 
 SETTINGS = {
-    "per_device_train_batch_size": 8, "learning_rate": 5e-3, "num_train_epochs": 25, "save_strategy": "no", "use_cpu": True,
+    "per_device_train_batch_size": 8, "learning_rate": 4e-3, "num_train_epochs": 80, "save_strategy": "no", "use_cpu": True,
     "eta": 0.0,
 }  # fmt: skip
 
@@ -107,7 +107,7 @@ def parrot(tmp_path_factory):
     student = make_student(texts, n_chunks=3, seed=0, vocab_size=300, hidden_size=48, num_layers=2, num_heads=2, max_length_tokens=160)
     save_student(*student, out / "fresh")
     train_method("base+sbc", student=out / "fresh", samples=samples, out=out, n_chunks=3, seed=0,
-                 settings={**SETTINGS, "chunk_dropout": 0.5})  # fmt: skip
+                 settings={**SETTINGS, "chunk_dropout": 0.2})  # fmt: skip
     return out, samples
 
 

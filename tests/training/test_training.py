@@ -66,8 +66,8 @@ def test_only_targets_carry_loss(chunkwise_items, markers):
 def test_join_and_take(chunkwise_items):
     both = join_items([chunkwise_items, take_items(chunkwise_items, np.asarray([5, 5, 0]))])
     assert len(both) == len(chunkwise_items) + 3
-    assert both.tokens[-1].tolist() == chunkwise_items.tokens[0].tolist()
-    assert both.tokens[-2].tolist() == chunkwise_items.tokens[5].tolist()
+    assert both.tokens[len(both) - 1].tolist() == chunkwise_items.tokens[0].tolist()
+    assert both.tokens[len(both) - 2].tolist() == chunkwise_items.tokens[5].tolist()
 
 
 def test_epoch_items_must_keep_their_stages(chunkwise_items):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from skipthink.chunking import average_boundaries, chunk
 from skipthink.encoding import EncodedSamples, Ints, Items, build_items
@@ -111,6 +111,7 @@ class ChunkwiseTrainer(Trainer):
             data_collator=PadCollator(markers.pad),
             **kwargs,
         )
+        self.remove_callback(PrinterCallback)  # the caller's progress line replaces it
         self.add_callback(_EpochItems(self))
         self.add_callback(_CheckpointGuard(self))
         if progress is not None:

@@ -82,7 +82,9 @@ class StageBatchSampler(Sampler[list[int]]):
         for group in self.groups:
             order = generator.permutation(group)
             batches += [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
-        for index in generator.permutation(len(batches)):
+        # one group is in random order already; left so, two batches of 4 hold the items of one batch of 8
+        order = generator.permutation(len(batches)) if len(self.groups) > 1 else np.arange(len(batches))
+        for index in order:
             yield batches[index].tolist()
 
 
