@@ -28,8 +28,8 @@ class Verdict(StrEnum):
 def check_answer(kind: str, text: str, gold: str, *, tolerance: float = 1e-6) -> Verdict:
     """Checks the answer a text states against the gold answer.
 
-    Numbers are right within `tolerance`; where only one of the two is a percentage, "45%" stands for 45 and for
-    0.45. Strings are right also where only spaces, commas, hyphens or quotes stand between the same letters.
+    Numbers are right within `tolerance`; where only one of the two is a percentage, "45%" stands for 45 and
+    for 0.45. Strings are right also where only spaces, commas, hyphens or quotes part the same letters.
 
     Args:
         kind: "number", "choice", "yes_no" or "string".

@@ -6,12 +6,11 @@ needs torch, datasets or pyarrow.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.tasks import last_letter_concatenation, multi_step_arithmetic, tracking_shuffled_objects
-from skipthink.tasks.base import Role, Row, Task, make_samples
+from skipthink.tasks.base import Role, Row, Task, did_you_mean, make_samples
 
 __all__ = ["NAMES", "Role", "answer_kind", "make"]
 
@@ -57,7 +56,7 @@ def answer_kind(name: str) -> str:
 
 def _find(name: str) -> Task[Any]:
     if name not in _TASKS:
-        near = difflib.get_close_matches(str(name), NAMES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InvalidInputError(f"no task {name!r}; {hint}tasks are {', '.join(NAMES)}")
+        raise InvalidInputError(
+            f"no task {name!r}; {did_you_mean(str(name), NAMES)}tasks are {', '.join(NAMES)}"
+        )
     return _TASKS[name]

@@ -140,10 +140,15 @@ def _parse_knobs(task: Task[K], knobs: Mapping[str, Any]) -> K:
     names = [field.name for field in fields(task.knobs)]  # type: ignore[arg-type]
     for name in knobs:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, names)
             raise InvalidInputError(f"{task.name} has no knob {name!r}; {hint}it has {', '.join(names)}")
     return task.knobs(**knobs)
+
+
+def did_you_mean(name: str, choices: Sequence[str]) -> str:
+    """A question that names the nearest choice, empty where none is near."""
+    near = difflib.get_close_matches(name, choices, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _said(sizes: Mapping[str, int]) -> str:

@@ -36,6 +36,8 @@ class Knobs:
         max_value: bound of every intermediate result; the lower bound is 0.
         names: who the stories are about; two at least.
         items: what they have, in the singular; "box/boxes" gives a plural that does not just end in "s".
+        styles: how rationales are written: "tell" (event and equation in one sentence), "calculate" (in two),
+            "list" (a numbered line each).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -47,6 +49,7 @@ class Knobs:
     max_value: int = 99
     names: Sequence[str] = NAMES
     items: Sequence[str] = ITEMS
+    styles: Sequence[str] = ("tell", "calculate", "list")
     summary_states_answer: float = 0.5
 
     def __post_init__(self) -> None:
@@ -63,6 +66,7 @@ class Knobs:
         check_int("max_value", self.max_value, self.min_number, None)
         check_words("names", self.names, 2)
         check_words("items", self.items, 1, also="/")
+        check_words("styles", self.styles, 1, tuple(_STYLES))
         check_share("summary_states_answer", self.summary_states_answer)
         wrong = next((item for item in self.items if item.count("/") > 1 or not all(item.split("/"))), None)
         if wrong is not None:
@@ -172,7 +176,7 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
     story = _draw_story(rng, knobs)
     if story is None:
         return None
-    separator, sentences = rng.choice((_tell, _calculate, _list_lines))(rng, story)
+    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, story)
     endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
     summary = rng.choice(endings).format(
         name=story.name, items=story.items, answer=story.answer, count=story.count(story.answer)
@@ -296,5 +300,7 @@ def _setup(rng: random.Random, story: _Story, aim: Sequence[str], begin: Sequenc
         for text in texts
     ]
 
+
+_STYLES = {"tell": _tell, "calculate": _calculate, "list": _list_lines}
 
 TASK = Task(name="multi_step_arithmetic", answer_kind="number", knobs=Knobs, draw=_draw)
