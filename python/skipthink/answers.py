@@ -51,8 +51,11 @@ def check_answer(kind: str, text: str, gold: str, *, tolerance: float = 1e-6) ->
         return Verdict.UNPARSED
     if kind == "number":
         right = _same_number(found, wanted, tolerance)
+    elif kind == "string":
+        # "10:30" is an answer as a whole and also leads up to "30"
+        right = any(_same_string(answer, wanted) for answer in (found, _normal_string(text) or ""))
     else:
-        right = _same_string(found, wanted) if kind == "string" else found == wanted
+        right = found == wanted
     return Verdict.RIGHT if right else Verdict.WRONG
 
 
@@ -85,7 +88,7 @@ def parse_gold(kind: str, gold: str) -> str:
     Raises:
         InvalidInputError: unknown kind, no answer of this kind, or more than one number.
     """
-    answer = parse_answer(kind, gold)
+    answer = _normal_string(gold) if kind == "string" else parse_answer(kind, gold)
     if answer is None:
         raise InvalidInputError(
             f"gold answer {gold!r} is no answer of the kind {kind!r}; name the right kind"
@@ -113,7 +116,8 @@ def infer_kind(answers: Iterable[str]) -> str:
 # ── where an answer is stated ──
 
 _ANSWER_IS = re.compile(
-    r"\banswer(?:\s+(?:choice|option))?(?:\s+to\s+(?:the|this|your)\s+question)?[\s*_]*"
+    r"\b(?:answer(?:\s+(?:choice|option))?|(?:correct|right|best|final)\s+(?:choice|option))"
+    r"(?:\s+to\s+(?:the|this|your)\s+question)?[\s*_]*"
     r"(?:\s(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)\b|[:=])[\s*_:]*|####",
     re.IGNORECASE,
 )
@@ -166,8 +170,8 @@ def _find_number(text: str, stated: bool) -> str | None:
         first = _NUMBER.match(text)
         if first and (number := _read_number(first)) is not None:
             return number
-    numbers = [_read_number(match) for match in _NUMBER.finditer(text)]
-    return next((number for number in reversed(numbers) if number is not None), None)
+    numbers = map(_read_number, reversed(list(_NUMBER.finditer(text))))
+    return next((number for number in numbers if number is not None), None)
 
 
 def _read_number(match: re.Match[str]) -> str | None:

@@ -27,7 +27,7 @@ def split_samples(
 
     Rows that the column `split` puts into validation or test stay there. A split the table does not have is
     carved from the training rows, whole questions at a time. Questions are the same when they differ in case,
-    white space or Unicode form only. Which ones are taken depends on their text and the seed, not on row order.
+    white space or Unicode form only. Which ones are taken depends on text and seed, not on the order of rows.
     A question of test leaves train and validation, one of validation leaves train.
 
     Args:
@@ -60,25 +60,18 @@ def split_samples(
     rows = _rows_of_one_split(keys, given, dropped)
     n_train = len(rows["train"])
     for name, size in sizes.items():
-        source = name if rows[name] else "train"
-        if isinstance(size, float) and source == name:
-            continue
-        n_wanted = size if isinstance(size, int) else ceil(size * n_train)
-        taken, rest = _take_questions(rows[source], keys, n_wanted, f"{seed}/{name}")
-        if len(taken) < n_wanted or (source == "train" and not rest):
-            raise DataError(
-                f"{name} asks for {n_wanted} rows, but {source} has {len(rows[source])}; ask for fewer"
-            )
-        rows[name] = taken
-        if source == "train":
-            rows["train"] = rest
-        else:
-            dropped["not asked for"] += len(rest)
+        if isinstance(size, int):
+            _fill(rows, name, size, keys, seed, dropped)
+        elif not rows[name]:
+            _fill(rows, name, ceil(size * n_train), keys, seed, dropped)
     if train is not None:
         if train > len(rows["train"]):
             raise DataError(f"train asks for {train} rows, but {len(rows['train'])} are left; ask for fewer")
         dropped["not asked for"] += len(rows["train"]) - train
-        rows["train"] = _choose_rows(rows["train"], table["id"].to_pylist(), train, f"{seed}/train")
+        ids = table["id"].to_pylist()
+        rows["train"] = sorted(
+            sorted(rows["train"], key=lambda row: _draw(f"{seed}/train", ids[row]))[:train]
+        )
     if not rows["train"]:
         raise DataError("no training row is left: every row stands in validation or test")
     tables = {}
@@ -126,6 +119,21 @@ def _rows_of_one_split(keys: list[str], given: list[str], dropped: Counter[str])
     return rows
 
 
+def _fill(
+    rows: dict[str, list[int]], name: str, n_wanted: int, keys: list[str], seed: int, dropped: Counter[str]
+) -> None:
+    """Brings a split to the wanted number of rows, from its own where it has any, else from train."""
+    source = name if rows[name] else "train"
+    taken, rest = _take_questions(rows[source], keys, n_wanted, f"{seed}/{name}")
+    if len(taken) < n_wanted:
+        raise DataError(f"{name} asks for {n_wanted} rows, but {source} has {len(taken)}; ask for fewer")
+    rows[name] = taken
+    if source == "train":
+        rows["train"] = rest
+    else:
+        dropped["not asked for"] += len(rest)
+
+
 def _take_questions(
     rows: list[int], keys: list[str], n_wanted: int, salt: str
 ) -> tuple[list[int], list[int]]:
@@ -140,10 +148,6 @@ def _take_questions(
         taken += of_question[key]
     left = set(taken)
     return sorted(taken), [row for row in rows if row not in left]
-
-
-def _choose_rows(rows: list[int], ids: list[str], n_wanted: int, salt: str) -> list[int]:
-    return sorted(sorted(rows, key=lambda row: _draw(salt, ids[row]))[:n_wanted])
 
 
 def _draw(salt: str, text: str) -> bytes:

@@ -18,11 +18,14 @@ class Knobs:
     Attributes:
         n_words: words a problem.
         words: the list they are drawn from, without repeats inside a problem; each ends with a letter.
+        styles: how rationales are written: "tell" (a sentence a word, then a join), "list" (a line a word),
+            "grow" (the string grows word by word).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
     n_words: int = 4
     words: Sequence[str] = (*NAMES, *(word for word in WORDS if word.capitalize() not in NAMES))
+    styles: Sequence[str] = ("tell", "list", "grow")
     summary_states_answer: float = 0.5
 
     def __post_init__(self) -> None:
@@ -33,6 +36,7 @@ class Knobs:
         """
         check_int("n_words", self.n_words, 2, 20)
         check_words("words", self.words, self.n_words)
+        check_words("styles", self.styles, 1, tuple(_STYLES))
         check_share("summary_states_answer", self.summary_states_answer)
         wrong = next((word for word in self.words if " " in word or not word[-1].isalpha()), None)
         if wrong is not None:
@@ -61,7 +65,7 @@ _UNSTATED = (
 def _draw(rng: random.Random, knobs: Knobs) -> Draft:
     words = rng.sample(knobs.words, knobs.n_words)
     answer = "".join(word[-1].lower() for word in words)
-    separator, sentences = rng.choice((_tell, _list_lines, _grow))(rng, words, answer)
+    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, words, answer)
     endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
     return Draft(
         key=tuple(words),
@@ -142,5 +146,7 @@ def _joined(rng: random.Random, answer: str) -> str:
     )
     return rng.choice(forms).format(parts=", ".join(f'"{letter}"' for letter in answer), answer=answer)
 
+
+_STYLES = {"tell": _tell, "list": _list_lines, "grow": _grow}
 
 TASK = Task(name="last_letter_concatenation", answer_kind="string", knobs=Knobs, draw=_draw)

@@ -141,8 +141,8 @@ _TOLD = {
 _QUESTIONS = (
     "{name} has {start}. {changes} How many {items} does {name} have now?",
     "{name} starts the day with {start}. {changes} How many {items} does {name} have in the end?",
-    "How many {items} does {name} have in the end? At first there are {start}. {changes}",
-    "There are {start} on {name}'s desk. {changes} At the end of the day, how many {items} belong to {name}?",
+    "How many {items} does {name} have in the end? At first there {are} {start}. {changes}",
+    "There {are} {start} on {name}'s desk. {changes} In the evening, how many {items} belong to {name}?",
 )
 _CALCULATED = {
     "+": (
@@ -185,6 +185,7 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
         name=story.name,
         items=story.items,
         start=story.count(story.start),
+        are="is" if story.start == 1 else "are",
         changes=" ".join(f"{change.opened}." for change in story.changes),
     )
     return Draft(
@@ -248,8 +249,8 @@ def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
     begin = ("At the start {name} has {start}.", "The story begins with {start}.")
     sentences = _setup(rng, story, aim, begin)
     for index, change in enumerate(story.changes):
-        if index > 0 and rng.random() < 0.7:
-            left = len(story.changes) - index
+        left = len(story.changes) - index
+        if index > 0 and (left == 1 or rng.random() < 0.6):
             go_on = "Now we look at the last change." if left == 1 else "Now we go on with the next change."
             sentences.append((Role.TRANSITION, rng.choice((go_on, "With this number we go on."))))
         result = f"{change.equation} {story.things(change.after)}"
@@ -263,7 +264,7 @@ def _calculate(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
         "We follow the {items} one change at a time.",
         "To find the answer, we count the {items} after each change.",
     )
-    begin = ("We begin with {start}.", "At first there are {start}.")
+    begin = ("We begin with {start}.", "At first there {are} {start}.")
     sentences = _setup(rng, story, aim, begin)
     for change in story.changes:
         sentences.append((Role.TRANSITION, f"{change.opened}."))
@@ -294,11 +295,9 @@ def _list_lines(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _setup(rng: random.Random, story: _Story, aim: Sequence[str], begin: Sequence[str]) -> Sentences:
-    texts = (rng.choice(aim), rng.choice(begin))
-    return [
-        (Role.SETUP, text.format(name=story.name, items=story.items, start=story.count(story.start)))
-        for text in texts
-    ]
+    words = {"name": story.name, "items": story.items, "start": story.count(story.start)}
+    are = "is" if story.start == 1 else "are"
+    return [(Role.SETUP, rng.choice(texts).format(**words, are=are)) for texts in (aim, begin)]
 
 
 _STYLES = {"tell": _tell, "calculate": _calculate, "list": _list_lines}

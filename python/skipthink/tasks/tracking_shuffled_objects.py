@@ -112,6 +112,8 @@ class Knobs:
         kinds: what is swapped: "balls", "gifts", "books", "positions".
         names: who swaps; at least `n_objects`.
         shuffle_options: options in random order, not in the order in which the people first hold them.
+        styles: how rationales are written: "tell" (swap and outcome in two sentences), "track" (in one),
+            "list" (a line a swap, with everybody's object).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -120,6 +122,7 @@ class Knobs:
     kinds: Sequence[str] = KINDS
     names: Sequence[str] = NAMES
     shuffle_options: bool = False
+    styles: Sequence[str] = ("tell", "track", "list")
     summary_states_answer: float = 0.5
 
     def __post_init__(self) -> None:
@@ -132,6 +135,7 @@ class Knobs:
         check_int("n_swaps", self.n_swaps, 1, 20)
         check_words("kinds", self.kinds, 1, KINDS)
         check_words("names", self.names, self.n_objects)
+        check_words("styles", self.styles, 1, tuple(_STYLES))
         check_share("summary_states_answer", self.summary_states_answer)
 
 
@@ -189,7 +193,7 @@ _UNSTATED = (
 
 def _draw(rng: random.Random, knobs: Knobs) -> Draft:
     game = _draw_game(rng, knobs)
-    separator, sentences = rng.choice((_tell, _track, _list_lines))(rng, game)
+    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, game)
     answer, thing = game.answer, game.states[-1][game.asked]
     found = (
         "At the end {now}, which is option ({answer}).",
@@ -279,5 +283,7 @@ def _list_lines(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
     sentences.append((Role.TRANSITION, rng.choice(over)))
     return "\n", sentences
 
+
+_STYLES = {"tell": _tell, "track": _track, "list": _list_lines}
 
 TASK = Task(name="tracking_shuffled_objects", answer_kind="choice", knobs=Knobs, draw=_draw)

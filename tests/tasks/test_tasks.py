@@ -1,0 +1,323 @@
+"""Tasks: every answer is recomputed from the question's words, splits share nothing, knobs are checked."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from skipthink import tasks
+from skipthink.answers import Verdict, check_answer, infer_kind
+from skipthink.data import question_key
+from skipthink.exceptions import InvalidInputError
+from skipthink.tasks.words import ITEMS, NAMES, WORDS
+
+SIZES = {"train": 300, "validation": 40, "test": 60}
+ROW_KEYS = ["id", "task", "question", "rationale", "answer", "split", "steps", "roles", "correct"]
+KNOBS = {
+    "multi_step_arithmetic": [{}, {"operations": ["+", "-", "*", "/"], "n_operations": 5, "min_number": 1}],
+    "last_letter_concatenation": [{}, {"n_words": 2}, {"n_words": 8}],
+    "tracking_shuffled_objects": [{}, {"n_objects": 5, "n_swaps": 5, "shuffle_options": True}],
+}
+CASES = [(name, knobs) for name in tasks.NAMES for knobs in KNOBS[name]]
+
+
+@pytest.fixture(
+    scope="module", params=CASES, ids=[f"{name}-{index}" for index, (name, _) in enumerate(CASES)]
+)
+def made(request):
+    name, knobs = request.param
+    return name, knobs, tasks.make(name, **SIZES, seed=5, **knobs)
+
+
+def all_rows(splits):
+    return [row for rows in splits.values() for row in rows]
+
+
+def test_rows_are_whole(made):
+    name, _, splits = made
+    assert {split: len(rows) for split, rows in splits.items()} == SIZES
+    for split, rows in splits.items():
+        for row in rows:
+            assert list(row) == ROW_KEYS
+            assert (row["task"], row["split"], row["correct"]) == (name, split, True)
+            assert "".join(row["steps"]) == row["rationale"]
+            assert len(row["roles"]) == len(row["steps"])
+            assert row["roles"][0] == "setup" and row["roles"][-1] == "summary"
+            assert set(row["roles"]) == {"setup", "reasoning", "transition", "summary"}
+            assert "{" not in row["question"] + row["rationale"]
+    ids = [row["id"] for row in all_rows(splits)]
+    assert len(set(ids)) == len(ids)
+    json.dumps(splits)
+
+
+def test_no_question_stands_twice(made):
+    questions = [question_key(row["question"]) for row in all_rows(made[2])]
+    assert len(set(questions)) == len(questions)
+
+
+def test_answers_are_of_the_stated_kind(made):
+    name, _, splits = made
+    answers = [row["answer"] for row in all_rows(splits)]
+    assert infer_kind(answers) == tasks.answer_kind(name)
+
+
+def test_rationales_lead_to_the_answer(made):
+    name, _, splits = made
+    kind = tasks.answer_kind(name)
+    for row in all_rows(splits):
+        reasoning = [
+            step for step, role in zip(row["steps"], row["roles"], strict=True) if role == "reasoning"
+        ]
+        assert check_answer(kind, reasoning[-1], row["answer"]) is Verdict.RIGHT, row
+
+
+def arithmetic_answer(question, name):
+    """Reads the story's clauses one by one, knowing nothing of how the rationale was written."""
+    value = int(re.search(r"(?:has|starts the day with|[Tt]here (?:are|is)) (\d+)", question)[1])
+    story = (
+        question.split("How many", 1)[0] if not question.startswith("How many") else question.split("?", 1)[1]
+    )
+    for clause in re.split(r"(?<=\.) ", story)[1:]:
+        numbers = re.findall(r"\d+", clause)
+        if not numbers:
+            continue
+        number = int(numbers[0])
+        if re.search(r"trades each|swaps every|times its size", clause):
+            value *= number
+        elif re.search(r"equal piles|equal bags|out equally", clause):
+            assert value % number == 0
+            value //= number
+        elif re.search(rf"{name} gives|loses|borrows|sells|throws", clause):
+            value -= number
+        else:
+            assert re.search(r"buys|gives|finds|wins|brings", clause), clause
+            value += number
+        assert 0 <= value <= 99
+    return str(value)
+
+
+@pytest.mark.parametrize("knobs", KNOBS["multi_step_arithmetic"])
+def test_arithmetic_answers_follow_from_the_question(knobs):
+    for row in all_rows(tasks.make("multi_step_arithmetic", **SIZES, seed=1, **knobs)):
+        name = re.search(
+            r"How many \w+ (?:does|belong to) (\w+)|how many \w+ belong to (\w+)", row["question"]
+        )
+        assert arithmetic_answer(row["question"], name[1] or name[2]) == row["answer"], row
+
+
+def test_equations_of_rationales_hold():
+    knobs = {"operations": ["+", "-", "*", "/"], "n_operations": 4}
+    for row in all_rows(tasks.make("multi_step_arithmetic", **SIZES, **knobs)):
+        equations = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", row["rationale"])
+        assert len(equations) == 4
+        before = None
+        for left, sign, right, result in equations:
+            assert before in (None, left)
+            assert (
+                int(result)
+                == {
+                    "+": int(left) + int(right),
+                    "-": int(left) - int(right),
+                    "*": int(left) * int(right),
+                    "/": int(left) / int(right),
+                }[sign]
+            )
+            before = result
+        assert before == row["answer"]
+
+
+def test_last_letters_follow_from_the_question():
+    for row in all_rows(tasks.make("last_letter_concatenation", **SIZES)):
+        words = re.search(r'"([^"]+)"', row["question"])[1].split()
+        assert "".join(word[-1].lower() for word in words) == row["answer"]
+
+
+@pytest.mark.parametrize("knobs", [*KNOBS["tracking_shuffled_objects"], {"n_objects": 2}, {"n_objects": 7}])
+def test_shuffled_objects_follow_from_the_question(knobs):
+    for row in all_rows(tasks.make("tracking_shuffled_objects", **SIZES, **knobs)):
+        story, choices = row["question"].split("\n")
+        options = dict(re.findall(r"\((\w)\) (the [^,.]+)", choices))
+        start = re.search(r"(?:At the start|Before the first swap), (.*?\.)", story)[1]
+        has = dict(re.findall(r"(\w+) (?:has|brings|reads|is at) (the [^,.]+?)(?=,| and |\.)", start))
+        swaps = re.findall(r"(\w+) and (\w+) (?:swap|exchange|trade|change)", story.split(start, 1)[1])
+        assert len(has) == knobs.get("n_objects", 3)
+        assert len(swaps) == knobs.get("n_swaps", 3)
+        for first, second in swaps:
+            has[first], has[second] = has[second], has[first]
+        asked = re.search(r"(?:At the end|After all the swaps), (\w+) (?:has|is at) …", story)[1]
+        assert options[row["answer"]] == has[asked]
+        assert sorted(options.values()) == sorted(has.values())
+
+
+def test_the_same_seed_gives_the_same_samples_in_another_process():
+    script = (
+        "import json; from skipthink import tasks;"
+        "print(json.dumps([tasks.make(n, train=5, validation=2, test=3, seed=9) for n in tasks.NAMES]))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=env(seed)).stdout
+        for seed in ("1", "2")
+    ]
+    here = [tasks.make(name, train=5, validation=2, test=3, seed=9) for name in tasks.NAMES]
+    assert [json.loads(run) for run in runs] == [here, here]
+
+
+def env(hash_seed):
+    return {"PYTHONPATH": ":".join(filter(None, sys.path)), "PYTHONHASHSEED": hash_seed}
+
+
+@pytest.mark.parametrize("name", tasks.NAMES)
+def test_the_test_split_does_not_depend_on_the_other_sizes(name):
+    small = tasks.make(name, train=3, validation=7, test=20, seed=2)
+    large = tasks.make(name, train=200, validation=7, test=20, seed=2)
+    assert small["test"] == large["test"] and small["validation"] == large["validation"]
+    assert small["train"] == large["train"][:3]
+    assert tasks.make(name, train=3, validation=7, test=20, seed=3)["test"] != small["test"]
+
+
+@pytest.mark.parametrize("name", tasks.NAMES)
+@pytest.mark.parametrize("share", [0, 1])
+def test_summary_states_answer_is_a_share(name, share):
+    kind = tasks.answer_kind(name)
+    for row in tasks.make(name, train=80, validation=0, test=0, summary_states_answer=share)["train"]:
+        stated = check_answer(kind, row["steps"][-1], row["answer"]) is Verdict.RIGHT
+        assert stated == bool(share), row["steps"][-1]
+
+
+@pytest.mark.parametrize("name", tasks.NAMES)
+def test_rationales_have_the_shape_of_real_ones(name):
+    rows = tasks.make(name, train=600, validation=0, test=0)["train"]
+    words = Counter()
+    for row in rows:
+        assert 6 <= len(row["steps"]) <= 10
+        for step, role in zip(row["steps"], row["roles"], strict=True):
+            words[role] += len(step.split())
+    assert 0.38 <= 1 - words["reasoning"] / words.total() <= 0.6
+    assert 50 <= words.total() / len(rows) <= 120
+    assert len({"\n" in row["rationale"] for row in rows}) == 2
+    shapes = {tuple(row["roles"]) for row in rows}
+    assert len(shapes) >= 2
+
+
+@pytest.mark.skipif(importlib.util.find_spec("skipthink._core") is None, reason="needs the built core")
+def test_steps_are_those_split_steps_finds(made):
+    from skipthink.steps import split_steps
+
+    for row in all_rows(made[2]):
+        assert split_steps(row["rationale"]) == row["steps"]
+
+
+def test_word_lists():
+    for words in (NAMES, WORDS, ITEMS):
+        assert len(set(words)) == len(words)
+    assert len(NAMES) >= 200 and len(WORDS) >= 150
+    assert len({name[-1] for name in NAMES + WORDS}) >= 20
+
+
+def test_problems_of_a_small_space_are_all_found_and_no_more():
+    knobs = {"operations": ["+"], "n_operations": 1, "min_number": 1, "max_number": 5}
+    splits = tasks.make("multi_step_arithmetic", train=15, validation=5, test=5, **knobs)
+    problems = {
+        tuple(map(int, re.findall(r"(\d+) \+ (\d+)", row["rationale"])[0])) for row in all_rows(splits)
+    }
+    assert problems == {(left, right) for left in range(1, 6) for right in range(1, 6)}
+    with pytest.raises(
+        InvalidInputError, match=r"found 25 different problems, but 26 are asked for \(train 16,"
+    ):
+        tasks.make("multi_step_arithmetic", train=16, validation=5, test=5, **knobs)
+
+
+def test_knobs_that_lead_nowhere_end_in_a_message():
+    with pytest.raises(InvalidInputError, match="found 0 different problems"):
+        # after 3 no number up to 4 divides without a remainder more than once
+        tasks.make(
+            "multi_step_arithmetic",
+            train=1, validation=0, test=0, operations=["/"], min_number=3, max_number=3, n_operations=2,
+        )  # fmt: skip
+
+
+BAD = [
+    ("multi_step_arithmetics", {}, "did you mean 'multi_step_arithmetic'"),
+    ("chess", {}, "tasks are multi_step_arithmetic, last_letter_concatenation"),
+    (None, {"n_operation": 3}, "has no knob 'n_operation'; did you mean 'n_operations'"),
+    (None, {"n_operations": 0}, "n_operations must be an integer from 1 to 20, got 0"),
+    (None, {"n_operations": True}, "n_operations must be an integer"),
+    (None, {"n_operations": "3"}, "n_operations must be an integer from 1 to 20, got '3'"),
+    (None, {"operations": ["+", "^"]}, r"operations knows \+, -, \*, /, got '\^'"),
+    (None, {"operations": []}, "operations must hold at least 1 different words"),
+    (None, {"operations": "+-"}, "operations must be a list of words, got '\\+-'"),
+    (None, {"max_number": 1}, "max_number must be an integer from 2, got 1"),
+    (None, {"max_factor": 1}, "max_factor must be an integer from 2, got 1"),
+    (None, {"names": ["Ada"]}, "names must hold at least 2 different words"),
+    (None, {"names": ["Ada", "Ada"]}, "names must hold at least 2 different words"),
+    (None, {"names": ["Ada", "<b>"]}, "names must hold words of letters, got '<b>'"),
+    (None, {"names": ["Ada", "Bo. X"]}, "names must hold words of letters"),
+    (None, {"names": ["Ada", 3]}, "names must hold words of letters, got 3"),
+    (None, {"items": ["box/"]}, "items must be a singular or singular/plural, got 'box/'"),
+    (None, {"items": ["a/b/c"]}, "items must be a singular or singular/plural"),
+    (None, {"summary_states_answer": 1.5}, "summary_states_answer must be a number from 0 to 1, got 1.5"),
+    (None, {"summary_states_answer": float("nan")}, "summary_states_answer must be a number from 0 to 1"),
+    (None, {"seed": -1}, "seed must be an integer from 0, got -1"),
+    (None, {"train": -1}, "train must be an integer from 0, got -1"),
+    (None, {"train": 1.0}, "train must be an integer from 0, got 1.0"),
+    (None, {"train": 0, "validation": 0, "test": 0}, "are all 0"),
+    ("last_letter_concatenation", {"n_words": 1}, "n_words must be an integer from 2 to 20, got 1"),
+    ("last_letter_concatenation", {"words": ["ab", "cd"]}, "words must hold at least 4"),
+    (
+        "last_letter_concatenation",
+        {"words": ["a b", "c", "d", "e"]},
+        "must be single words that end with a letter",
+    ),
+    (
+        "last_letter_concatenation",
+        {"words": ["a-", "c", "d", "e"]},
+        "must be single words that end with a letter",
+    ),
+    ("tracking_shuffled_objects", {"n_objects": 8}, "n_objects must be an integer from 2 to 7, got 8"),
+    ("tracking_shuffled_objects", {"n_swaps": 0}, "n_swaps must be an integer from 1 to 20, got 0"),
+    (
+        "tracking_shuffled_objects",
+        {"kinds": ["cars"]},
+        "kinds knows balls, gifts, books, positions, got 'cars'",
+    ),
+    ("tracking_shuffled_objects", {"names": ["A", "B"]}, "names must hold at least 3 different words"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), BAD)
+def test_bad_input(name, options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        tasks.make(name or "multi_step_arithmetic", **{"train": 1, "validation": 1, "test": 1} | options)
+
+
+@pytest.mark.parametrize("name", tasks.NAMES)
+def test_styles_are_a_knob(name):
+    def lines(style):
+        rows = tasks.make(name, train=40, validation=0, test=0, styles=[style])["train"]
+        return {"\n" in row["rationale"] for row in rows}
+
+    assert lines("list") == {True}
+    assert lines("tell") == {False}
+    with pytest.raises(InvalidInputError, match=r"styles knows .*, got 'rhyme'"):
+        lines("rhyme")
+
+
+def test_own_names_and_items_are_used():
+    rows = tasks.make(
+        "multi_step_arithmetic", train=20, validation=0, test=0, names=["Zé", "Jo-Ann"], items=["fox/foxes"]
+    )["train"]
+    assert all("foxes" in row["question"] and "foxs" not in row["question"] for row in rows)
+    assert any("Zé" in row["question"] for row in rows)
+
+
+def test_importing_tasks_loads_nothing_heavy():
+    heavy = ["torch", "datasets", "pyarrow"]
+    script = f"import sys, skipthink.tasks; print([name for name in {heavy} if name in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True, env=env("0")
+    )
+    assert run.stdout.strip() == "[]"
