@@ -14,7 +14,7 @@ import typer
 from skipthink.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from skipthink.data.sources import RawRows
 
 app = typer.Typer(
     name="skipthink",
@@ -86,7 +86,7 @@ def split(
     """Splits rationales into steps."""
     import skipthink
 
-    texts, ids = _texts(_read(file, [column]), column, file)
+    texts, ids = _texts(_read(file, [column]), column)
     spans = skipthink.split_steps_batch(texts, rules=rules)
     rows = (
         {"id": row_id, "steps": [text[start:end] for start, end in spans[row]]}
@@ -118,12 +118,10 @@ def chunk(
     """
     import skipthink
 
-    table = _read(file, [column] + (["losses"] if method != "average" else []))
-    texts, ids = _texts(table, column, file)
-    present = {
-        name: table[name].to_pylist() for name in ("n_tokens", "end_losses") if name in table.column_names
-    }
-    losses = table["losses"].to_pylist() if "losses" in table.column_names else None
+    read = _read(file, [column] + (["losses"] if method != "average" else []))
+    texts, ids = _texts(read, column)
+    present = {name: read.columns[name] for name in ("n_tokens", "end_losses") if name in read.columns}
+    losses = read.columns.get("losses")
     found = skipthink.chunk(
         texts,
         _no_losses(texts, rules) if losses is None else losses,
@@ -176,39 +174,37 @@ def _no_losses(texts: list[Any], rules: str) -> list[list[float]]:
     ]
 
 
-def _read(file: Path, columns: list[str]) -> pa.Table:
+def _read(file: Path, columns: list[str]) -> RawRows:
     """Reads a file and checks that it has the columns.
 
     Raises:
         InvalidInputError: a column is missing.
         DataError: the file cannot be read.
     """
-    from skipthink.data import read_table
+    from skipthink.data.sources import read_source
 
-    table = read_table(file)
+    rows = read_source(file, None)
     for column in columns:
-        if column not in table.column_names:
+        if column not in rows.columns:
             remedy = (
                 "score the rationales first, or use --method average"
                 if column == "losses"
                 else "name the column of the rationales with --column"
             )
-            raise InvalidInputError(
-                f"{file} has no column {column!r}, it has {', '.join(table.column_names)}; {remedy}"
-            )
-    return table
+            known = ", ".join(rows.columns)
+            raise InvalidInputError(f"{file} has no column {column!r}, it has {known}; {remedy}")
+    return rows
 
 
-def _texts(table: pa.Table, column: str, file: Path) -> tuple[list[Any], list[Any]]:
+def _texts(rows: RawRows, column: str) -> tuple[list[Any], list[Any]]:
     """The column and the ids (row numbers where there is no column id)."""
-    texts = table[column].to_pylist()
-    ids = table["id"].to_pylist() if "id" in table.column_names else list(range(len(texts)))
+    texts = rows.columns[column]
     for row, text in enumerate(texts):
         if text is None:
             raise InvalidInputError(
-                f"{file} has no {column} in row {row} (id {ids[row]!r}); fill it or drop the row"
+                f"{rows.source}, {rows.place(row)}: {column} is missing; fill it or drop the row"
             )
-    return texts, ids
+    return texts, rows.columns.get("id", list(range(rows.n_rows)))
 
 
 def _write(rows: Iterable[dict[str, Any]], out: Path | None) -> None:

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from skipthink.exceptions import SkipthinkError
+from skipthink.exceptions import RecipeError
 
 MethodName = Literal["answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all"]
 METHOD_NAMES: tuple[MethodName, ...] = ("answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all")
@@ -33,10 +33,6 @@ SKIP_METHODS: tuple[MethodName, ...] = ("stt", "skip-all")
 UNCOMPARED_KEYS = ("workers", "threads", "data.file")
 """Keys that may change between two runs of one folder: how it is run, and where the data lie (a content hash
 of the file is compared instead)."""
-
-
-class RecipeError(SkipthinkError, ValueError):
-    """A recipe cannot be read, or says something that is not allowed."""
 
 
 class Section(BaseModel):
@@ -87,6 +83,9 @@ class DataSection(Section):
             raise ValueError(f"has {' and '.join(sources)}; give one source of data")
         if self.knobs and self.task is None:
             raise ValueError("has knobs, which only a task takes; give task or remove knobs")
+        taken = sorted({"seed", *Sizes.model_fields} & set(self.knobs))
+        if taken:
+            raise ValueError(f"has {taken[0]} among its knobs, but sizes and seed are keys of their own")
         if self.task is not None and None in (self.sizes.train, self.sizes.validation, self.sizes.test):
             raise ValueError("has a task but not all of sizes: {train, validation, test}; give all three")
         return self

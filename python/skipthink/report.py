@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skipthink.exceptions import RunError
 from skipthink.files import write_json, write_text
 from skipthink.pipeline.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
-from skipthink.pipeline.state import RunError, RunFolder
+from skipthink.pipeline.state import RunFolder
 from skipthink.recipe import METHOD_NAMES, Recipe
 
 if TYPE_CHECKING:

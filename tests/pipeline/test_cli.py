@@ -117,9 +117,9 @@ def mistakes(tmp_path):
             "cannot read the data",
         ),
         "file that is not there": (["split", tmp_path / "absent.jsonl"], "absent.jsonl"),
-        "file that is no JSON": (["split", broken], "2"),
+        "file that is no JSON": (["split", broken], "broken.jsonl, line 2"),
         "unknown column": (["split", rows, "--column", "reason"], "has no column 'reason'"),
-        "missing text": (["split", null], "no rationale in row 1 (id 'y')"),
+        "missing text": (["split", null], "line 2: rationale is missing"),
         "no losses": (["chunk", null, "--chunks", "2"], "no column 'losses'"),
         "too few losses": (["chunk", short, "--chunks", "2"], "row 0"),
         "M of zero": (["chunk", rows, "--chunks", "0"], "M"),
@@ -169,7 +169,7 @@ main()
     ("names", "arguments", "extra"),
     [
         (["typer"], ["doctor"], "skipthink[cli]"),
-        (["pyarrow"], ["split", "rows.jsonl"], "skipthink[cli]"),
+        (["pyarrow"], ["split", "rows.jsonl", "--out", "out.parquet"], "skipthink[cli]"),
         (["pydantic"], ["run", "recipe.yaml"], "skipthink[train]"),
     ],
 )

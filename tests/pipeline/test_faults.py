@@ -151,10 +151,12 @@ def test_a_changed_recipe_is_refused(whole, tmp_path):
 
 
 def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path):
-    recipe, undisturbed, _ = whole
+    recipe, undisturbed, printed = whole
     out = tmp_path / "run"
     killed_in, notes = [], {}
-    for name in stage_names(recipe):
+    in_order = [line.split()[1] for line in printed.splitlines() if line.startswith("start ")]
+    assert sorted(in_order) == sorted(stage_names(recipe))
+    for name in in_order:
         if kill_when(recipe, out, lambda name=name: is_within(out, name)):
             assert not (RunFolder(out).stage(name) / "done.json").exists()
             killed_in.append(name)
@@ -163,7 +165,7 @@ def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path)
     asked = ledger_lines(out)
     done = run(recipe, out)
     assert notes.items() <= done_times(out).items()
-    assert killed_in == stage_names(recipe)
+    assert killed_in == in_order
     assert "start  train" not in done.stdout
     assert without_seconds(results(out)) == without_seconds(results(undisturbed))
     assert asked == ledger_lines(out)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from skipthink.recipe import METHOD_NAMES, RecipeError, first_difference, load_recipe, parse_recipe
+from skipthink.exceptions import RecipeError
+from skipthink.recipe import METHOD_NAMES, first_difference, load_recipe, parse_recipe
 
 ROOT = Path(__file__).parents[2]
 SMALL = """

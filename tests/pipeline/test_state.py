@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from skipthink.exceptions import RunError
 from skipthink.pipeline import state
 from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunError, RunFolder, fingerprint_of, hash_files
+from skipthink.pipeline.state import RunFolder, fingerprint_of, hash_files
 from skipthink.recipe import METHOD_NAMES, parse_recipe
 
 SMALL = """

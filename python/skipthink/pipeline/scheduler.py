@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from skipthink.exceptions import RunError
 from skipthink.pipeline.stages import Stage
-from skipthink.pipeline.state import RunError, RunFolder
+from skipthink.pipeline.state import RunFolder
 from skipthink.progress import Display, format_progress, format_seconds
 
 POLL_SECONDS = 0.1

@@ -11,18 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from skipthink.exceptions import SkipthinkError
+from skipthink.exceptions import RecipeError, RunError
 from skipthink.files import write_json, write_text
-from skipthink.recipe import Recipe, RecipeError, first_difference, parse_recipe
+from skipthink.recipe import Recipe, first_difference, parse_recipe
 
 DONE_FILE = "done.json"
 LOCK_FILE = ".lock"
 LOCK_WAIT_SECONDS = 5.0
 """Children of a killed run hold its lock until they have ended too, which takes a moment."""
-
-
-class RunError(SkipthinkError, RuntimeError):
-    """A run cannot go on."""
 
 
 class RunFolder:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from skipthink.exceptions import RunError
 from skipthink.pipeline.stages import JUDGE, Stage, build_stages, evaluation_fingerprint, evaluation_name
-from skipthink.pipeline.state import RunError, RunFolder
+from skipthink.pipeline.state import RunFolder
 from skipthink.recipe import Recipe
 
 if TYPE_CHECKING:
