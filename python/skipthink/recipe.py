@@ -176,7 +176,7 @@ class TrainingSection(TrainingValues):
         own = self.model_dump(exclude={"methods"})
         override = self.methods.get(cast("MethodName", method))
         if override is not None:
-            own |= override.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
+            own |= override.model_dump(exclude_unset=True)
         return TrainingValues.model_validate(own)
 
 
@@ -380,13 +380,14 @@ def _explain(error: ValidationError) -> str:
 
 def _nearest(location: list[str]) -> str:
     """Which key was meant, or which keys there are."""
-    model: Any = Recipe
+    model: type[BaseModel] = Recipe
     for part in location[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
         if model is TrainingSection and part == "methods":
             model = TrainingOverride
-        elif isinstance(model, type) and part in getattr(model, "model_fields", {}):
-            model = model.model_fields[part].annotation
-    keys = sorted(getattr(model, "model_fields", {}))
+        elif isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    keys = sorted(model.model_fields)
     close = difflib.get_close_matches(location[-1], keys, n=1, cutoff=0.5)
     if close:
         return f"did you mean {'.'.join([*location[:-1], close[0]])}?"

@@ -63,7 +63,7 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
     prepare = add("prepare", [], [data, content, recipe.answer])
     chunks = recipe.chunks.model_dump()
     judged = any(method in recipe.methods for method in SKIP_METHODS)
-    trained = [method for method in recipe.methods if method not in SKIP_METHODS]
+    trained: list[str] = [method for method in recipe.methods if method not in SKIP_METHODS]
     if judged and JUDGE not in trained:
         trained.append(JUDGE)
     models = []

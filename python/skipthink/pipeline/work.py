@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Progress = Callable[[int, int], None]
+
+SAME_NAMES = {
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "warmup_steps",
+    "weight_decay",
+    "max_grad_norm",
+    "bf16",
+    "chunk_dropout",
+    "batching",
+    "max_item_tokens",
+    "save_steps",
+}
+"""Keys of a recipe's training section that `train_method` knows by the same name."""
 
 
 def run_stage(folder: RunFolder, name: str, progress: Progress) -> None:
@@ -152,25 +167,17 @@ def _evaluate(
                 answer_kind=recipe.answer,
                 out=folder.stage(name),
                 settings=recipe.evaluation.model_dump(exclude={"split"}),
+                progress=partial(_report_part, progress, index, len(parts)),
             )
             folder.finish(name, fingerprint, result, time.monotonic() - started)
-        progress(index + 1, len(parts))
+        _report_part(progress, index, len(parts), 1, 1)
     return {"evaluated": len(parts)}
 
 
-SAME_NAMES = {
-    "gradient_accumulation_steps",
-    "learning_rate",
-    "warmup_steps",
-    "weight_decay",
-    "max_grad_norm",
-    "bf16",
-    "chunk_dropout",
-    "batching",
-    "max_item_tokens",
-    "save_steps",
-}
-"""Keys of a recipe's training section that `train_method` knows by the same name."""
+def _report_part(progress: Progress, index: int, n_parts: int, done: int, total: int) -> None:
+    """Turns the progress of one part into that of all, in percent of a part."""
+    progress(100 * index + 100 * done // max(total, 1), 100 * n_parts)
+
 
 _BODIES = {"prepare": _prepare, "student": _student, "train": _train, "skip-data": _skip_data}
 
