@@ -158,7 +158,7 @@ _NUMBER = re.compile(
     r"(?:(?P<mixed>\ [0-9]+)?/(?P<over>[0-9]+)(?![/0-9]))?)"
     r"(?P<percent>\s?\\?%)?"
 )
-_BEFORE_NUMBER = " \t\n*_\"'“([{\\"
+_BEFORE_NUMBER = re.compile(r"(?:[\s*_\"'“(\[{]|\\[(\[])*")
 # Longer runs of digits are a student in a loop, not an answer, and Python limits turning them into integers.
 _MAX_LENGTH = 100
 
@@ -166,7 +166,7 @@ _MAX_LENGTH = 100
 def _find_number(text: str, stated: bool) -> str | None:
     """After "the answer is" the number right there, or right behind the last "="; else the last number."""
     if stated:
-        text = text[text.rfind("=") + 1 :].lstrip(_BEFORE_NUMBER)
+        text = _BEFORE_NUMBER.sub("", text[text.rfind("=") + 1 :], count=1)
         first = _NUMBER.match(text)
         if first and (number := _read_number(first)) is not None:
             return number
