@@ -233,7 +233,7 @@ def test_hostile_texts_take_linear_time(kind):
 
 
 # Share of rationales whose verdict agrees with the file's flag `correct`, and of those that state an answer.
-# Where the first is low, the check is not at fault: the flag is about an answer the teacher gave apart from its
+# Where the first is low, the check is not at fault: the flag is about an answer given apart from the
 # rationale (StrategyQA, dates, TSO), or the rationale ends in a plan or another number (R1, SVAMP).
 AGREEMENT = [
     ("addsub", "number", 1.0, 1.0),
