@@ -458,3 +458,6 @@ def test_byte_order_marks_and_blank_lines(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(sample(1)).encode() + b"\r\n\r\n")
     samples = load_samples(tmp_path / "a.jsonl")
     assert samples.table.num_rows == 1 and samples.report["blank_lines"] == 1
+    lines = [json.dumps(sample(number)) for number in range(2)]
+    (tmp_path / "b.jsonl").write_text("\n\n".join(lines))
+    assert load_samples(tmp_path / "b.jsonl").report["blank_lines"] == 1

@@ -74,16 +74,13 @@ def _refuse_empty(raw: RawRows) -> RawRows:
 def _read_jsonl(path: Path) -> RawRows:
     records, lines = [], []
     n_blank = 0
-    for number, line in enumerate(_read_bytes(path).split(b"\n"), 1):
+    for number, line in enumerate(_read_bytes(path).removesuffix(b"\n").split(b"\n"), 1):
         if line.strip():
             records.append(_parse_object(line, f"{path}, line {number}"))
             lines.append(number)
         else:
             n_blank += 1
-    # what follows the last line end is no line
-    return _from_records(
-        path, records, lambda row: f"line {lines[row]}", {"blank_lines": max(n_blank - 1, 0)}
-    )
+    return _from_records(path, records, lambda row: f"line {lines[row]}", {"blank_lines": n_blank})
 
 
 def _read_json(path: Path) -> RawRows:
@@ -153,7 +150,7 @@ def _read_parquet(path: Path) -> RawRows:
 
 def _read_datasets(source: str, split: str | None, *, is_folder: bool) -> RawRows:
     """Reads with `datasets`; the splits of a dictionary become the column `split`."""
-    import datasets
+    import datasets  # type: ignore[import-untyped]
 
     name, _, config = source.partition(":")
     saved = is_folder and any(
