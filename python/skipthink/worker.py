@@ -1,4 +1,4 @@
-"""The process of one stage: `python -m skipthink.worker RUN_DIR STAGE`, started by the pipeline.
+"""The process of one stage; `python -m skipthink.worker RUN_DIR STAGE` runs one by hand.
 
 Exit codes: 0 finished · 2 refused (a wrong recipe, data or setting; the last line says which) · else a crash.
 """
@@ -7,38 +7,68 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import multiprocessing.connection
 import os
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Protocol
 
 from skipthink.exceptions import SkipthinkError
 
 PROGRESS_SECONDS = 0.5
-PARENT_SECONDS = 1.0
+
+
+class Descriptor(Protocol):
+    """A file descriptor on its way to another process (`multiprocessing.reduction.DupFd`)."""
+
+    def detach(self) -> int:
+        """The descriptor in this process."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one stage; returns the exit code."""
+    """Runs one stage by hand; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m skipthink.worker", description="Runs one stage of a run folder."
     )
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("stage")
-    parser.add_argument("--parent", type=int, help="process to end with")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
-    if options.parent is not None:
-        end_with(options.parent)
+    return work(options.run_dir, options.stage, options.threads)
+
+
+def run_child(run_dir: Path, stage: str, threads: int, log: Path, lock: Descriptor) -> None:
+    """What a process of the pipeline does.
+
+    Args:
+        run_dir: the run folder.
+        stage: name of the stage.
+        threads: bound on threads.
+        log: file that takes all output, appended to.
+        lock: descriptor of the folder's lock. It stays open here, so that no other run enters the folder as
+            long as this process lives.
+    """
+    lock.detach()
+    os.setsid()  # Ctrl-C goes to the parent alone, which then ends its children in good order
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    _end_with_parent()
+    sys.exit(work(run_dir, stage, threads))
+
+
+def work(run_dir: Path, stage: str, threads: int) -> int:
+    """Runs one stage; returns the exit code."""
     from skipthink.pipeline.state import RunFolder
     from skipthink.pipeline.work import run_stage
 
-    folder = RunFolder(options.run_dir)
-    _set_threads(options.threads, options.stage)
+    folder = RunFolder(run_dir)
+    _set_threads(threads, stage)
     try:
-        run_stage(folder, options.stage, ProgressFile(folder.progress(options.stage)))
+        run_stage(folder, stage, ProgressFile(folder.progress(stage)))
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise
@@ -69,27 +99,17 @@ class ProgressFile:
         scratch.replace(self.path)
 
 
-def end_with(parent: int) -> None:
-    """Makes this process end when its parent has ended, however that ended.
+def _end_with_parent() -> None:
+    """Ends this process when the run that started it has ended, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
-    Args:
-        parent: process id of the parent, as the parent knows it.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:  # it was gone before the signal was asked for
+    def watch(sentinel: int) -> None:
+        multiprocessing.connection.wait([sentinel])
         os._exit(1)
-    if sys.platform != "linux":
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_SECONDS)
-    os._exit(1)
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def _set_threads(threads: int, stage: str) -> None:

@@ -24,7 +24,7 @@ data:
   task: multi_step_arithmetic
   sizes: {train: 24, validation: 4, test: 8}
   knobs: {n_operations: 2, max_value: 20, max_number: 9}
-student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 1024}
 chunks: {M: 2}
 training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
 skip: {batch_size: 8, write_every: 8}
@@ -209,7 +209,7 @@ def ledger_lines(out):
 
 
 def start(recipe, out):
-    """Starts a run in a session of its own and waits for its first worker; (process, worker's id)."""
+    """Starts a run and waits for the worker of its first stage; (process, worker's id)."""
     process = subprocess.Popen(
         command(recipe, out),
         stdout=subprocess.PIPE,
@@ -217,10 +217,16 @@ def start(recipe, out):
         text=True,
         start_new_session=True,
     )
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children.read_text().split():
+    while not RunFolder(out).log("prepare").exists():
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    return process, int(children.read_text().split()[0])
+    # a worker is in a session of its own before it opens its log
+    (worker,) = (child for child in children(process.pid) if os.getsid(child) == child)
+    return process, worker
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def is_gone(pid):

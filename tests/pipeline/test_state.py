@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -164,40 +162,6 @@ def test_a_file_is_no_run_folder(tmp_path):
         RunFolder(tmp_path / "file").locked(),
     ):
         pass
-
-
-PARENT = """
-import os, subprocess, sys, time
-code = '''import os, sys, time
-from skipthink.worker import end_with
-end_with(int(sys.argv[1]))
-print('on', flush=True)
-time.sleep(60)
-'''
-child = subprocess.Popen([sys.executable, "-c", code, str(os.getpid())], stdout=subprocess.PIPE)
-child.stdout.readline()
-print(child.pid, flush=True)
-time.sleep(60)
-"""
-
-
-def test_a_worker_ends_with_a_killed_parent():
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
-        child = int(parent.stdout.readline())
-        parent.kill()
-    for _ in range(100):
-        if not is_alive(child):
-            return
-        time.sleep(0.05)
-    pytest.fail("the worker outlived its parent")
-
-
-def is_alive(pid):
-    """Whether a process runs; one that has ended but is not reaped does not count."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_notes_are_plain_json(tmp_path):

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.pipeline.stages import Stage
 from skipthink.pipeline.state import RunFolder
 from skipthink.progress import Display, format_progress, format_seconds
+from skipthink.worker import run_child
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS = 5.0
 TAIL_LINES = 15
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""Loading torch and transformers takes a process many seconds; stages forked from a server share one load."""
+PRELOADED = ["skipthink.training", "skipthink.skipping", "skipthink.evaluation"]
 REFUSED = 2
 """Exit code of a worker that was given something wrong; its last line says what."""
 
@@ -34,7 +43,7 @@ class StageCrashedError(RunError):
 @dataclass
 class _Child:
     stage: Stage
-    process: subprocess.Popen[bytes]
+    process: BaseProcess
     started: float
 
 
@@ -77,19 +86,25 @@ class Scheduler:
             StageRefusedError: a stage was given something wrong.
             StageCrashedError: a stage crashed.
         """
-        try:
-            while True:
-                if not self.failed:
-                    self._start_ready()
-                if not self.running:
-                    break
-                time.sleep(POLL_SECONDS)
-                self._collect()
-                self.display.show([self._progress(child) for child in self.running.values()])
-        finally:
-            self._stop()
+        if all(name in self.finished for name in self.stages):
+            return
+        with _preloading(self.threads):
+            try:
+                self._run_stages()
+            finally:
+                self._stop()
         if self.failed:
             raise next(iter(self.failed.values()))
+
+    def _run_stages(self) -> None:
+        while True:
+            if not self.failed:
+                self._start_ready()
+            if not self.running:
+                break
+            time.sleep(POLL_SECONDS)
+            self._collect()
+            self.display.show([self._progress(child) for child in self.running.values()])
 
     def _start_ready(self) -> None:
         ready = [
@@ -100,31 +115,25 @@ class Scheduler:
             and all(need in self.finished for need in stage.needs)
         ]
         for stage in sorted(ready, key=lambda stage: -stage.rank)[: self.workers - len(self.running)]:
-            self.running[stage.name] = self._start(stage)
             self.display.line(f"start  {stage.name}")
+            self.running[stage.name] = self._start(stage)
 
     def _start(self, stage: Stage) -> _Child:
         threads = self.threads * (self.workers if stage.kind == "evaluate" else 1)
         self.folder.progress(stage.name).unlink(missing_ok=True)
-        command = [sys.executable, "-m", "skipthink.worker", str(self.folder.path), stage.name,
-                   "--parent", str(os.getpid()), "--threads", str(threads)]  # fmt: skip
-        with self.folder.log(stage.name).open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C goes to the parent alone, which then ends its children in good order
-                start_new_session=True,
-                pass_fds=(self.lock,),
-                env=_environment(threads),
-            )
+        context: Any = multiprocessing.get_context("spawn" if stage.kind == "prepare" else START_METHOD)
+        process: BaseProcess = context.Process(
+            target=run_child,
+            args=(self.folder.path, stage.name, threads, self.folder.log(stage.name), DupFd(self.lock)),
+            name=stage.name,
+        )
+        process.start()
         return _Child(stage, process, time.monotonic())
 
     def _collect(self) -> None:
         """Takes note of the processes that have ended."""
         for name, child in list(self.running.items()):
-            code = child.process.poll()
+            code = child.process.exitcode
             if code is None:
                 continue
             del self.running[name]
@@ -167,23 +176,39 @@ class Scheduler:
             child.process.terminate()
         give_up = time.monotonic() + TERMINATE_SECONDS
         for child in self.running.values():
-            try:
-                child.process.wait(timeout=max(0.0, give_up - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            child.process.join(timeout=max(0.0, give_up - time.monotonic()))
+            if child.process.exitcode is None:
                 child.process.kill()
-                child.process.wait()
+                child.process.join()
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Threads bounded in every library that starts its own, no chatter, and output as it comes."""
+@contextmanager
+def _preloading(threads: int) -> Iterator[None]:
+    """Starts the server that stages are forked from, with what all of them import, as `prepare` goes on.
+
+    The environment it starts in bounds the threads of every library that starts its own.
+    """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-    return {
-        **os.environ,
+    wanted = {
         **dict.fromkeys(names, str(threads)),
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "PYTHONUNBUFFERED": "1",
+        # asking for devices must not start CUDA before the fork
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        if START_METHOD == "forkserver":
+            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+            forkserver.ensure_running()
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _tail(path: Path, n_lines: int) -> list[str]:
