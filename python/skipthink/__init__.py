@@ -1,1 +1,35 @@
-"""skipthink: chunk-wise chain-of-thought distillation (Skip-Thinking, arXiv 2505.18642)."""
+"""skipthink: chunk-wise chain-of-thought distillation (Skip-Thinking, arXiv 2505.18642).
+
+The calls below need numpy alone. Data, scoring, training and evaluation live in modules of their own
+(`skipthink.data`, `skipthink.scoring`, `skipthink.training`, …) and need `pip install skipthink[train]`.
+"""
+
+import warnings
+
+from skipthink import exceptions, types
+from skipthink._core import DEBUG_BUILD, __version__
+from skipthink.chunking import Chunking, average_boundaries, chunk
+from skipthink.exceptions import SkipthinkError
+from skipthink.planning import ItemPlan, plan_items
+from skipthink.skip import LedgerFile, SkipLedger
+from skipthink.steps import StepSpans, split_steps, split_steps_batch
+
+if DEBUG_BUILD:
+    warnings.warn("skipthink's core is a debug build, many times slower; build it with --release", stacklevel=2)
+
+__all__ = [
+    "Chunking",
+    "ItemPlan",
+    "LedgerFile",
+    "SkipLedger",
+    "SkipthinkError",
+    "StepSpans",
+    "__version__",
+    "average_boundaries",
+    "chunk",
+    "exceptions",
+    "plan_items",
+    "split_steps",
+    "split_steps_batch",
+    "types",
+]

@@ -3,3 +3,10 @@
 #![deny(unsafe_code)]
 
 pub mod error;
+pub mod losses;
+pub mod parallel;
+pub mod plan;
+pub mod ragged;
+pub mod search;
+pub mod skip;
+pub mod steps;

@@ -1,0 +1,73 @@
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+_Ints = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float64]
+_Bools = npt.NDArray[np.bool_]
+
+__version__: str
+DEBUG_BUILD: bool
+
+def average_boundaries(n_steps: _Ints, m: int) -> _Ints: ...
+def find_boundaries(
+    values: _Floats,
+    n_stages: int,
+    offsets: _Ints,
+    weights: _Floats | None,
+    ends: tuple[_Floats, _Ints] | None,
+    m: int,
+    init: _Ints | None,
+    *,
+    method: str,
+    objective: str,
+    scope: str,
+    eta: float,
+    min_steps: int,
+    max_sweeps: int,
+    seed: int,
+    annealing: tuple[int, int, float, float],
+    num_threads: int | None,
+) -> tuple[_Ints, _Floats, _Floats, _Bools]: ...
+def plan_items(
+    boundaries: _Ints,
+    m: int,
+    step_tokens: _Ints,
+    step_offsets: _Ints,
+    n_question: _Ints,
+    n_answer: _Ints,
+    *,
+    scheme: str,
+    skipped: _Bools | None,
+    thought: str,
+    chunk_dropout: float,
+    seed: int,
+    num_threads: int | None,
+) -> tuple[_Ints, _Ints, _Ints, _Ints, _Ints, _Ints, _Ints]: ...
+def split_buffer(
+    data: npt.NDArray[np.uint8], offsets: _Ints, rules: str, separators: list[str], num_threads: int | None
+) -> tuple[_Ints, _Ints]: ...
+def split_list(
+    texts: list[str], rules: str, separators: list[str], num_threads: int | None
+) -> tuple[_Ints, _Ints]: ...
+@final
+class Ledger:
+    def __new__(cls, boundaries: _Ints, m: int) -> Ledger: ...
+    @staticmethod
+    def from_bytes(content: bytes) -> Ledger: ...
+    def to_bytes(self) -> bytes: ...
+    def next_batch(self, limit: int) -> tuple[_Ints, _Ints]: ...
+    def check(self, rows: _Ints, chunks: _Ints, n_right: int) -> None: ...
+    def record(self, rows: _Ints, chunks: _Ints, right: _Bools) -> None: ...
+    def states(self) -> npt.NDArray[np.uint8]: ...
+    def base_right(self) -> _Bools: ...
+    @property
+    def n_chunks(self) -> int: ...
+    @property
+    def n_settled(self) -> int: ...
+    @property
+    def asked(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    def __len__(self) -> int: ...

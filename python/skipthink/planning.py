@@ -1,0 +1,105 @@
+"""Item planning: chunks and skip states to training items as spans of token ids (method §5, §7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skipthink import _core
+from skipthink.exceptions import InvalidInputError, InvalidTypeError
+from skipthink.ragged import Ints, check_offsets, to_ints
+from skipthink.types import Scheme, Thought
+
+
+@dataclass(frozen=True)
+class ItemPlan:
+    """Planned items: which spans and markers make up each prompt and target.
+
+    Attributes:
+        rows: sample of each item, int64 (n_items,).
+        stages: 1 … M, or a stage code of `skipthink.types`, int64 (n_items,).
+        pieces: (kind, start, end), int64 (n_pieces, 3); kinds are those of `skipthink.types`.
+        piece_offsets: pieces of each item, int64 (n_items + 1,).
+        n_prompt_pieces: leading pieces that are the prompt, int64 (n_items,).
+        prompt_lengths_tokens: int64 (n_items,), markers included.
+        target_lengths_tokens: int64 (n_items,), the end token included.
+    """
+
+    rows: Ints
+    stages: Ints
+    pieces: Ints
+    piece_offsets: Ints
+    n_prompt_pieces: Ints
+    prompt_lengths_tokens: Ints
+    target_lengths_tokens: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def plan_items(
+    boundaries: Any,  # noqa: ANN401 - array-like
+    *,
+    step_token_offsets: tuple[Any, Any],
+    n_question_tokens: Any,  # noqa: ANN401
+    n_answer_tokens: Any,  # noqa: ANN401
+    scheme: Scheme,
+    skipped: Any = None,  # noqa: ANN401
+    thought: Thought = "per-chunk",
+    chunk_dropout: float = 0.0,
+    seed: int = 0,
+    num_threads: int | None = None,
+) -> ItemPlan:
+    """Plans the items of n samples, row by row; within a row by stage, the answer item last.
+
+    Args:
+        boundaries: chunks, integers (n, M + 1).
+        step_token_offsets: ragged (values, offsets), K + 1 a row: token offsets of the steps in the rationale.
+        n_question_tokens: integers (n,).
+        n_answer_tokens: integers (n,).
+        scheme: "chunkwise" (M stage items and an answer item a row), "skip", "base" or "answer-only" (one each).
+        skipped: bool (n, M), for the skip scheme.
+        thought: what stands for skipped chunks in a skip target: "per-chunk", "collapse" or "none".
+        chunk_dropout: probability that an earlier chunk of a prompt becomes `[thought]`, in [0, 1).
+        seed: seeds chunk dropout; drawn from (seed, row, stage, chunk) alone.
+        num_threads: threads; results do not depend on it.
+
+    Returns:
+        The plan.
+
+    Raises:
+        InvalidInputError: lengths that disagree, boundaries that do not fit the steps, options out of range.
+    """
+    cuts = to_ints("boundaries", boundaries, ndim=2)
+    if cuts.shape[1] < 2:
+        raise InvalidInputError(f"boundaries must have M + 1 columns with M at least 1, got {cuts.shape[1]}")
+    tokens, offsets = (to_ints("step_token_offsets", part) for part in step_token_offsets)
+    check_offsets("step_token_offsets", offsets, len(tokens))
+    flags = None if skipped is None else _flags(skipped, (len(cuts), cuts.shape[1] - 1))
+    return ItemPlan(
+        *_core.plan_items(
+            cuts.ravel(),
+            cuts.shape[1] - 1,
+            tokens,
+            offsets,
+            to_ints("n_question_tokens", n_question_tokens),
+            to_ints("n_answer_tokens", n_answer_tokens),
+            scheme=scheme,
+            skipped=flags,
+            thought=thought,
+            chunk_dropout=float(chunk_dropout),
+            seed=seed,
+            num_threads=num_threads,
+        )
+    )
+
+
+def _flags(skipped: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401
+    array = np.asarray(skipped)
+    if array.dtype != np.bool_:
+        raise InvalidTypeError(f"skipped must hold booleans, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise InvalidInputError(f"skipped must have the shape (n, M) = {shape}, got {array.shape}")
+    return np.ascontiguousarray(array).ravel()

@@ -1,0 +1,121 @@
+//! Simulated annealing over boundaries, with a generator a row (method §4).
+
+use crate::error::{Error, Result};
+use crate::losses::RowCosts;
+use crate::search::greedy::{Scope, judged};
+
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Options of the annealing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Annealing {
+    /// Moves tried a row.
+    pub moves: usize,
+    /// Largest shift of a boundary, in steps.
+    pub width: usize,
+    /// First temperature, nats.
+    pub start: f64,
+    /// Last temperature, nats.
+    pub end: f64,
+}
+
+/// The generator `SplitMix64`; written out here because results must not change with a library's version.
+#[derive(Debug, Clone)]
+pub struct SplitMix64(pub u64);
+
+impl SplitMix64 {
+    /// A generator of one row: independent of threads and of the order of rows.
+    pub fn of_row(seed: u64, row: u64) -> Self {
+        Self(seed ^ row.wrapping_add(1).wrapping_mul(GOLDEN))
+    }
+
+    /// The next 64 bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GOLDEN);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A uniform number in [0, 1).
+    pub fn next_unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+}
+
+impl Annealing {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// `Error::Option` for the first one outside its range.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name, expected, got: String| Err(Error::Option { name, expected, got });
+        if self.moves == 0 {
+            return wrong("anneal_moves", "at least 1", "0".into());
+        }
+        if self.width == 0 {
+            return wrong("anneal_width", "at least 1", "0".into());
+        }
+        for (name, value) in [("anneal_start", self.start), ("anneal_end", self.end)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return wrong(name, "a finite temperature above 0", value.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks from `boundaries` and leaves the best state met there.
+    pub fn search(&self, costs: &RowCosts, boundaries: &mut [usize], min_steps: usize, seed: u64, row: u64) {
+        let mut random = SplitMix64::of_row(seed, row);
+        let mut state = boundaries.to_vec();
+        let mut best = costs.total(boundaries);
+        for step in 0..self.moves {
+            let cut = 1 + (random.next_u64() % (state.len() as u64 - 2)) as usize;
+            let drawn = (random.next_u64() % (2 * self.width as u64)) as usize;
+            let unit = random.next_unit();
+            let Some(candidate) = self.shifted(state[cut], drawn) else { continue };
+            if candidate < state[cut - 1] + min_steps || candidate + min_steps > state[cut + 1] {
+                continue;
+            }
+            let change = judged(costs, &state, cut, candidate, Scope::Pair)
+                - judged(costs, &state, cut, state[cut], Scope::Pair);
+            if change <= 0.0 || unit < (-change / self.temperature(step)).exp() {
+                state[cut] = candidate;
+                let total = costs.total(&state);
+                if total < best {
+                    best = total;
+                    boundaries.copy_from_slice(&state);
+                }
+            }
+        }
+    }
+
+    /// The boundary shifted by −w … −1 or 1 … w; None where it would leave the row on the left.
+    fn shifted(&self, boundary: usize, drawn: usize) -> Option<usize> {
+        if drawn < self.width {
+            boundary.checked_sub(self.width - drawn)
+        } else {
+            Some(boundary + drawn - self.width + 1)
+        }
+    }
+
+    fn temperature(&self, step: usize) -> f64 {
+        if self.moves == 1 {
+            return self.start;
+        }
+        self.start * (self.end / self.start).powf(step as f64 / (self.moves - 1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splitmix_gives_its_published_numbers() {
+        let mut random = SplitMix64(1_234_567);
+        assert_eq!(random.next_u64(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next_u64(), 3_203_168_211_198_807_973);
+    }
+}

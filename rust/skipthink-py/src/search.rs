@@ -1,0 +1,137 @@
+//! Bindings of boundary search.
+
+use numpy::{PyArray1, PyArray2};
+use pyo3::prelude::*;
+use skipthink_core::error::Error;
+use skipthink_core::losses::{Losses, Objective};
+use skipthink_core::ragged::Offsets;
+use skipthink_core::search::{self, Annealing, Found, Method, Options, Scope};
+
+use crate::convert::{Floats, Ints, matrix, vector};
+use crate::runtime::detached;
+
+type FoundArrays<'py> = (
+    Bound<'py, PyArray2<i64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<f64>>,
+    Bound<'py, PyArray1<bool>>,
+);
+
+/// Average boundaries `(n, M + 1)` of rows of K steps.
+#[pyfunction]
+pub fn average_boundaries<'py>(
+    py: Python<'py>,
+    n_steps: Ints<'py>,
+    m: usize,
+) -> PyResult<Bound<'py, PyArray2<i64>>> {
+    let n_steps = n_steps.as_slice()?;
+    let boundaries = detached(py, Some(1), |_| {
+        if m == 0 {
+            return Err(Error::Option { name: "M", expected: "at least 1", got: "0".into() });
+        }
+        if let Some(row) = n_steps.iter().position(|k| *k < 0) {
+            let (got, expected) = (n_steps[row].to_string(), "a number of steps is not negative");
+            return Err(Error::Value { name: "n_steps", row, index: 0, got, expected });
+        }
+        Ok(search::average_boundaries(n_steps, m))
+    })?;
+    matrix(py, boundaries, m + 1)
+}
+
+/// Searches boundaries; see `skipthink.chunk`.
+#[pyfunction]
+#[pyo3(signature = (values, n_stages, offsets, weights, ends, m, init, *, method, objective, scope, eta,
+                    min_steps, max_sweeps, seed, annealing, num_threads))]
+#[allow(clippy::too_many_arguments)]
+pub fn find_boundaries<'py>(
+    py: Python<'py>,
+    values: Floats<'py>,
+    n_stages: usize,
+    offsets: Ints<'py>,
+    weights: Option<Floats<'py>>,
+    ends: Option<(Floats<'py>, Ints<'py>)>,
+    m: usize,
+    init: Option<Ints<'py>>,
+    method: &str,
+    objective: &str,
+    scope: &str,
+    eta: f64,
+    min_steps: usize,
+    max_sweeps: usize,
+    seed: u64,
+    annealing: (usize, usize, f64, f64),
+    num_threads: Option<usize>,
+) -> PyResult<FoundArrays<'py>> {
+    let (values, offsets) = (values.as_slice()?, offsets.as_slice()?);
+    let weights = weights.as_ref().map(|weights| weights.as_slice()).transpose()?;
+    let init = init.as_ref().map(|init| init.as_slice()).transpose()?;
+    let ends = match &ends {
+        Some((ends, offsets)) => Some((ends.as_slice()?, offsets.as_slice()?)),
+        None => None,
+    };
+    let found: Found = detached(py, num_threads, |threads| {
+        let options = Options {
+            method: parse_method(method, scope, annealing)?,
+            objective: parse_objective(objective)?,
+            eta,
+            min_steps,
+            max_sweeps,
+            seed,
+        };
+        let losses = Losses {
+            values,
+            n_stages,
+            steps: Offsets::new("losses", offsets, values.len() / n_stages.max(1))?,
+            weights,
+            ends: match ends {
+                Some((ends, offsets)) => {
+                    Some((ends, Offsets::new("end_losses", offsets, ends.len() / m.max(1))?))
+                }
+                None => None,
+            },
+        };
+        search::find_boundaries(&losses, m, init, &options, threads)
+    })?;
+    Ok((
+        matrix(py, found.boundaries, m + 1)?,
+        vector(py, found.objective),
+        vector(py, found.initial),
+        vector(py, found.searched),
+    ))
+}
+
+fn parse_objective(name: &str) -> Result<Objective, Error> {
+    match name {
+        "mean" => Ok(Objective::Mean),
+        "variance" => Ok(Objective::Variance),
+        "max" => Ok(Objective::Max),
+        _ => Err(Error::Option {
+            name: "objective",
+            expected: r#""mean", "variance" or "max""#,
+            got: format!("{name:?}"),
+        }),
+    }
+}
+
+fn parse_method(name: &str, scope: &str, annealing: (usize, usize, f64, f64)) -> Result<Method, Error> {
+    let scope = match scope {
+        "pair" => Scope::Pair,
+        "left" => Scope::Left,
+        _ => {
+            let expected = r#""pair" or "left""#;
+            return Err(Error::Option { name: "scope", expected, got: format!("{scope:?}") });
+        }
+    };
+    let (moves, width, start, end) = annealing;
+    match name {
+        "average" => Ok(Method::Average),
+        "greedy" => Ok(Method::Greedy(scope)),
+        "anneal" => Ok(Method::Anneal(Annealing { moves, width, start, end })),
+        "optimal" => Ok(Method::Optimal),
+        _ => Err(Error::Option {
+            name: "method",
+            expected: r#""average", "greedy", "anneal" or "optimal""#,
+            got: format!("{name:?}"),
+        }),
+    }
+}
