@@ -13,7 +13,6 @@ from skipthink import _core
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
 from skipthink.ragged import Floats, Ints, Ragged, check_lengths, is_step_lists, to_ints, to_ragged
 from skipthink.steps import StepSpans, split_steps_batch
-from skipthink.types import Method, Objective, Scope
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +23,8 @@ class Chunking:
     """Chunks of n samples.
 
     Attributes:
-        boundaries: int64 (n, M + 1); chunk m of a row is its steps `boundaries[row, m - 1]` … `boundaries[row, m] - 1`.
+        boundaries: int64 (n, M + 1); chunk m of a row r is its steps
+            `boundaries[r, m - 1]` … `boundaries[r, m] - 1`.
         objective: J of the boundaries, float64 (n,); NaN where no losses were given.
         initial_objective: J of the boundaries the search started from, float64 (n,).
         searched: bool (n,); False for rows with fewer than M · min_steps steps, which keep their start.
@@ -77,7 +77,7 @@ class Chunking:
 class _Steps:
     """The steps of rationales: texts with spans, or lists of steps."""
 
-    def __init__(self, rationales: Any, rules: str | Sequence[str], num_threads: int | None) -> None:  # noqa: ANN401
+    def __init__(self, rationales: Any, rules: str | Sequence[str], num_threads: int | None) -> None:
         self.rows: Any = rationales
         self.spans: StepSpans | None = None
         if is_step_lists(rationales):
@@ -101,7 +101,7 @@ class _Steps:
         return [text[edges[start] : edges[end]] for start, end in pairs]
 
 
-def average_boundaries(n_steps: Any, M: int) -> Ints:  # noqa: ANN401 - array-like of integers
+def average_boundaries(n_steps: Any, M: int) -> Ints:
     """Average chunking: steps divided evenly (paper; the remainder is ours, method §4).
 
     Args:
@@ -118,18 +118,18 @@ def average_boundaries(n_steps: Any, M: int) -> Ints:  # noqa: ANN401 - array-li
 
 
 def chunk(
-    rationales: Any,  # noqa: ANN401 - texts or lists of steps
-    losses: Any,  # noqa: ANN401 - any ragged form
+    rationales: Any,
+    losses: Any,
     M: int,
     eta: float = 0.1,
     *,
-    method: Method = "greedy",
-    objective: Objective = "mean",
-    n_tokens: Any = None,  # noqa: ANN401
-    end_losses: Any = None,  # noqa: ANN401
-    scope: Scope = "pair",
+    method: str = "greedy",
+    objective: str = "mean",
+    n_tokens: Any = None,
+    end_losses: Any = None,
+    scope: str = "pair",
     min_steps: int = 1,
-    init: Any = None,  # noqa: ANN401
+    init: Any = None,
     rules: str | Sequence[str] = "auto",
     seed: int = 0,
     num_threads: int | None = None,
@@ -182,7 +182,9 @@ def chunk(
     steps = None if rationales is None else _Steps(_sized(rationales), rules, num_threads)
     if losses is None:
         if method != "average" or steps is None:
-            raise InvalidInputError('losses may be None only with method="average" and rationales; score the rationales')
+            raise InvalidInputError(
+                'losses may be None only with method="average" and rationales; score the rationales'
+            )
         return _average(steps, M, init)
     ragged = to_ragged("losses", losses)
     n_steps = ragged.lengths if steps is None else steps.n_steps
@@ -216,7 +218,7 @@ def chunk(
     return Chunking(boundaries, found, initial, searched, steps)
 
 
-def _average(steps: _Steps, M: int, init: Any) -> Chunking:  # noqa: ANN401
+def _average(steps: _Steps, M: int, init: Any) -> Chunking:
     """Average chunks (or the start given) without losses: there is no J."""
     n = len(steps.n_steps)
     boundaries = average_boundaries(steps.n_steps, M) if init is None else _init(init, n, M)
@@ -224,7 +226,7 @@ def _average(steps: _Steps, M: int, init: Any) -> Chunking:  # noqa: ANN401
     return Chunking(boundaries, nothing, nothing.copy(), np.zeros(n, dtype=np.bool_), steps)
 
 
-def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> Floats:  # noqa: ANN401
+def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> Floats:
     """Weights in the order of the losses' values, also where the two have different offsets."""
     ragged = to_ragged(name, data)
     if ragged.width is not None:
@@ -237,7 +239,7 @@ def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> Floats:  # 
     return values
 
 
-def _ends(data: Any, n_steps: Ints, M: int) -> tuple[Floats, Ints]:  # noqa: ANN401
+def _ends(data: Any, n_steps: Ints, M: int) -> tuple[Floats, Ints]:
     ragged = to_ragged("end_losses", data)
     if (ragged.width or 1) != M:
         raise InvalidInputError(f"end_losses must hold M = {M} numbers a position, got {ragged.width or 1}")
@@ -245,14 +247,14 @@ def _ends(data: Any, n_steps: Ints, M: int) -> tuple[Floats, Ints]:  # noqa: ANN
     return ragged.values.ravel(), ragged.offsets
 
 
-def _init(init: Any, n: int, M: int) -> Ints:  # noqa: ANN401
+def _init(init: Any, n: int, M: int) -> Ints:
     boundaries = to_ints("init", init, ndim=2)
     if boundaries.shape != (n, M + 1):
         raise InvalidInputError(f"init must have the shape (n, M + 1) = {(n, M + 1)}, got {boundaries.shape}")
     return boundaries
 
 
-def _sized(rationales: Any) -> Any:  # noqa: ANN401
+def _sized(rationales: Any) -> Any:
     if isinstance(rationales, str) or not hasattr(rationales, "__len__"):
         raise InvalidTypeError(
             f"rationales must be a sequence of texts or of step lists, got {type(rationales).__name__}; "
@@ -261,10 +263,12 @@ def _sized(rationales: Any) -> Any:  # noqa: ANN401
     return rationales
 
 
-def _count_steps(rationales: Any) -> Ints:  # noqa: ANN401
+def _count_steps(rationales: Any) -> Ints:
     for row, steps in enumerate(rationales):
         if not isinstance(steps, list | tuple) or not all(isinstance(step, str) for step in steps):
-            raise InvalidTypeError(f"rationale of row {row} must be a list of str like the rows before, got {steps!r:.60}")
+            raise InvalidTypeError(
+                f"rationale of row {row} must be a list of str like the rows before, got {steps!r:.60}"
+            )
     return np.asarray([len(steps) for steps in rationales], dtype=np.int64)
 
 

@@ -43,7 +43,11 @@ class TokenRows:
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | Ints]) -> TokenRows:
         """Joins rows of ids."""
-        values = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]) if rows else np.empty(0, np.int64)
+        values = (
+            np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+            if rows
+            else np.empty(0, np.int64)
+        )
         return cls(values.astype(np.int64, copy=False), offsets_of([len(row) for row in rows]))
 
     def __len__(self) -> int:
@@ -89,7 +93,7 @@ class EncodedSamples:
         """K a row, int64 (n,)."""
         return self.step_tokens.lengths - 1
 
-    def plan(self, scheme: str, boundaries: Ints, **options: Any) -> ItemPlan:  # noqa: ANN401 - passed through
+    def plan(self, scheme: str, boundaries: Ints, **options: Any) -> ItemPlan:
         """Plans the items of these samples; see `skipthink.plan_items`."""
         return plan_items(
             boundaries,
@@ -139,7 +143,7 @@ def flat_index(starts: Ints, lengths: Ints) -> Ints:
     return np.arange(runs[-1], dtype=np.int64) + np.repeat(starts - runs[:-1], lengths)
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, offsets: bool = False) -> Any:  # noqa: ANN401
+def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, offsets: bool = False) -> Any:
     """Tokenises untrusted text: nothing in it can become a special token (method §5).
 
     Returns:
@@ -155,7 +159,9 @@ def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, offset
     )
 
 
-def encode_questions(tokenizer: PreTrainedTokenizerBase, markers: Markers, questions: list[str]) -> list[Ints]:
+def encode_questions(
+    tokenizer: PreTrainedTokenizerBase, markers: Markers, questions: list[str]
+) -> list[Ints]:
     """Ids of question and separator, as they stand in prompts at inference.
 
     Raises:
@@ -218,7 +224,9 @@ def encode_samples(
         n_empty_steps += int((np.diff(cuts) == 0).sum())
     answer_ids = [
         np.asarray(row, dtype=np.int64)
-        for row in encode_texts(tokenizer, [ANSWER_PREFIX + answer.strip() for answer in answers])["input_ids"]
+        for row in encode_texts(tokenizer, [ANSWER_PREFIX + answer.strip() for answer in answers])[
+            "input_ids"
+        ]
     ]
     for rows in (question_ids, rationale_ids, answer_ids):
         _refuse_markers(markers, rows, ids)
@@ -246,15 +254,21 @@ def token_starts(text: str, offsets: Ints) -> Ints:
 
 def build_items(encoded: EncodedSamples, plan: ItemPlan, markers: Markers) -> Items:
     """Turns planned items (spans) into token ids."""
-    marker_ids = np.asarray([*markers.stages, markers.answer, markers.skip, markers.thought, markers.end], np.int64)
-    pool = np.concatenate([encoded.question.values, encoded.rationale.values, encoded.answer.values, marker_ids])
-    bases = np.cumsum([0, len(encoded.question.values), len(encoded.rationale.values), len(encoded.answer.values)])
+    marker_ids = np.asarray(
+        [*markers.stages, markers.answer, markers.skip, markers.thought, markers.end], np.int64
+    )
+    pool = np.concatenate(
+        [encoded.question.values, encoded.rationale.values, encoded.answer.values, marker_ids]
+    )
+    bases = np.cumsum(
+        [0, len(encoded.question.values), len(encoded.rationale.values), len(encoded.answer.values)]
+    )
     kinds, starts, ends = plan.pieces.T
     piece_rows = np.repeat(plan.rows, np.diff(plan.piece_offsets))
     row_offsets = (encoded.question.offsets, encoded.rationale.offsets, encoded.answer.offsets)
-    sources = np.choose(
-        np.minimum(kinds, 3), [bases[0], bases[1], bases[2], bases[3]]
-    ) + np.choose(np.minimum(kinds, 3), [*(offsets[piece_rows] for offsets in row_offsets), 0])
+    sources = np.choose(np.minimum(kinds, 3), [bases[0], bases[1], bases[2], bases[3]]) + np.choose(
+        np.minimum(kinds, 3), [*(offsets[piece_rows] for offsets in row_offsets), 0]
+    )
     n_stages = len(markers.stages)
     marker_slot = {ANSWER_MARK: n_stages, SKIP_MARK: n_stages + 1, THOUGHT: n_stages + 2, END: n_stages + 3}
     is_marker = kinds > 2

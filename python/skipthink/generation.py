@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -107,8 +107,11 @@ def _generate_batch(
         eos_token_id=markers.end,
         pad_token_id=markers.pad,
     )
+    generator: Any = model  # torch types the attribute as a tensor
     with torch.inference_mode():
-        output = model.generate(ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config)
+        output = generator.generate(
+            ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
+        )
     return [_cut(row, markers.end) for row in output[:, width:].cpu().numpy().astype(np.int64)]
 
 

@@ -65,7 +65,9 @@ class Decoding:
             InvalidInputError: the student was not trained on this stage.
         """
         if stage not in self.limits:
-            raise InvalidInputError(f"the student was trained on the stages {sorted(self.limits)}, not on {stage}")
+            raise InvalidInputError(
+                f"the student was trained on the stages {sorted(self.limits)}, not on {stage}"
+            )
         return self.limits[stage] + self.limits[stage] // 4 + 1
 
 
@@ -112,7 +114,9 @@ def answer_questions(
     )
     results = []
     for prompt, output in zip(prompts, outputs, strict=True):
-        thought, answer = _split_answer(output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only")
+        thought, answer = _split_answer(
+            output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only"
+        )
         results.append(Answered(thought, answer, output.n_tokens, len(prompt), int(not output.ended)))
     return results
 

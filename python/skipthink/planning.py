@@ -10,7 +10,6 @@ import numpy as np
 from skipthink import _core
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
 from skipthink.ragged import Ints, check_offsets, to_ints
-from skipthink.types import Scheme, Thought
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class ItemPlan:
 
 
 def plan_items(
-    boundaries: Any,  # noqa: ANN401 - array-like
+    boundaries: Any,
     *,
     step_token_offsets: tuple[Any, Any],
-    n_question_tokens: Any,  # noqa: ANN401
-    n_answer_tokens: Any,  # noqa: ANN401
-    scheme: Scheme,
-    skipped: Any = None,  # noqa: ANN401
-    thought: Thought = "per-chunk",
+    n_question_tokens: Any,
+    n_answer_tokens: Any,
+    scheme: str,
+    skipped: Any = None,
+    thought: str = "per-chunk",
     chunk_dropout: float = 0.0,
     seed: int = 0,
     num_threads: int | None = None,
@@ -96,7 +95,7 @@ def plan_items(
     )
 
 
-def _flags(skipped: Any, shape: tuple[int, int]) -> Any:  # noqa: ANN401
+def _flags(skipped: Any, shape: tuple[int, int]) -> Any:
     array = np.asarray(skipped)
     if array.dtype != np.bool_:
         raise InvalidTypeError(f"skipped must hold booleans, got dtype {array.dtype}")

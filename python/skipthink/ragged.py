@@ -41,7 +41,7 @@ class Ragged:
         return self.values.shape[1] if self.values.ndim == 2 else None
 
 
-def to_ragged(name: str, data: Any) -> Ragged:  # noqa: ANN401 - any of the accepted forms
+def to_ragged(name: str, data: Any) -> Ragged:
     """Reads ragged numbers.
 
     Args:
@@ -72,7 +72,7 @@ def to_ragged(name: str, data: Any) -> Ragged:  # noqa: ANN401 - any of the acce
     return _from_rows(name, list(data))
 
 
-def to_floats(name: str, values: Any) -> Floats:  # noqa: ANN401 - any array-like
+def to_floats(name: str, values: Any) -> Floats:
     """Numbers as a C-contiguous float64 array; no copy where they are one already."""
     try:
         array = np.asarray(values)
@@ -83,7 +83,7 @@ def to_floats(name: str, values: Any) -> Floats:  # noqa: ANN401 - any array-lik
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def to_ints(name: str, values: Any, *, ndim: int = 1) -> Ints:  # noqa: ANN401 - any array-like
+def to_ints(name: str, values: Any, *, ndim: int = 1) -> Ints:
     """Integers as a C-contiguous int64 array; no copy where they are one already."""
     try:
         array = np.asarray(values)
@@ -109,7 +109,9 @@ def check_lengths(name: str, ragged: Ragged, expected: Ints, because: str) -> No
         InvalidInputError: naming the first row that differs.
     """
     if len(ragged) != len(expected):
-        raise InvalidInputError(f"{name} has {len(ragged)} rows, but there are {len(expected)} rationales; give one a row")
+        raise InvalidInputError(
+            f"{name} has {len(ragged)} rows, but there are {len(expected)} rationales; give one a row"
+        )
     wrong = np.flatnonzero(ragged.lengths != expected)
     if len(wrong):
         row = int(wrong[0])
@@ -133,14 +135,14 @@ def check_offsets(name: str, offsets: Ints, n_values: int) -> None:
         )
 
 
-def _dimensions(data: Any) -> int:  # noqa: ANN401
+def _dimensions(data: Any) -> int:
     """Dimensions of an array-like; 0 for what is none. A plain list counts as one dimension."""
     if isinstance(data, list):
         return 1
     return int(getattr(data, "ndim", 0))
 
 
-def _from_pair(name: str, values: Any, offsets: Any) -> Ragged:  # noqa: ANN401
+def _from_pair(name: str, values: Any, offsets: Any) -> Ragged:
     array = to_floats(name, values)
     if array.ndim not in (1, 2):
         raise InvalidInputError(f"{name} values must have 1 or 2 dimensions, got {array.ndim}")
@@ -159,7 +161,9 @@ def _from_rows(name: str, rows: list[Any]) -> Ragged:
     filled = [array for array in arrays if len(array)]
     widths = {array.shape[1:] for array in filled}
     if len(widths) > 1:
-        row = next(row for row, array in enumerate(arrays) if len(array) and array.shape[1:] != filled[0].shape[1:])
+        row = next(
+            row for row, array in enumerate(arrays) if len(array) and array.shape[1:] != filled[0].shape[1:]
+        )
         raise InvalidInputError(
             f"{name} of row {row} has the shape {arrays[row].shape}, but rows before hold positions of shape "
             f"{filled[0].shape[1:]}; give the same number of values a position in every row"
@@ -170,7 +174,7 @@ def _from_rows(name: str, rows: list[Any]) -> Ragged:
     return Ragged(np.ascontiguousarray(values), offsets)
 
 
-def arrow_array(name: str, data: Any) -> Any:  # noqa: ANN401 - pyarrow is imported lazily
+def arrow_array(name: str, data: Any) -> Any:
     """What exports Arrow data as one `pyarrow.Array`.
 
     Raises:
@@ -179,7 +183,9 @@ def arrow_array(name: str, data: Any) -> Any:  # noqa: ANN401 - pyarrow is impor
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise InvalidTypeError(f"{name} is Arrow data, which needs pyarrow: pip install skipthink[cli]") from error
+        raise InvalidTypeError(
+            f"{name} is Arrow data, which needs pyarrow: pip install skipthink[cli]"
+        ) from error
     try:
         if not isinstance(data, pa.Array | pa.ChunkedArray):
             data = pa.chunked_array(data) if hasattr(data, "__arrow_c_stream__") else pa.array(data)
@@ -192,7 +198,7 @@ def arrow_array(name: str, data: Any) -> Any:  # noqa: ANN401 - pyarrow is impor
     return array
 
 
-def _from_arrow(name: str, data: Any) -> Ragged:  # noqa: ANN401
+def _from_arrow(name: str, data: Any) -> Ragged:
     import pyarrow as pa
 
     array = arrow_array(name, data)
@@ -213,7 +219,7 @@ def _from_arrow(name: str, data: Any) -> Ragged:  # noqa: ANN401
     return Ragged(_arrow_numbers(name, values), offsets)
 
 
-def _list_parts(name: str, array: Any) -> tuple[Any, Ints]:  # noqa: ANN401
+def _list_parts(name: str, array: Any) -> tuple[Any, Ints]:
     """The child values of an Arrow list array and the offsets of its rows into them (a slice's start above 0)."""
     import pyarrow as pa
 
@@ -225,13 +231,13 @@ def _list_parts(name: str, array: Any) -> tuple[Any, Ints]:  # noqa: ANN401
     return array.values, np.asarray(array.offsets).astype(np.int64, copy=False)
 
 
-def _arrow_numbers(name: str, values: Any) -> Floats:  # noqa: ANN401
+def _arrow_numbers(name: str, values: Any) -> Floats:
     if values.null_count:
         raise InvalidInputError(f"{name} holds null values; fill them in or drop their rows")
     return to_floats(name, values.to_numpy(zero_copy_only=False))
 
 
-def text_rows(name: str, data: Any) -> list[str] | tuple[npt.NDArray[np.uint8], Ints]:  # noqa: ANN401
+def text_rows(name: str, data: Any) -> list[str] | tuple[npt.NDArray[np.uint8], Ints]:
     """Texts as a list of str, or Arrow strings as their bytes and offsets (no copy of the text).
 
     Raises:
@@ -239,13 +245,15 @@ def text_rows(name: str, data: Any) -> list[str] | tuple[npt.NDArray[np.uint8], 
         InvalidInputError: nulls.
     """
     if isinstance(data, str) or not hasattr(data, "__len__"):
-        raise InvalidTypeError(f"{name} must be a sequence of str, got {type(data).__name__}; put one text into a list")
+        raise InvalidTypeError(
+            f"{name} must be a sequence of str, got {type(data).__name__}; put one text into a list"
+        )
     if hasattr(data, "__arrow_c_array__") or hasattr(data, "__arrow_c_stream__"):
         return _arrow_texts(name, data)
     return list(data)
 
 
-def _arrow_texts(name: str, data: Any) -> tuple[npt.NDArray[np.uint8], Ints]:  # noqa: ANN401
+def _arrow_texts(name: str, data: Any) -> tuple[npt.NDArray[np.uint8], Ints]:
     import pyarrow as pa
 
     array = arrow_array(name, data)
@@ -261,6 +269,6 @@ def _arrow_texts(name: str, data: Any) -> tuple[npt.NDArray[np.uint8], Ints]:  #
     return np.frombuffer(content or b"", dtype=np.uint8), cuts.astype(np.int64, copy=False)
 
 
-def is_step_lists(data: Sequence[Any] | Any) -> bool:  # noqa: ANN401
+def is_step_lists(data: Sequence[Any] | Any) -> bool:
     """Whether rationales come as lists of steps already split."""
     return len(data) > 0 and isinstance(data[0], list | tuple)

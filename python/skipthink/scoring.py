@@ -112,13 +112,15 @@ def score_steps(
             for sequence, token_nll, ends in _score_batch(model, batch, markers):
                 row, slot = sequence.row, sequence.slot
                 cuts = encoded.step_tokens[row]
-                sums = offsets_of(np.zeros(0)) if not len(token_nll) else np.concatenate([[0.0], np.cumsum(token_nll)])
+                sums = np.concatenate([[0.0], np.cumsum(token_nll)])
                 nll[offsets[row] : offsets[row + 1], slot] = np.diff(sums[cuts])
                 end_nll[end_offsets[row] : end_offsets[row + 1], slot] = ends[cuts]
             done += len(batch)
             if progress is not None:
                 progress(done, len(sequences))
-    n_tokens = np.concatenate([np.diff(encoded.step_tokens[row]) for row in range(len(encoded))] or [np.empty(0, int)])
+    n_tokens = np.concatenate(
+        [np.diff(encoded.step_tokens[row]) for row in range(len(encoded))] or [np.empty(0, int)]
+    )
     return StepLosses(nll, n_tokens, offsets, end_nll if stages == "conditioned" else None, end_offsets)
 
 

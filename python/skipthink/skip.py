@@ -31,10 +31,12 @@ class SkipLedger:
         boundaries: chunks of the rows, integers (n, M + 1).
     """
 
-    def __init__(self, boundaries: Any) -> None:  # noqa: ANN401 - array-like
+    def __init__(self, boundaries: Any) -> None:
         cuts = to_ints("boundaries", boundaries, ndim=2)
         if cuts.shape[1] < 2:
-            raise InvalidInputError(f"boundaries must have M + 1 columns with M at least 1, got {cuts.shape[1]}")
+            raise InvalidInputError(
+                f"boundaries must have M + 1 columns with M at least 1, got {cuts.shape[1]}"
+            )
         self._core = _core.Ledger(cuts.ravel(), cuts.shape[1] - 1)
 
     @classmethod
@@ -78,7 +80,8 @@ class SkipLedger:
     @property
     def skipped(self) -> npt.NDArray[np.bool_]:
         """Chunks the student can do without, bool (n, M)."""
-        return self._core.states() == SKIPPED
+        skipped: npt.NDArray[np.bool_] = self._core.states() == SKIPPED
+        return skipped
 
     def next_batch(self, limit: int | None = None) -> tuple[Ints, Ints]:
         """The next questions: rows ascending, all about the same chunk; the same ones until they are recorded.
@@ -93,7 +96,7 @@ class SkipLedger:
             raise InvalidInputError(f"limit must be at least 1, got {limit}")
         return self._core.next_batch(len(self) if limit is None else limit)
 
-    def record(self, rows: Any, chunks: Any, right: Any) -> None:  # noqa: ANN401 - array-likes
+    def record(self, rows: Any, chunks: Any, right: Any) -> None:
         """Takes answers; all are checked before the first one counts.
 
         Raises:
@@ -105,7 +108,7 @@ class SkipLedger:
         flags = np.ascontiguousarray(flags, dtype=np.bool_)
         self._core.record(to_ints("rows", rows), to_ints("chunks", chunks), flags)
 
-    def check(self, rows: Any, chunks: Any, n_right: int) -> None:  # noqa: ANN401 - array-likes
+    def check(self, rows: Any, chunks: Any, n_right: int) -> None:
         """Checks answers without taking them; raises what `record` would."""
         self._core.check(to_ints("rows", rows), to_ints("chunks", chunks), n_right)
 
@@ -150,7 +153,12 @@ class LedgerFile:
     def __init__(self, path: str | Path, ledger: SkipLedger, fingerprint: str) -> None:
         self.path, self.ledger = Path(path), ledger
         self.torn_lines = 0
-        self._header = {"format": FORMAT, "rows": len(ledger), "chunks": ledger.n_chunks, "fingerprint": fingerprint}
+        self._header = {
+            "format": FORMAT,
+            "rows": len(ledger),
+            "chunks": ledger.n_chunks,
+            "fingerprint": fingerprint,
+        }
         self._replay()
         self._file: BinaryIO = self.path.open("ab")
         if self._file.tell() == 0:
@@ -187,7 +195,7 @@ class LedgerFile:
     def total(self, note: str) -> float:
         """Sum of a note over all batches on disk."""
         lines = self.path.read_bytes().splitlines()[1:]
-        return sum(json.loads(line).get(note, 0) for line in lines)
+        return float(sum(json.loads(line).get(note, 0) for line in lines))
 
     def _append(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line).encode() + b"\n")
@@ -215,7 +223,9 @@ class LedgerFile:
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, SkipthinkError):
                 raise LedgerError(f"{place}: {error}; move the file away to ask anew") from error
-            raise LedgerError(f"{place}: not a line of a skip ledger ({error}); move the file away to ask anew") from error
+            raise LedgerError(
+                f"{place}: not a line of a skip ledger ({error}); move the file away to ask anew"
+            ) from error
         except LedgerError as error:
             raise LedgerError(f"{place}: {error}; move the file away to ask anew") from error
 

@@ -98,15 +98,23 @@ def make_skip_data(
     out.mkdir(parents=True, exist_ok=True)
     ledger = SkipLedger(boundaries)
     started = time.monotonic()
-    with LedgerFile(out / "ledger.jsonl", ledger, _fingerprint(model_dir, boundaries, encoded, options, seed)) as file:
+    with LedgerFile(
+        out / "ledger.jsonl", ledger, _fingerprint(model_dir, boundaries, encoded, options, seed)
+    ) as file:
         while not ledger.done:
             rows, chunks = ledger.next_batch(limit=options.write_every)
-            file.record(rows, chunks, judge_.ask(rows, chunks, ledger.skipped))
+            right, n_generated = judge_.ask(rows, chunks, ledger.skipped)
+            file.record(rows, chunks, right, tokens=n_generated)
             if progress is not None:
                 progress(ledger.n_settled, len(ledger))
+        tokens_generated = int(file.total("tokens"))
     skipped = ledger.skipped
     write_parquet(out / "skip.parquet", _table(encoded, boundaries, skipped))
-    report = {**ledger.stats(), "tokens_generated": judge_.n_generated, "seconds": round(time.monotonic() - started, 3)}
+    report = {
+        **ledger.stats(),
+        "tokens_generated": tokens_generated,
+        "seconds": round(time.monotonic() - started, 3),
+    }
     write_json(out / "report.json", report)
     return report
 
@@ -130,10 +138,11 @@ class _Judge:
         self.model, self.tokenizer, self.markers = model, tokenizer, markers
         self.encoded, self.boundaries, self.gold = encoded, boundaries, gold
         self.answer_kind, self.options, self.limits, self.seed = answer_kind, options, limits, seed
-        self.n_generated = 0
 
-    def ask(self, rows: Ints, chunks: Ints, skipped: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Whether the student is right, a question; bool (n_questions,)."""
+    def ask(
+        self, rows: Ints, chunks: Ints, skipped: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.bool_], int]:
+        """Whether the student is right, a question, bool (n_questions,); and the tokens that took."""
         questions = [self.encoded.question[row] for row in rows]
         prefixes, first_stages = [], []
         for row, chunk in zip(rows, chunks, strict=True):
@@ -144,7 +153,7 @@ class _Judge:
                 first = self.markers.n_chunks + 1
             prefixes.append(prefix)
             first_stages.append(first)
-        votes = np.zeros(len(rows), dtype=np.int64)
+        votes, n_generated = np.zeros(len(rows), dtype=np.int64), 0
         for vote in range(self.options.votes):
             decoding = Decoding(
                 self.limits, self.options.batch_size, self.options.temperature, self.seed + 7919 * vote
@@ -155,19 +164,25 @@ class _Judge:
             for index, result in enumerate(answered):
                 text = answer_text(self.tokenizer, result)
                 votes[index] += judge(self.answer_kind, text, self.gold[rows[index]]) is Verdict.RIGHT
-                self.n_generated += result.n_generated
-        return votes * 2 > self.options.votes
+                n_generated += result.n_generated
+        return votes * 2 > self.options.votes, n_generated
 
     def _prefix(self, row: int, chunk: int, skipped: npt.NDArray[np.bool_]) -> list[int]:
         """Chunks 1 … chunk as the student is shown them: kept, `[thought]` where skipped, the asked one dropped."""
         prefix: list[int] = []
         for earlier in range(1, chunk + 1):
             dropped = earlier == chunk or skipped[earlier - 1]
-            prefix += [self.markers.thought] if dropped and self._chunk(row, earlier) else self._chunk(row, earlier)
+            prefix += (
+                [self.markers.thought] if dropped and self._chunk(row, earlier) else self._chunk(row, earlier)
+            )
         return prefix
 
     def _later_chunks(self, row: int, chunk: int) -> list[int]:
-        return [token for later in range(chunk + 1, self.markers.n_chunks + 1) for token in self._chunk(row, later)]
+        return [
+            token
+            for later in range(chunk + 1, self.markers.n_chunks + 1)
+            for token in self._chunk(row, later)
+        ]
 
     def _chunk(self, row: int, chunk: int) -> list[int]:
         cuts = self.encoded.step_tokens[row]

@@ -71,7 +71,7 @@ def split_steps(text: str, *, rules: str | Sequence[str] = "auto") -> list[str]:
 
 
 def split_steps_batch(
-    texts: Any,  # noqa: ANN401 - any sequence of str or Arrow strings
+    texts: Any,
     *,
     rules: str | Sequence[str] = "auto",
     num_threads: int | None = None,

@@ -33,7 +33,9 @@ def make_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokeni
     from transformers import PreTrainedTokenizerFast
 
     if vocab_size < 258:
-        raise InvalidInputError(f"vocab_size must be at least 258 (256 bytes, end, padding), got {vocab_size}")
+        raise InvalidInputError(
+            f"vocab_size must be at least 258 (256 bytes, end, padding), got {vocab_size}"
+        )
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -95,7 +97,11 @@ def make_student(
         num_heads=num_heads,
         intermediate_size=intermediate_size,
         max_length_tokens=max_length_tokens,
-        tokens={"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id},
+        tokens={
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
     )
     tokenizer.model_max_length = max_length_tokens
     with torch.random.fork_rng():
@@ -114,7 +120,7 @@ def _config(
     intermediate_size: int | None,
     max_length_tokens: int,
     tokens: dict[str, Any],
-) -> Any:  # noqa: ANN401 - one class an architecture
+) -> Any:
     from transformers import GPT2Config, LlamaConfig
 
     if architecture == "llama":
@@ -174,7 +180,8 @@ def load_student(
     if n_chunks is not None:
         add_markers(tokenizer, n_chunks)
         # never shrink: many models pad their vocabulary beyond the tokenizer's
-        if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        embeddings: Any = model.get_input_embeddings()
+        if len(tokenizer) > embeddings.weight.shape[0]:
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     return model, tokenizer
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
-Method = Literal["average", "greedy", "anneal", "optimal"]
-Objective = Literal["mean", "variance", "max"]
-Scope = Literal["pair", "left"]
-Scheme = Literal["answer-only", "base", "chunkwise", "skip"]
-Thought = Literal["per-chunk", "collapse", "none"]
+from typing import Final
 
 ANSWER: Final = 0
 """Stage code of the answer item; chunk stages are 1 … M."""

@@ -27,7 +27,14 @@ def samples() -> pa.Table:
 def student_and_tokenizer(samples):
     texts = [text for name in ("question", "rationale", "answer") for text in samples[name].to_pylist()]
     return make_student(
-        texts, n_chunks=N_CHUNKS, seed=0, vocab_size=400, hidden_size=32, num_layers=2, num_heads=2, max_length_tokens=640
+        texts,
+        n_chunks=N_CHUNKS,
+        seed=0,
+        vocab_size=400,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=2,
+        max_length_tokens=640,
     )
 
 

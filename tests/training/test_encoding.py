@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skipthink
-from skipthink.encoding import SEPARATOR, build_items, encode_questions, encode_samples, encode_texts, token_starts
+from skipthink.encoding import (
+    SEPARATOR,
+    build_items,
+    encode_questions,
+    encode_samples,
+    encode_texts,
+    token_starts,
+)
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import add_markers, get_markers, marker_texts
 from skipthink.types import ANSWER
@@ -24,7 +31,9 @@ def assert_round_trip(tokenizer, markers, encoded, samples, boundaries):
         tokenizer,
         [
             question + SEPARATOR + rationale
-            for question, rationale in zip(samples["question"].to_pylist(), samples["rationale"].to_pylist(), strict=True)
+            for question, rationale in zip(
+                samples["question"].to_pylist(), samples["rationale"].to_pylist(), strict=True
+            )
         ],
     )["input_ids"]
     for row in range(len(encoded)):
@@ -51,7 +60,10 @@ def test_stage_prompts_and_targets_give_back_the_tokenisation(tokenizer, markers
 @settings(max_examples=60, deadline=None)
 @given(
     question=st.text(min_size=1, max_size=30).filter(str.strip),
-    steps=st.lists(st.sampled_from(["Ann has 3. ", "x\n\n", "été 日本。", "So 1,000.5! ", "<think> ", "[2] "]), min_size=1),
+    steps=st.lists(
+        st.sampled_from(["Ann has 3. ", "x\n\n", "été 日本。", "So 1,000.5! ", "<think> ", "[2] "]),
+        min_size=1,
+    ),
 )
 def test_round_trip_on_any_text(tokenizer, markers, question, steps):
     samples = table(question, "".join(steps))
@@ -78,7 +90,9 @@ def test_token_starts_skip_leading_space_but_not_pure_space():
     assert token_starts("a bc   d", offsets).tolist() == [0, 2, 4, 7]
 
 
-@pytest.mark.parametrize("text", ["[1]", "[answer]", "[skip]", "[thought]", "<end>", "<pad>", "a[thought]b<end>[2]", "<think>"])
+@pytest.mark.parametrize(
+    "text", ["[1]", "[answer]", "[skip]", "[thought]", "<end>", "<pad>", "a[thought]b<end>[2]", "<think>"]
+)
 def test_text_never_becomes_a_marker(tokenizer, markers, text):
     encoded = encode_samples(tokenizer, markers, table(f"What is {text}?", f"It is {text}. So 7.", text))
     ids = {*encoded.question.values, *encoded.rationale.values, *encoded.answer.values}
@@ -97,7 +111,10 @@ def test_markers_are_one_token_each_and_survive_saving(tokenizer, markers, stude
 
     again = get_markers(AutoTokenizer.from_pretrained(str(student_dir)), markers.n_chunks)
     assert again == markers
-    assert len({*markers.stages, markers.answer, markers.skip, markers.thought, markers.end}) == markers.n_chunks + 4
+    assert (
+        len({*markers.stages, markers.answer, markers.skip, markers.thought, markers.end})
+        == markers.n_chunks + 4
+    )
 
 
 def test_missing_markers_are_named(tokenizer):

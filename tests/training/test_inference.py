@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from skipthink.encoding import encode_questions
 from skipthink.evaluation import evaluate
 from skipthink.exceptions import InvalidInputError
 from skipthink.generation import generate
@@ -55,7 +54,9 @@ def test_full_mode_feeds_each_chunk_to_the_next(student, encoded, markers):
         thought += [token for token in naive_greedy(student, prompt, markers.end, 16) if token != markers.end]
     assert result.thought == thought
     prompt = np.asarray([markers.answer, *question, *thought])
-    assert result.answer == [token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end]
+    assert result.answer == [
+        token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end
+    ]
     assert result.n_prompt == 4 * (1 + len(question)) + sum(
         len(thought[:cut]) for cut in np.cumsum([0, *chunk_lengths(student, markers, question)])
     )
@@ -76,7 +77,9 @@ def test_chain_may_start_late(student, encoded, markers):
     (late,) = continue_chains(student, markers, [question], [prefix], [4], decoding=Decoding(LIMITS))
     prompt = np.asarray([markers.answer, *question, *prefix])
     assert late.thought == prefix
-    assert late.answer == [token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end]
+    assert late.answer == [
+        token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end
+    ]
 
 
 def test_modes_are_checked(student, encoded, markers):
@@ -87,8 +90,8 @@ def test_modes_are_checked(student, encoded, markers):
 
 
 SETTINGS = {
-    "per_device_train_batch_size": 8, "learning_rate": 4e-3, "num_train_epochs": 80, "save_strategy": "no", "use_cpu": True,
-    "eta": 0.0,
+    "per_device_train_batch_size": 8, "learning_rate": 4e-3, "num_train_epochs": 80,
+    "save_strategy": "no", "use_cpu": True, "eta": 0.0,
 }  # fmt: skip
 
 
@@ -99,12 +102,26 @@ def parrot(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("parrot")
     rows = [
-        {"id": f"r{k}", "question": f"What is {k} and 1?", "rationale": f"We add. {k} + 1 = {k + 1}. Done.", "answer": str(k + 1)}
+        {
+            "id": f"r{k}",
+            "question": f"What is {k} and 1?",
+            "rationale": f"We add. {k} + 1 = {k + 1}. Done.",
+            "answer": str(k + 1),
+        }
         for k in range(6)
     ]
     samples = pa.Table.from_pylist(rows)
     texts = [str(value) for row in rows for value in row.values()]
-    student = make_student(texts, n_chunks=3, seed=0, vocab_size=300, hidden_size=48, num_layers=2, num_heads=2, max_length_tokens=160)
+    student = make_student(
+        texts,
+        n_chunks=3,
+        seed=0,
+        vocab_size=300,
+        hidden_size=48,
+        num_layers=2,
+        num_heads=2,
+        max_length_tokens=160,
+    )
     save_student(*student, out / "fresh")
     train_method("base+sbc", student=out / "fresh", samples=samples, out=out, n_chunks=3, seed=0,
                  settings={**SETTINGS, "chunk_dropout": 0.2})  # fmt: skip
@@ -113,7 +130,9 @@ def parrot(tmp_path_factory):
 
 def test_evaluate_counts_and_writes_predictions(parrot, tmp_path):
     out, samples = parrot
-    result = evaluate(model_dir=out / "model", samples=samples, mode="full", n_chunks=3, answer_kind="number", out=tmp_path)
+    result = evaluate(
+        model_dir=out / "model", samples=samples, mode="full", n_chunks=3, answer_kind="number", out=tmp_path
+    )
     table = pq.read_table(tmp_path / "predictions.parquet").to_pylist()
     assert result["n"] == len(table) == 6
     assert result["accuracy"] == sum(row["verdict"] == "right" for row in table) / 6

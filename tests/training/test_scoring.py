@@ -29,7 +29,9 @@ def test_equals_a_naive_loop(student, encoded, markers, stages):
             prefix = [*lead, *encoded.question[row]]
             logp, token_nll = naive_nll(student, prefix, encoded.rationale[row].tolist())
             expected = [sum(token_nll[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
-            np.testing.assert_allclose(scored.nll[scored.offsets[row] : scored.offsets[row + 1], slot], expected, rtol=1e-5)
+            np.testing.assert_allclose(
+                scored.nll[scored.offsets[row] : scored.offsets[row + 1], slot], expected, rtol=1e-5
+            )
             if stages == "conditioned":
                 ends = [-float(logp[len(prefix) + cut - 1, markers.end]) for cut in cuts]
                 found = scored.end_nll[scored.end_offsets[row] : scored.end_offsets[row + 1], slot]
@@ -46,7 +48,9 @@ def test_independent_of_batch_size(student, encoded, markers):
 def test_search_losses_are_the_trainers_losses(student, encoded, markers, method):
     """J of the search equals the sum of the M item losses, to 1e-4 (empty chunks included)."""
     scored = score_steps(student, encoded, markers)
-    found = skipthink.chunk(None, M=markers.n_chunks, eta=0.0, method=method, min_steps=0, **scored.chunk_arguments())
+    found = skipthink.chunk(
+        None, M=markers.n_chunks, eta=0.0, method=method, min_steps=0, **scored.chunk_arguments()
+    )
     items = build_items(encoded, encoded.plan("chunkwise", found.boundaries), markers)
     dataset, collate = ItemDataset(items), PadCollator(markers.pad)
     student.eval()

@@ -78,7 +78,13 @@ def test_epoch_items_must_keep_their_stages(chunkwise_items):
 
 def train(student_dir, samples, out, method="base+sbc", **changes):
     return train_method(
-        method, student=student_dir, samples=samples, out=out, n_chunks=3, seed=5, settings={**SETTINGS, **changes}
+        method,
+        student=student_dir,
+        samples=samples,
+        out=out,
+        n_chunks=3,
+        seed=5,
+        settings={**SETTINGS, **changes},
     )
 
 
@@ -112,7 +118,9 @@ def test_train_writes_what_it_promises(trained, encoded, samples):
     student = json.loads((out / "model" / "skipthink.json").read_text())
     assert student["mode"] == "full"
     assert student["max_target_tokens"]["0"] == max(
-        len(ids) for ids, stage in zip(items["target_ids"].to_pylist(), items["stage"].to_pylist(), strict=True) if stage == ANSWER
+        len(ids)
+        for ids, stage in zip(items["target_ids"].to_pylist(), items["stage"].to_pylist(), strict=True)
+        if stage == ANSWER
     )
     assert not (out / "checkpoints").exists()
 
@@ -206,7 +214,9 @@ def test_skip_weight_sets_the_share(encoded, markers, student_dir, samples, tmp_
 
 def test_chunk_dropout_is_drawn_anew_each_epoch(student_dir, encoded, markers, tmp_path):
     model, _ = load_student(student_dir)
-    config = ChunkwiseConfig(output_dir=str(tmp_path), chunk_dropout=0.5, chunk_method="average", use_cpu=True, report_to="none")
+    config = ChunkwiseConfig(
+        output_dir=str(tmp_path), chunk_dropout=0.5, chunk_method="average", use_cpu=True, report_to="none"
+    )
     trainer = ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
     first, again, second = trainer.make_items(0), trainer.make_items(0), trainer.make_items(1)
     assert np.array_equal(first.tokens.values, again.tokens.values)
@@ -230,7 +240,9 @@ def test_bad_settings(student_dir, samples, tmp_path, changes, message):
 
 
 def test_unknown_method_and_missing_skip_data(student_dir, samples, tmp_path):
-    with pytest.raises(InvalidInputError, match=f"method must be one of {', '.join(METHODS)}".replace("+", r"\+")):
+    with pytest.raises(
+        InvalidInputError, match=f"method must be one of {', '.join(METHODS)}".replace("+", r"\+")
+    ):
         train(student_dir, samples, tmp_path, method="sst")
     with pytest.raises(InvalidInputError, match="stt needs the chunks and skip data"):
         train(student_dir, samples, tmp_path, method="stt")

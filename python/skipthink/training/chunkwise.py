@@ -61,9 +61,11 @@ class ChunkwiseConfig(TrainingArguments):
     max_item_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
         if self.scheme not in ("chunkwise", "base", "answer-only"):
-            raise InvalidInputError(f'scheme must be "chunkwise", "base" or "answer-only", got {self.scheme!r}')
+            raise InvalidInputError(
+                f'scheme must be "chunkwise", "base" or "answer-only", got {self.scheme!r}'
+            )
         if self.batching not in ("stage", "shuffled"):
             raise InvalidInputError(f'batching must be "stage" or "shuffled", got {self.batching!r}')
         if self.research_every < 1:
@@ -119,8 +121,11 @@ class ChunkwiseTrainer(Trainer):
 
     def make_items(self, epoch: int) -> Items:
         """The items of an epoch, from the current boundaries; chunk dropout is drawn anew each epoch."""
-        return build_items(self.encoded, self.encoded.plan(self.config.scheme, self.boundaries, **self.dropout(epoch)),
-                           self.markers)
+        return build_items(
+            self.encoded,
+            self.encoded.plan(self.config.scheme, self.boundaries, **self.dropout(epoch)),
+            self.markers,
+        )
 
     def dropout(self, epoch: int) -> dict[str, Any]:
         """Options that make the planner drop chunks out of prompts, none where there is no dropout."""
@@ -131,8 +136,9 @@ class ChunkwiseTrainer(Trainer):
     def search_boundaries(self) -> Ints:
         """Search-based chunking by the current student, from the current boundaries (method §4)."""
         config = self.config
+        student: Any = self.model
         losses = score_steps(
-            self.model,
+            student,
             self.encoded,
             self.markers,
             stages=config.score_stages,
@@ -167,7 +173,9 @@ class ChunkwiseTrainer(Trainer):
         )
         return loader
 
-    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         """One step, with its tokens counted."""
         self.counts["train_tokens"] += int(inputs["attention_mask"].sum())
         self.counts["train_target_tokens"] += int((inputs["labels"] >= 0).sum())
@@ -180,7 +188,6 @@ class ChunkwiseTrainer(Trainer):
         if checkpoint is not None:
             self.counts.update(json.loads((checkpoint / COMPLETE_MARK).read_text(encoding="utf-8")))
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-
 
     def losses_logged(self) -> list[float]:
         """Mean training losses of the logging windows, in order."""
@@ -221,7 +228,9 @@ class _CheckpointGuard(TrainerCallback):
     def __init__(self, trainer: ChunkwiseTrainer) -> None:
         self.trainer = trainer
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         write_text(folder / COMPLETE_MARK, json.dumps(self.trainer.counts))
 
@@ -230,7 +239,9 @@ class _StepProgress(TrainerCallback):
     def __init__(self, progress: Callable[[int, int], None]) -> None:
         self.progress = progress
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self.progress(state.global_step, state.max_steps)
 
 

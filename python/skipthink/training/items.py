@@ -81,7 +81,9 @@ class StageBatchSampler(Sampler[list[int]]):
         batches = []
         for group in self.groups:
             order = generator.permutation(group)
-            batches += [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+            batches += [
+                order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)
+            ]
         # one group is in random order already; left so, two batches of 4 hold the items of one batch of 8
         order = generator.permutation(len(batches)) if len(self.groups) > 1 else np.arange(len(batches))
         for index in order:
@@ -95,6 +97,7 @@ class PadCollator:
         self.pad = pad
 
     def __call__(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Rows of ids and labels as one padded batch."""
         width = max(len(row["input_ids"]) for row in rows)
         ids = torch.full((len(rows), width), self.pad, dtype=torch.long)
         labels = torch.full((len(rows), width), IGNORED_LABEL, dtype=torch.long)

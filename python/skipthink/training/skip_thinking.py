@@ -75,7 +75,9 @@ class SkipThinkingTrainer(ChunkwiseTrainer):
         """Chunk-wise items, then skip items up to their share; the rows that are repeated change with the epoch."""
         skip = build_items(
             self.encoded,
-            self.encoded.plan("skip", self.boundaries, skipped=self.skipped, thought=self.skip_config.thought),
+            self.encoded.plan(
+                "skip", self.boundaries, skipped=self.skipped, thought=self.skip_config.thought
+            ),
             self.markers,
         )
         chunkwise = super().make_items(epoch)
