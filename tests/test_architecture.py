@@ -28,8 +28,8 @@ PYTHON_FLOORS = [
     ["tasks"],
     ["skipthink"],
     # ---- torch line: nothing above this line imports torch, transformers or datasets ----
-    ["data.sources", "data.splits", "markers"],
-    ["data.cells"],
+    ["data.sources", "markers"],
+    ["data.cells", "data.splits"],
     ["data"],
     ["students", "encoding"],
     ["scoring", "generation", "training.items"],
@@ -55,7 +55,8 @@ TORCH = {"torch", "transformers", "datasets", "accelerate", "tokenizers"}
 FLOOR_OF = {module: floor for floor, modules in enumerate(PYTHON_FLOORS) for module in modules}
 
 RUST_FLOORS = [
-    ["error", "ragged", "index"],
+    ["error"],
+    ["ragged"],
     ["losses", "parallel", "steps"],
     ["search", "skip"],
     ["plan"],
@@ -227,4 +228,4 @@ def test_no_shell_and_no_pickle():
     for module, path in MODULES.items():
         text = path.read_text(encoding="utf-8")
         assert "shell=True" not in text, module
-        assert not re.search(r"\bimport pickle\b|allow_pickle=True|yaml\.unsafe_load|\beval\(", text), module
+        assert not re.search(r"\bimport pickle\b|allow_pickle=True|yaml\.unsafe_load|(?<![\w.])eval\(", text), module

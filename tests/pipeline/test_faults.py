@@ -293,6 +293,7 @@ def test_a_second_run_in_the_same_folder_is_refused(tiny, tmp_path):
         assert done.returncode == 2
         assert f"in use by another run (process {process.pid})" in done.stderr
     finally:
+        os.kill(worker, signal.SIGKILL)
         process.kill()
         process.communicate()
 
