@@ -228,4 +228,6 @@ def test_no_shell_and_no_pickle():
     for module, path in MODULES.items():
         text = path.read_text(encoding="utf-8")
         assert "shell=True" not in text, module
-        assert not re.search(r"\bimport pickle\b|allow_pickle=True|yaml\.unsafe_load|(?<![\w.])eval\(", text), module
+        assert not re.search(
+            r"\bimport pickle\b|allow_pickle=True|yaml\.unsafe_load|(?<![\w.])eval\(", text
+        ), module

@@ -120,7 +120,6 @@ def chunk(
 
     read = _read(file, [column] + (["losses"] if method != "average" else []))
     texts, ids = _texts(read, column)
-    present = {name: read.columns[name] for name in ("n_tokens", "end_losses") if name in read.columns}
     losses = read.columns.get("losses")
     found = skipthink.chunk(
         texts,
@@ -133,7 +132,8 @@ def chunk(
         min_steps=min_steps,
         seed=seed,
         rules=rules,
-        **present,
+        n_tokens=read.columns.get("n_tokens"),
+        end_losses=read.columns.get("end_losses"),
     )
     rows = (
         {

@@ -66,9 +66,10 @@ def _package(folder: Path) -> Iterator[Finding]:
 
     from skipthink import _core
 
-    build = getattr(_core, "build_info", None)
-    details = build() if callable(build) else build
-    yield Finding("skipthink", f"core {_core.__version__}" + (f", {details}" if details else ""))
+    build = (
+        "debug build, many times slower: build it with --release" if _core.DEBUG_BUILD else "release build"
+    )
+    yield Finding("skipthink", f"{_core.__version__}, core: {build}", good=not _core.DEBUG_BUILD)
     yield Finding("numpy", np.__version__)
 
 

@@ -53,7 +53,7 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
     """
     stages: dict[str, Stage] = {}
 
-    def add(name: str, needs: list[str], part: Any) -> str:  # noqa: ANN401 - plain data
+    def add(name: str, needs: list[str], part: Any) -> str:
         upstream = {need: stages[need].fingerprint for need in needs}
         stages[name] = Stage(name, tuple(needs), fingerprint_of(name, part, upstream))
         return name

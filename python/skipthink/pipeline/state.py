@@ -149,7 +149,7 @@ class RunFolder:
         )
 
 
-def fingerprint_of(*parts: Any) -> str:  # noqa: ANN401 - anything JSON can hold
+def fingerprint_of(*parts: Any) -> str:
     """A hash of plain data."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
