@@ -55,7 +55,8 @@ class Scheduler:
         stages: all stages by name.
         finished: names of those that are finished already.
         workers: processes side by side.
-        threads: threads of each; a stage that runs alone (`evaluate`) gets those of all workers.
+        threads: threads of each. Evaluation, which runs alone, gets no more: on a machine that does something
+            else beside, threads that wait for each other would spoil its seconds.
         lock: descriptor of the folder's lock, for the children to hold too.
         display: where progress is shown.
     """
@@ -119,12 +120,11 @@ class Scheduler:
             self.running[stage.name] = self._start(stage)
 
     def _start(self, stage: Stage) -> _Child:
-        threads = self.threads * (self.workers if stage.kind == "evaluate" else 1)
         self.folder.progress(stage.name).unlink(missing_ok=True)
         context: Any = multiprocessing.get_context("spawn" if stage.kind == "prepare" else START_METHOD)
         process: BaseProcess = context.Process(
             target=run_child,
-            args=(self.folder.path, stage.name, threads, self.folder.log(stage.name), DupFd(self.lock)),
+            args=(self.folder.path, stage.name, self.threads, self.folder.log(stage.name), DupFd(self.lock)),
             name=stage.name,
         )
         process.start()
