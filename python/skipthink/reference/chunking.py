@@ -1,0 +1,173 @@
+"""Boundary search, as method §4 writes it down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from skipthink.reference.random import SplitMix64
+
+Rows = Sequence[Sequence[float]]
+Cost = Callable[[int, int, int], float]
+
+
+def average_boundaries(n_steps: Sequence[int], M: int) -> list[list[int]]:
+    """Average chunks: the first `K mod M` chunks get one step more."""
+    rows = []
+    for k in n_steps:
+        sizes = [k // M + (1 if chunk < k % M else 0) for chunk in range(M)]
+        rows.append([sum(sizes[:chunk]) for chunk in range(M + 1)])
+    return rows
+
+
+def chunk(
+    losses: Sequence[Sequence[float] | Rows],
+    M: int,
+    eta: float = 0.1,
+    *,
+    method: str = "greedy",
+    objective: str = "mean",
+    n_tokens: Rows | None = None,
+    end_losses: Sequence[Rows] | None = None,
+    scope: str = "pair",
+    min_steps: int = 1,
+    init: Sequence[Sequence[int]] | None = None,
+    seed: int = 0,
+    max_sweeps: int = 100,
+    anneal_moves: int = 1000,
+    anneal_width: int = 2,
+    anneal_start: float = 0.5,
+    anneal_end: float = 0.001,
+) -> tuple[list[list[int]], list[float], list[float]]:
+    """Boundaries, J and J of the start, a row each; arguments as in `skipthink.chunk`, losses as nested lists."""
+    boundaries, objectives, initials = [], [], []
+    for row, row_losses in enumerate(losses):
+        weights = [1.0] * len(row_losses) if n_tokens is None else n_tokens[row]
+        ends = None if end_losses is None else end_losses[row]
+        cost = make_cost(row_losses, weights, ends, objective)
+        k = len(row_losses)
+        start = list(average_boundaries([k], M)[0] if init is None else init[row])
+        best = list(start)
+        if M > 1 and k >= M * min_steps:
+            if method == "greedy":
+                best = greedy(start, cost, objective, scope, eta, min_steps, max_sweeps)
+            elif method == "optimal":
+                best = optimal(k, M, cost, objective, min_steps)
+            elif method == "anneal":
+                random = SplitMix64.of_row(seed, row)
+                schedule = (anneal_moves, anneal_width, anneal_start, anneal_end)
+                best = anneal(start, cost, objective, min_steps, random, schedule)
+            # greedy has asked eta of each of its moves already
+            if method != "greedy" and not total(start, cost, objective) - total(best, cost, objective) > eta:
+                best = start
+        boundaries.append(best)
+        objectives.append(total(best, cost, objective))
+        initials.append(total(start, cost, objective))
+    return boundaries, objectives, initials
+
+
+def make_cost(
+    losses: Sequence[float] | Rows, weights: Sequence[float], ends: Rows | None, objective: str
+) -> Cost:
+    """The cost of chunk m (0-based) over steps i … j - 1, summed anew each time."""
+
+    def loss(step: int, m: int) -> float:
+        value = losses[step]
+        return float(value[m] if isinstance(value, Sequence) else value)
+
+    def cost(m: int, i: int, j: int) -> float:
+        weight = math.fsum(weights[i:j])
+        mass = math.fsum(weights[step] * loss(step, m) for step in range(i, j))
+        if objective == "variance":
+            mean = mass / weight if weight > 0 else 0.0
+            return math.fsum(weights[step] * (loss(step, m) - mean) ** 2 for step in range(i, j))
+        if ends is not None:
+            return (mass + ends[j][m]) / (weight + 1)
+        return mass / weight if weight > 0 else 0.0
+
+    return cost
+
+
+def total(boundaries: Sequence[int], cost: Cost, objective: str) -> float:
+    """J: the sum of the chunks' costs, or the worst of them."""
+    costs = [cost(m, boundaries[m], boundaries[m + 1]) for m in range(len(boundaries) - 1)]
+    return max(costs) if objective == "max" else sum(costs)
+
+
+def greedy(
+    start: list[int], cost: Cost, objective: str, scope: str, eta: float, min_steps: int, max_sweeps: int
+) -> list[int]:
+    """Merge two adjacent chunks, try the cut points, accept what gains more than eta; left to right."""
+    boundaries = list(start)
+    for _ in range(max_sweeps):
+        moved = False
+        for cut in range(1, len(boundaries) - 1):
+            candidates = range(boundaries[cut - 1] + min_steps, boundaries[cut + 1] - min_steps + 1)
+            judged = [(judge(boundaries, cut, at, cost, objective, scope), at) for at in candidates]
+            current = judge(boundaries, cut, boundaries[cut], cost, objective, scope)
+            if judged and current - min(judged)[0] > eta:
+                boundaries[cut] = min(judged)[1]
+                moved = True
+        if not moved:
+            break
+    return boundaries
+
+
+def judge(boundaries: list[int], cut: int, at: int, cost: Cost, objective: str, scope: str) -> float:
+    """The loss a candidate is judged by: of the left chunk, of the pair, or (max) of the whole row."""
+    if scope == "left":
+        return cost(cut - 1, boundaries[cut - 1], at)
+    if objective == "max":
+        return total([*boundaries[:cut], at, *boundaries[cut + 1 :]], cost, objective)
+    return cost(cut - 1, boundaries[cut - 1], at) + cost(cut, at, boundaries[cut + 1])
+
+
+def optimal(k: int, M: int, cost: Cost, objective: str, min_steps: int) -> list[int]:
+    """Dynamic programme over (stage, step); ties: the smallest start of each chunk, from the last one backwards."""
+    nothing = -math.inf if objective == "max" else 0.0
+    best: list[dict[int, tuple[float, int]]] = [{0: (nothing, 0)}]
+    for m in range(M):
+        layer: dict[int, tuple[float, int]] = {}
+        for end in range(k + 1):
+            for start in sorted(best[m]):
+                if end - start < min_steps:
+                    break
+                value = cost(m, start, end)
+                before = best[m][start][0]
+                joined = max(before, value) if objective == "max" else before + value
+                if end not in layer or joined < layer[end][0]:
+                    layer[end] = (joined, start)
+        best.append(layer)
+    boundaries = [k]
+    for m in range(M, 0, -1):
+        boundaries.insert(0, best[m][boundaries[0]][1])
+    return boundaries
+
+
+def anneal(
+    start: list[int],
+    cost: Cost,
+    objective: str,
+    min_steps: int,
+    random: SplitMix64,
+    schedule: tuple[int, int, float, float],
+) -> list[int]:
+    """Shift one random boundary by ±1 … ±width, geometric cooling; the best state met."""
+    moves, width, first, last = schedule
+    state, best = list(start), list(start)
+    for move in range(moves):
+        cut = 1 + random.next_u64() % (len(state) - 2)
+        drawn = random.next_u64() % (2 * width)
+        unit = random.next_unit()
+        at = state[cut] + (drawn - width if drawn < width else drawn - width + 1)
+        if at < state[cut - 1] + min_steps or at > state[cut + 1] - min_steps:
+            continue
+        change = judge(state, cut, at, cost, objective, "pair") - judge(
+            state, cut, state[cut], cost, objective, "pair"
+        )
+        temperature = first if moves == 1 else first * (last / first) ** (move / (moves - 1))
+        if change <= 0 or unit < math.exp(-change / temperature):
+            state[cut] = at
+            if total(state, cost, objective) < total(best, cost, objective):
+                best = list(state)
+    return best

@@ -1,0 +1,57 @@
+"""The skip ledger, as method §6 writes the questions down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SkipLedger:
+    """Asks chunk by chunk, in rounds; a row wrong with nothing dropped keeps all its chunks."""
+
+    def __init__(self, boundaries: Sequence[Sequence[int]]) -> None:
+        self.n_chunks = len(boundaries[0]) - 1 if len(boundaries) else 0
+        self.states = [
+            ["open" if row[m] < row[m + 1] else "empty" for m in range(self.n_chunks)] for row in boundaries
+        ]
+        self.base: list[bool | None] = [None] * len(boundaries)
+        self.asked = 0
+
+    def question(self, row: int) -> int | None:
+        """The next question of a row, None when it is settled."""
+        if self.base[row] is None:
+            return 0
+        if not self.base[row] or "open" not in self.states[row]:
+            return None
+        return self.states[row].index("open") + 1
+
+    @property
+    def done(self) -> bool:
+        """Whether every row is settled."""
+        return all(self.question(row) is None for row in range(len(self.base)))
+
+    @property
+    def skipped(self) -> list[list[bool]]:
+        """Chunks the student can do without."""
+        return [[state == "skipped" for state in row] for row in self.states]
+
+    def next_batch(self, limit: int | None = None) -> tuple[list[int], list[int]]:
+        """The questions about the lowest pending chunk, rows ascending."""
+        pending = [(question, row) for row in range(len(self.base)) if (question := self.question(row)) is not None]
+        if not pending:
+            return [], []
+        lowest = min(pending)[0]
+        rows = [row for question, row in pending if question == lowest][:limit]
+        return rows, [lowest] * len(rows)
+
+    def record(self, rows: Sequence[int], chunks: Sequence[int], right: Sequence[bool]) -> None:
+        """Takes answers to the next questions of different rows."""
+        for row, chunk, is_right in zip(rows, chunks, right, strict=True):
+            if self.question(row) != chunk:
+                raise RuntimeError(f"row {row} was not asked about chunk {chunk}")
+            self.asked += 1
+            if chunk:
+                self.states[row][chunk - 1] = "skipped" if is_right else "kept"
+                continue
+            self.base[row] = is_right
+            if not is_right:
+                self.states[row] = ["kept" if state == "open" else state for state in self.states[row]]
