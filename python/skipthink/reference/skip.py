@@ -36,7 +36,9 @@ class SkipLedger:
 
     def next_batch(self, limit: int | None = None) -> tuple[list[int], list[int]]:
         """The questions about the lowest pending chunk, rows ascending."""
-        pending = [(question, row) for row in range(len(self.base)) if (question := self.question(row)) is not None]
+        pending = [
+            (question, row) for row in range(len(self.base)) if (question := self.question(row)) is not None
+        ]
         if not pending:
             return [], []
         lowest = min(pending)[0]
