@@ -1,0 +1,216 @@
+"""Boundary search: the optimum against brute force, Rust against the reference, and what never happens."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import skipthink
+from skipthink import reference
+from skipthink.reference.chunking import make_cost, total
+
+OBJECTIVES = ("mean", "variance", "max")
+METHODS = ("average", "greedy", "anneal", "optimal")
+ANNEALING = {"anneal_moves": 60}
+
+
+@st.composite
+def rows(draw, max_steps=12):
+    """Losses of a few rows with options: stage-free or -conditioned, with or without weights and end losses."""
+    numbers = st.floats(0, 6, width=32) | st.sampled_from([0.0, 0.5, 1.0])
+    M = draw(st.integers(1, 4))
+    conditioned = draw(st.booleans())
+    lengths = draw(st.lists(st.integers(1, max_steps), min_size=1, max_size=4))
+    width = M if conditioned else None
+
+    def block(positions, columns, values=numbers):
+        flat = draw(
+            st.lists(values, min_size=positions * (columns or 1), max_size=positions * (columns or 1))
+        )
+        if columns is None:
+            return flat
+        return [flat[at * columns : (at + 1) * columns] for at in range(positions)]
+
+    losses = [block(k, width) for k in lengths]
+    options = {"min_steps": draw(st.integers(0, 2)), "objective": draw(st.sampled_from(OBJECTIVES))}
+    if draw(st.booleans()):
+        options["n_tokens"] = [block(k, None, st.integers(0, 9)) for k in lengths]
+    if draw(st.booleans()):
+        options["end_losses"] = [block(k + 1, M) for k in lengths]
+    return losses, M, options
+
+
+def row_cost(losses, options, row):
+    weights = options["n_tokens"][row] if "n_tokens" in options else [1.0] * len(losses[row])
+    ends = options["end_losses"][row] if "end_losses" in options else None
+    return make_cost(losses[row], weights, ends, options["objective"])
+
+
+def all_segmentations(k, M, min_steps):
+    for inner in itertools.combinations_with_replacement(range(k + 1), M - 1):
+        cuts = (0, *inner, k)
+        if all(right - left >= min_steps for left, right in itertools.pairwise(cuts)):
+            yield cuts
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows(max_steps=10))
+def test_optimal_equals_brute_force(case):
+    losses, M, options = case
+    found = skipthink.chunk(None, losses, M, 0.0, method="optimal", **options)
+    for row in range(len(losses)):
+        cost = row_cost(losses, options, row)
+        k = len(losses[row])
+        if k < M * options["min_steps"]:
+            assert not found.searched[row]
+            assert found.boundaries[row].tolist() == reference.average_boundaries([k], M)[0]
+            continue
+        best = min(
+            total(cuts, cost, options["objective"]) for cuts in all_segmentations(k, M, options["min_steps"])
+        )
+        assert found.objective[row] == pytest.approx(best, rel=1e-12, abs=1e-11)
+        assert total(found.boundaries[row].tolist(), cost, options["objective"]) == pytest.approx(
+            best, abs=1e-11
+        )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("conditioned", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("ended", [False, True])
+def test_optimal_equals_brute_force_in_every_regime(objective, conditioned, weighted, ended):
+    """All segmentations for every K ≤ 10 and M ≤ 4, each objective with each kind of losses."""
+    random = np.random.default_rng(7)
+    for k, M in itertools.product(range(1, 11), range(1, 5)):
+        losses = [random.gamma(1.0, 1.0, (k, M) if conditioned else k).tolist()]
+        options = {"objective": objective, "min_steps": 0}
+        if weighted:
+            options["n_tokens"] = [random.integers(0, 9, k).tolist()]
+        if ended:
+            options["end_losses"] = [random.gamma(1.0, 1.0, (k + 1, M)).tolist()]
+        found = skipthink.chunk(None, losses, M, 0.0, method="optimal", **options)
+        cost = row_cost(losses, options, 0)
+        best = min(total(cuts, cost, objective) for cuts in all_segmentations(k, M, 0))
+        assert found.objective[0] == pytest.approx(best, rel=1e-12, abs=1e-12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rows(),
+    st.sampled_from(METHODS),
+    st.sampled_from(["pair", "left"]),
+    st.sampled_from([0.0, 0.1]),
+    st.integers(0, 2**62),
+)
+def test_core_equals_reference(case, method, scope, eta, seed):
+    losses, M, options = case
+    common = {**options, "method": method, "scope": scope, "seed": seed, "max_sweeps": 5, **ANNEALING}
+    found = skipthink.chunk(None, losses, M, eta, **common)
+    boundaries, objectives, initials = reference.chunk(losses, M, eta, **common)
+    np.testing.assert_allclose(found.initial_objective, initials, rtol=1e-9, atol=1e-9)
+    for row in range(len(losses)):
+        # sums are rounded differently, so among equally good cuts the two may choose differently
+        if found.boundaries[row].tolist() != boundaries[row]:
+            assert method != "average"
+            if method in ("optimal", "anneal") or scope == "pair":
+                slack = 1e-9 if method == "optimal" else eta + 1e-9 if is_tied(losses[row]) else 0
+                assert abs(found.objective[row] - objectives[row]) <= slack or is_tied(losses[row])
+
+
+def is_tied(row):
+    """Whether a row holds equal numbers, so that different cuts can be equally good."""
+    flat = np.ravel(np.asarray(row))
+    return len(np.unique(flat)) < len(flat) or len(flat) < 2 or bool((flat == 0).any())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_core_equals_reference_on_untied_losses(method, objective):
+    """With continuous losses there are no ties: boundaries are equal, not only J."""
+    random = np.random.default_rng(3)
+    for conditioned in (False, True):
+        lengths = random.integers(1, 14, 25)
+        losses = [random.gamma(2.0, 0.7, (k, 4) if conditioned else k).tolist() for k in lengths]
+        options = {"n_tokens": [random.integers(1, 30, k).tolist() for k in lengths], "objective": objective}
+        options["end_losses"] = [random.gamma(2.0, 0.7, (k + 1, 4)).tolist() for k in lengths]
+        found = skipthink.chunk(None, losses, 4, 0.05, method=method, seed=5, **options, **ANNEALING)
+        boundaries, objectives, _ = reference.chunk(
+            losses, 4, 0.05, method=method, seed=5, **options, **ANNEALING
+        )
+        assert found.boundaries.tolist() == boundaries
+        np.testing.assert_allclose(found.objective, objectives, rtol=1e-11, atol=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows(), st.sampled_from([0.0, 0.1]))
+def test_search_never_ends_above_its_start(case, eta):
+    losses, M, options = case
+    results = {
+        method: skipthink.chunk(None, losses, M, eta, method=method, **options, **ANNEALING)
+        for method in METHODS
+    }
+    best = skipthink.chunk(None, losses, M, 0.0, method="optimal", **options).objective
+    for method in METHODS:
+        result = results[method]
+        assert (result.objective <= result.initial_objective + 1e-12).all(), method
+        moved = (result.boundaries != results["average"].boundaries).any(axis=1)
+        assert (result.initial_objective[moved] - result.objective[moved] > eta - 1e-12).all()
+        assert (best[result.searched] <= result.objective[result.searched] + 1e-11).all()
+        sizes = np.diff(result.boundaries[result.searched], axis=1)
+        assert (sizes >= options["min_steps"]).all()
+
+
+def test_the_example_of_the_method():
+    """A sum of means dilutes the hard step, the variance isolates it (method §4)."""
+    losses = [[0.1, 0.1, 0.1, 3.0]]
+    assert skipthink.chunk(None, losses, 2, 0.0, method="optimal").boundaries.tolist() == [[0, 1, 4]]
+    isolated = skipthink.chunk(None, losses, 2, 0.0, method="optimal", objective="variance")
+    assert isolated.boundaries.tolist() == [[0, 3, 4]]
+
+
+def test_eta_is_what_a_result_must_gain():
+    losses = [[0.0, 1.0, 0.0, 0.0]]
+    start = skipthink.chunk(None, losses, 2, 0.0, method="average")
+    best = skipthink.chunk(None, losses, 2, 0.0, method="optimal")
+    gain = float(start.objective[0] - best.objective[0])
+    assert gain > 0
+    for method in ("optimal", "greedy", "anneal"):
+        kept = skipthink.chunk(None, losses, 2, gain + 1e-9, method=method)
+        assert kept.boundaries.tolist() == start.boundaries.tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_results_do_not_depend_on_threads_or_order(threads):
+    random = np.random.default_rng(1)
+    losses = [random.random((k, 3)).tolist() for k in random.integers(3, 9, 500)]
+    for method in METHODS:
+        one = skipthink.chunk(None, losses, 3, 0.0, method=method, num_threads=1, **ANNEALING)
+        many = skipthink.chunk(None, losses, 3, 0.0, method=method, num_threads=threads, **ANNEALING)
+        assert np.array_equal(one.boundaries, many.boundaries)
+        assert np.array_equal(one.objective, many.objective)
+
+
+def test_search_goes_on_from_given_boundaries():
+    losses = [[0.1, 0.1, 3.0, 0.1, 0.1, 0.1]]
+    start = [[0, 1, 6]]
+    assert skipthink.chunk(None, losses, 2, 0.0, method="average", init=start).boundaries.tolist() == start
+    moved = skipthink.chunk(None, losses, 2, 0.0, init=start)
+    assert moved.initial_objective[0] >= moved.objective[0]
+
+
+def test_short_rows_keep_average_chunks_and_are_counted():
+    found = skipthink.chunk(None, [[1.0], [1.0, 2.0, 3.0]], 3, 0.0, method="optimal")
+    assert found.searched.tolist() == [False, True]
+    assert found.n_unsearched == 1
+    assert found.boundaries[0].tolist() == [0, 1, 1, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=20), st.integers(1, 7))
+def test_average_chunks_are_those_of_array_split(lengths, M):
+    found = skipthink.average_boundaries(lengths, M)
+    assert found.tolist() == reference.average_boundaries(lengths, M)
+    for k, cuts in zip(lengths, found, strict=True):
+        assert np.diff(cuts).tolist() == [len(part) for part in np.array_split(np.arange(k), M)]
