@@ -1,316 +1,102 @@
-"""Step splitting, written from the rules of `docs/steps.md`; regular expressions and no hurry."""
+"""Step splitting, slow and obvious: the oracle of the core's tests (method §3, rules of `docs/steps.md`)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-WHITE = " \t\n\r\x0b\x0c\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
+from skipthink.exceptions import InvalidInputError
+from skipthink.reference import step_words as words
+
+# Unicode's White_Space, which is neither `str.isspace` nor `\s`: those take U+001C…U+001F too
+_SPACES = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
 )
-CLOSERS = "\"')]}*_”’»」』）"
-OPENERS = "([{\"'“‘*_"
-OPERATORS = "=+-*/×÷<>^"
+_WIDE = "。！？"
+_TERMINATORS = ".!?…؟۔।"
+_CLOSERS = "\"')]}*_”’»」』）"
+_OPENERS = "\"'([{*_“‘«「『（"
 
-NEVER_END = {
-    "approx",
-    "capt",
-    "cf",
-    "col",
-    "dr",
-    "e.g",
-    "gen",
-    "gov",
-    "hon",
-    "i.e",
-    "lt",
-    "messrs",
-    "mr",
-    "mrs",
-    "ms",
-    "mt",
-    "pres",
-    "prof",
-    "rep",
-    "rev",
-    "sen",
-    "sgt",
-    "st",
-    "viz",
-    "vs",
-}
-BEFORE_NUMBER = {
-    "art",
-    "ch",
-    "eq",
-    "eqs",
-    "ex",
-    "fig",
-    "figs",
-    "no",
-    "nos",
-    "p",
-    "para",
-    "pp",
-    "pt",
-    "sec",
-    "vol",
-}
-MAY_END = {
-    "apr",
-    "aug",
-    "ave",
-    "blvd",
-    "co",
-    "corp",
-    "cu",
-    "dec",
-    "dept",
-    "est",
-    "etc",
-    "feb",
-    "fri",
-    "ft",
-    "hr",
-    "hrs",
-    "inc",
-    "jan",
-    "jr",
-    "lb",
-    "lbs",
-    "ltd",
-    "min",
-    "mon",
-    "nov",
-    "oct",
-    "oz",
-    "rd",
-    "sat",
-    "sec",
-    "sep",
-    "sept",
-    "sq",
-    "sr",
-    "sun",
-    "thu",
-    "thur",
-    "thurs",
-    "tue",
-    "tues",
-    "univ",
-    "wed",
-    "yd",
-    "yr",
-    "yrs",
-}
-STARTERS = {
-    "a",
-    "after",
-    "all",
-    "also",
-    "although",
-    "an",
-    "and",
-    "another",
-    "any",
-    "as",
-    "assuming",
-    "at",
-    "because",
-    "before",
-    "both",
-    "but",
-    "by",
-    "check",
-    "combining",
-    "consider",
-    "continuing",
-    "each",
-    "finally",
-    "first",
-    "for",
-    "from",
-    "given",
-    "he",
-    "hence",
-    "her",
-    "here",
-    "his",
-    "how",
-    "however",
-    "i",
-    "if",
-    "in",
-    "instead",
-    "it",
-    "its",
-    "last",
-    "let",
-    "next",
-    "no",
-    "not",
-    "note",
-    "now",
-    "on",
-    "once",
-    "or",
-    "our",
-    "second",
-    "she",
-    "since",
-    "so",
-    "some",
-    "that",
-    "the",
-    "their",
-    "then",
-    "there",
-    "therefore",
-    "these",
-    "they",
-    "third",
-    "this",
-    "those",
-    "thus",
-    "to",
-    "using",
-    "wait",
-    "we",
-    "what",
-    "when",
-    "where",
-    "which",
-    "while",
-    "who",
-    "why",
-    "with",
-    "yes",
-    "you",
-}
-BEFORE_LETTER = {
-    "and",
-    "answer",
-    "are",
-    "be",
-    "choice",
-    "equals",
-    "has",
-    "is",
-    "letter",
-    "or",
-    "option",
-    "to",
-    "was",
-    "with",
-}
-
-NESTED = re.compile(r"\\(begin|end)\{")
+_ENVIRONMENT_EDGE = re.compile(r"\\\\|\\(begin|end)\{[A-Za-z]+\*?\}")
+_INLINE_MATH = re.compile(r"\$((?:\\[\\$]|\\(?![\\$])|[^\\$\n])+)\$(?![0-9])")
+_NUMBER = r"[0-9]{1,3}(?:\.[0-9]{1,2}){0,2}"
+_ROMAN = r"ii|iii|iv|vi|vii|viii|ix"
+_LABEL = re.compile(
+    rf"(?P<word>step|part|case)?[{_SPACES}]*(?P<name>{_NUMBER}|[a-z]|{_ROMAN})?", re.ASCII | re.IGNORECASE
+)
 
 
 def split_steps(text: str, *, rules: str | Sequence[str] = "auto") -> list[str]:
-    """Splits a text into steps; `"".join(steps) == text`, none for white space alone."""
-    if not text.strip(WHITE):
+    """Splits one text into steps, as `skipthink.split_steps` does.
+
+    Args:
+        text: a rationale.
+        rules: "auto", "lines", "sentences", or separator strings.
+
+    Returns:
+        The steps; `"".join(steps) == text`. Text of white space alone has none.
+
+    Raises:
+        InvalidInputError: unknown rules, or an empty separator.
+    """
+    if not isinstance(rules, str):
+        return _pieces(text, _separator_cuts(text, list(rules)))
+    if rules == "lines":
+        return _pieces(text, _separator_cuts(text, ["\n"]))
+    if rules not in {"auto", "sentences"}:
+        raise InvalidInputError(f"rules must be auto, lines, sentences or separators, got {rules!r}")
+    return _pieces(text, _rule_cuts(text, by_lines=rules == "auto"))
+
+
+def _pieces(text: str, cuts: list[int]) -> list[str]:
+    if not text.strip(_SPACES):
         return []
-    steps: list[str] = []
-    start = at = 0
-    protected = _protected(text) if isinstance(rules, str) else {}
+    edges = [0, *cuts, len(text)]
+    return [text[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _separator_cuts(text: str, separators: list[str]) -> list[int]:
+    if not separators or "" in separators:
+        raise InvalidInputError(f"separators must be strings, none empty, got {separators!r}")
+    longest_first = sorted(separators, key=len, reverse=True)
+    cuts = [0]
+    at = 0
     while at < len(text):
-        if at in protected:
-            at = protected[at]
-            continue
-        end = _end(text, start, at, rules)
-        if end is None:
+        found = next((one for one in longest_first if text.startswith(one, at)), None)
+        if found is None:
             at += 1
-        elif end < 0:  # no step ends in this run of terminators
-            at = -end
-        else:
-            following = _after_white(text, end)
-            if following < len(text) and not _is_marker(text[start:end]):
-                steps.append(text[start:following])
-                start = following
-            at = following
-    return [*steps, text[start:]]
+            continue
+        at = _after_space(text, at + len(found))
+        if at < len(text) and text[cuts[-1] : at].strip(_SPACES):
+            cuts.append(at)
+    return cuts[1:]
 
 
-def _after_white(text: str, at: int) -> int:
-    while at < len(text) and text[at] in WHITE:
-        at += 1
-    return at
-
-
-def _protected(text: str) -> dict[int, int]:
-    """Start → end of the spans that are never cut, left to right; an opener without closer is plain text."""
-    spans: dict[int, int] = {}
-    balanced = True
+def _rule_cuts(text: str, *, by_lines: bool) -> list[int]:
+    environments = _environments(text)
+    cuts = [0]
     at = 0
     while at < len(text):
         end = None
-        if text.startswith("```", at) or text.startswith("$$", at):
-            mark = "```" if text[at] == "`" else "$$"
-            close = text.find(mark, at + len(mark))
-            end = at + len(mark) if close < 0 else close + len(mark)
-        elif text[at] == "`":
-            end = _closed(text, at, "`", "`", over_lines=False)
-        elif text[at] == "$":
-            end = _inline_maths(text, at)
-        elif text.startswith("\\(", at):
-            end = _closed(text, at, "\\(", "\\)", over_lines=False)
-        elif text.startswith("\\[", at):
-            end = _closed(text, at, "\\[", "\\]", over_lines=True)
-        elif text.startswith("<<", at):
-            end = _closed(text, at, "<<", ">>", over_lines=False)
-        elif text.startswith("\\begin{", at) and balanced:
-            end = _environment(text, at)
-            balanced = end is not None
-        if end is None:
+        if (skipped := _skipped(text, at, environments)) is not None:
+            at = skipped
+        elif text[at] == "\n":
+            if by_lines or "\n" in text[at + 1 : _after_space(text, at + 1)]:
+                end = at + 1
             at += 1
+        elif text[at] in _WIDE:
+            end = at = _after(text, at, _WIDE + _CLOSERS)
+        elif text[at] in _TERMINATORS:
+            end = _sentence_end(text, cuts[-1], at)
+            at = _after(text, at, _TERMINATORS)
         else:
-            spans[at] = end
-            at = end
-    return spans
-
-
-def _closed(text: str, at: int, opener: str, closer: str, *, over_lines: bool) -> int | None:
-    for here in range(at + len(opener), len(text)):
-        if text.startswith(closer, here):
-            return here + len(closer)
-        if text.startswith(opener, here) or (text[here] == "\n" and not over_lines):
-            return None
-    return None
-
-
-def _inline_maths(text: str, at: int) -> int | None:
-    match = re.compile(r"\$([^$\n]+)\$(?![0-9])").match(text, at)
-    if match is None or match[1][0] in WHITE or match[1][-1] in WHITE:
-        return None
-    return match.end()
-
-
-def _environment(text: str, at: int) -> int | None:
-    depth = 0
-    for match in NESTED.finditer(text, at):
-        depth += 1 if match[1] == "begin" else -1
-        if depth == 0:
-            close = text.find("}", match.start())
-            return close + 1
-    return None
-
-
-def _end(text: str, start: int, at: int, rules: str | Sequence[str]) -> int | None:
-    """Where a step ends by what stands at `at`; None: not here; negative: not before that position."""
-    if not isinstance(rules, str):
-        lengths = [len(one) for one in rules if text.startswith(one, at)]
-        return at + max(lengths) if lengths else None
-    if text[at] == "\n":
-        blank = "\n" in text[at + 1 : _after_white(text, at + 1)]
-        return at + 1 if rules != "sentences" or blank else None
-    if rules == "lines":
-        return None
-    if text[at] in "。！？":
-        return _after(text, at, "。！？" + CLOSERS)
-    if text[at] in ".!?…":
-        return _sentence_end(text, start, at)
-    return None
+            at += 1
+        if end is not None:
+            at = _after_space(text, end)
+            if at < len(text) and not _is_marker(text[cuts[-1] : at]):
+                cuts.append(at)
+    return cuts[1:]
 
 
 def _after(text: str, at: int, characters: str) -> int:
@@ -319,64 +105,155 @@ def _after(text: str, at: int, characters: str) -> int:
     return at
 
 
-def _sentence_end(text: str, start: int, at: int) -> int:
-    run = _after(text, at, ".!?…")
-    end = _after(text, run, CLOSERS)
-    if end == len(text):
+def _after_space(text: str, at: int) -> int:
+    return _after(text, at, _SPACES)
+
+
+# ── what is never cut ──
+
+
+def _skipped(text: str, at: int, environments: dict[int, int]) -> int | None:
+    """The end of what opens at `at` and is read as one, be it a protected span or an opener without closer."""
+    if text[at] not in "\\`$<":
+        return None
+    rest = text[at:]
+    if rest[:2] in {r"\\", r"\$", r"\`"}:
+        return at + 2
+    if rest.startswith("```"):
+        closer = text.find("```", at + 3)
+        return at + 3 if closer < 0 else closer + 3
+    if rest.startswith("$$"):
+        return _math_end(text, at, None, "$$") or at + 2
+    if rest.startswith(r"\("):
+        return _math_end(text, at, r"\(", r"\)")
+    if rest.startswith(r"\["):
+        return _math_end(text, at, r"\[", r"\]")
+    if rest.startswith("\\"):
+        return environments.get(at)
+    if rest.startswith("`"):
+        return _end_of(re.match(r"`[^`\n]*`", rest), at)
+    if rest.startswith("<<"):
+        return _end_of(re.match(r"<<(?:(?!<<|>>)[^\n])*>>", rest), at)
+    if rest.startswith("$"):
+        return _inline_math_end(rest, at)
+    return None
+
+
+def _end_of(match: re.Match[str] | None, at: int) -> int | None:
+    return match and at + match.end()
+
+
+def _inline_math_end(rest: str, at: int) -> int | None:
+    match = _INLINE_MATH.match(rest)
+    if match is None or match[1][0] in _SPACES or match[1][-1] in _SPACES:
+        return None
+    return at + match.end()
+
+
+def _math_end(text: str, at: int, opener: str | None, closer: str) -> int | None:
+    at += 2
+    while at < len(text):
+        two = text[at : at + 2]
+        if two in {r"\\", r"\$"}:
+            at += 2
+        elif two == closer:
+            return at + 2
+        elif two == opener or (text[at] == "\n" and "\n" in text[at + 1 : _after_space(text, at + 1)]):
+            return None
+        else:
+            at += 1
+    return None
+
+
+def _environments(text: str) -> dict[int, int]:
+    """Start to end of every `\\begin{…} … \\end{…}`."""
+    ends, open_ones = {}, []
+    for edge in _ENVIRONMENT_EDGE.finditer(text):
+        if edge[1] == "begin":
+            open_ones.append(edge.start())
+        elif edge[1] == "end" and open_ones:
+            ends[open_ones.pop()] = edge.end()
+    return ends
+
+
+# ── sentences ──
+
+
+def _sentence_end(text: str, start: int, at: int) -> int | None:
+    """The end of the sentence, closing marks included, that the terminators at `at` end; None if they do not."""
+    run = _after(text, at, _TERMINATORS)
+    end = _after(text, run, _CLOSERS)
+    marks = text[at:run]
+    before = text[start:at]
+    after = text[_after_space(text, end) :]
+    if not after:
         return end
-    following = _after_white(text, end)
-    if following == end:
-        return -run
-    rest = text[following:].lstrip(OPENERS)
-    first = rest[:1] or " "
-    word = re.match(r"[A-Za-z]{0,13}", rest)[0].lower()  # type: ignore[index]
-    terminators = text[at:run]
-    if terminators == ".":
-        ends = _period_ends(text, start, at, first, word)
-    elif terminators == "!" and first in OPERATORS and re.search(r"[A-Za-z0-9)]\Z", text[:at]):
-        ends = False
+    if text[end] not in _SPACES:
+        return run if marks == "." and end == run and _is_glued(before, after) else None
+    body = after.lstrip(_OPENERS)
+    first = body[:1] or " "
+    if marks == ".":
+        ends = _period_ends(before, body, first)
+    elif set(marks) <= {".", "…"}:
+        waits = before.rstrip(_SPACES).endswith(tuple(",+-*/=<>×÷·"))
+        ends = not waits and (first.isupper() or (first > "\x7f" and not first.islower()))
+    elif marks == "!" and re.search(r"[A-Za-z0-9)]\Z", before):
+        ends = not first.islower() and not re.match(r"[-=+/^<>×÷·]|\*(?!\*)", after)
     else:
-        ends = not _is_lower(first)
-    return end if ends else -run
+        ends = not first.islower()
+    return end if ends else None
 
 
-def _period_ends(text: str, start: int, at: int, first: str, word: str) -> bool:
-    starts_sentence = first.isupper() and word in STARTERS
-    before = _word_before(text, start, at)
-    if re.fullmatch(r"[A-Z]", before):
-        stem = text[start : at - 1].rstrip(WHITE)
-        previous = _word_before(text, start, start + len(stem))
-        return not first.isupper() or starts_sentence or previous.lower() in BEFORE_LETTER
-    if before.lower() in NEVER_END:
+def _is_glued(before: str, after: str) -> bool:
+    """Whether a sentence begins right after a period without any space: "10 cups.The", "10 cups.2. Next"."""
+    if starter := re.match(rf"([A-Z][a-z]+)[,{_SPACES}]", after):
+        return starter[1].lower() in words.STARTERS and bool(re.search(r"([a-z]{2}|[0-9)])\Z", before))
+    return bool(re.match(rf"[0-9]{{1,2}}\.[{_SPACES}]", after) and re.search(r"([a-z]{2}|\))\Z", before))
+
+
+def _period_ends(before: str, body: str, first: str) -> bool:
+    word = _last_word(before)
+    lower = word.lower()
+    if re.fullmatch("[A-Z]", word):
+        return _letter_ends(before[:-1].rstrip(_SPACES), body, first)
+    if lower in words.NEVER_END or (lower in words.BEFORE_NUMBER and first in "0123456789"):
         return False
-    if first in "0123456789" and before.lower() in BEFORE_NUMBER:
+    if word == "1" and before[:-1].rstrip(_SPACES).endswith(":"):
         return False
-    if re.fullmatch(r"[A-Za-z](\.[A-Za-z])+", before):
-        return starts_sentence
-    if before.lower() in MAY_END:
+    if lower in words.BEFORE_UPPER:
         return first.isupper()
+    if lower in words.BEFORE_STARTER or re.fullmatch(r"[a-z](\.[a-z])+", lower):
+        return _starts_sentence(body)
     return True
 
 
-def _word_before(text: str, start: int, at: int) -> str:
-    """ASCII letters, digits and dots directly before a position; "" where they are more than 12."""
-    found = re.search(r"[A-Za-z0-9.]*\Z", text[start:at])
-    word = found[0] if found else ""
-    return word if len(word) <= 12 else ""
+def _letter_ends(before: str, body: str, first: str) -> bool:
+    """Whether one upper-case letter and a period end a sentence, or are an initial."""
+    if re.match(r"[A-Z]\.", body):
+        return False
+    named = before.endswith("=") or _last_word(before).lower() in words.BEFORE_LETTER
+    return named or not first.isupper() or _starts_sentence(body)
 
 
-def _is_lower(character: str) -> bool:
-    return character.islower()
+def _last_word(before: str) -> str:
+    letters = re.search(r"[A-Za-z0-9.]*\Z", before)
+    return letters[0] if letters and len(letters[0]) <= 12 else ""
+
+
+def _starts_sentence(body: str) -> bool:
+    word = re.match(r"[A-Za-z]*", body)
+    return body[:1] in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" and word is not None and word[0].lower() in words.STARTERS
 
 
 def _is_marker(step: str) -> bool:
-    step = step.strip(WHITE)
+    """Whether a step would hold no more than white space, bullets, or the number of a list item."""
+    step = step.strip(_SPACES)
     if len(step.encode()) > 24:
         return False
-    inner = step.lstrip("*_#>-+•( \t").rstrip("*_:.) \t")
-    bare = len(inner) == len(step)
-    if not inner:
+    inner = step.lstrip("*_#>-+•–—=~([" + _SPACES)
+    label = inner.rstrip("*_:.)]" + _SPACES)
+    if not label:
         return True
-    if re.fullmatch(r"(?i:step|part|case)[ \t]*[0-9]{1,3}", inner):
-        return True
-    return not bare and re.fullmatch(r"[0-9]{1,3}|(?i:step|part|case)|[A-Za-z]", inner) is not None
+    closed = any(mark in inner[len(label) :] for mark in ":.)]")
+    match = _LABEL.fullmatch(label)
+    return match is not None and (closed or bool(match["word"] and match["name"]))

@@ -1,113 +1,151 @@
 //! Spans that are never cut: code, LaTeX, calculator marks. An opener without its closer is plain text.
 
-/// Finds protected spans at their openers. Every search ends at the next opener of its kind, or is never made
-/// again once it failed, so that all of them together are linear in the text.
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2, memchr3};
+
+use super::spaces;
+
+/// Finds protected spans at their openers, asked for from left to right. Every search for a closer ends at the
+/// next opener of its kind or is never made again once it failed, so that all together are linear in the text.
 pub struct Protected<'a> {
     text: &'a str,
-    no_fence: bool,
-    no_display: bool,
-    no_environment: bool,
+    fences_end: bool,
+    environments: Option<Vec<(usize, usize)>>,
 }
 
 impl<'a> Protected<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, no_fence: false, no_display: false, no_environment: false }
+        Self { text, fences_end: false, environments: None }
     }
 
-    /// The end of the protected span that opens at `at`, if one does.
-    pub fn region(&mut self, at: usize) -> Option<usize> {
-        let byte = self.text.as_bytes()[at];
-        if !matches!(byte, b'`' | b'$' | b'\\' | b'<') {
-            return None; // perhaps within a character: not to be sliced
-        }
-        let rest = &self.text[at..];
-        let length = match byte {
-            b'`' => self.code(rest),
-            b'$' => self.dollars(rest),
-            b'\\' => self.backslash(rest),
-            _ if rest.starts_with("<<") => closed(rest, "<<", ">>", false),
+    /// Where to go on behind what opens at `at` and is read as one: a protected span, an escaped mark, or a mark
+    /// of several characters without its closer. None for plain text.
+    pub fn end(&mut self, at: usize) -> Option<usize> {
+        let rest = &self.text.as_bytes()[at..];
+        match rest[0] {
+            b'`' => self.code(at, rest),
+            b'$' if rest.starts_with(b"$$") => self.math(at, b"", b"$$").or(Some(at + 2)),
+            b'$' => inline_math(self.text, at),
+            b'\\' => match rest.get(1)? {
+                b'\\' | b'$' | b'`' => Some(at + 2),
+                b'(' => self.math(at, br"\(", br"\)"),
+                b'[' => self.math(at, br"\[", br"\]"),
+                _ => self.environment(at),
+            },
+            b'<' if rest.starts_with(b"<<") => calculation(rest).map(|length| at + length),
             _ => None,
-        };
-        length.map(|length| at + length)
+        }
     }
 
-    fn code(&mut self, rest: &str) -> Option<usize> {
-        if let Some(inside) = rest.strip_prefix("```") {
-            return Some(delimited(inside, "```", &mut self.no_fence));
+    fn code(&mut self, at: usize, rest: &[u8]) -> Option<usize> {
+        if !rest.starts_with(b"```") {
+            let close = 1 + memchr2(b'`', b'\n', &rest[1..])?;
+            return (rest[close] == b'`').then_some(at + close + 1);
         }
-        closed(rest, "`", "`", false)
+        let inside = &rest[3..];
+        let close = if self.fences_end { None } else { Finder::new("```").find(inside) };
+        self.fences_end |= close.is_none();
+        Some(at + 3 + close.map_or(0, |length| length + 3))
     }
 
-    fn dollars(&mut self, rest: &str) -> Option<usize> {
-        if let Some(inside) = rest.strip_prefix("$$") {
-            return Some(delimited(inside, "$$", &mut self.no_display));
-        }
-        // `$x + 1$`, but not the prices of `$5 and $6`: no white space inside at either end, no digit behind
-        let inside = &rest[1..];
-        let length = inside.find(['$', '\n'])?;
-        let (inside, behind) = inside.split_at(length);
-        let tight = !inside.is_empty()
-            && !inside.starts_with(char::is_whitespace)
-            && !inside.ends_with(char::is_whitespace);
-        let closes = behind.starts_with('$') && !behind[1..].starts_with(|next: char| next.is_ascii_digit());
-        (tight && closes).then_some(length + 2)
-    }
-
-    fn backslash(&mut self, rest: &str) -> Option<usize> {
-        if rest.starts_with(r"\(") {
-            return closed(rest, r"\(", r"\)", false);
-        }
-        if rest.starts_with(r"\[") {
-            return closed(rest, r"\[", r"\]", true);
-        }
-        if rest.starts_with(r"\begin{") && !self.no_environment {
-            let found = environment(rest);
-            self.no_environment = found.is_none();
-            return found;
+    /// Up to the closer, unless a second opener or a blank line comes first.
+    fn math(&self, at: usize, opener: &[u8], closer: &[u8]) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        let mut at = at + closer.len();
+        while let Some(found) = memchr3(b'\\', b'$', b'\n', &bytes[at..]) {
+            at += found;
+            let rest = &bytes[at..];
+            if is_escape(rest) {
+                at += 2;
+            } else if rest.starts_with(closer) {
+                return Some(at + closer.len());
+            } else if (!opener.is_empty() && rest.starts_with(opener)) || is_blank_line(self.text, at) {
+                return None;
+            } else {
+                at += 1;
+            }
         }
         None
     }
+
+    fn environment(&mut self, at: usize) -> Option<usize> {
+        let text = self.text;
+        let all = self.environments.get_or_insert_with(|| environments(text.as_bytes()));
+        all.binary_search_by_key(&at, |one| one.0).ok().map(|found| all[found].1)
+    }
 }
 
-/// Length of a span between two equal marks, `inside` starting behind the first; the mark alone where there is no
-/// second one, which is remembered.
-fn delimited(inside: &str, mark: &str, none_ahead: &mut bool) -> usize {
-    let found = if *none_ahead { None } else { inside.find(mark) };
-    *none_ahead |= found.is_none();
-    found.map_or(mark.len(), |length| length + 2 * mark.len())
+/// Whether the line break at `at` is followed by a line of white space alone.
+pub fn is_blank_line(text: &str, at: usize) -> bool {
+    let bytes = text.as_bytes();
+    bytes[at] == b'\n' && memchr(b'\n', &bytes[at + 1..spaces::after(text, at + 1)]).is_some()
 }
 
-/// Length of the span that `rest` opens, up to its closer; None where another opener comes first, or, unless the
-/// span may hold line breaks, a line break.
-fn closed(rest: &str, opener: &str, closer: &str, over_lines: bool) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    let (first, last) = (opener.as_bytes(), closer.as_bytes());
-    for at in first.len()..bytes.len() {
-        if bytes[at..].starts_with(last) {
-            return Some(at + last.len());
-        }
-        if bytes[at..].starts_with(first) || (bytes[at] == b'\n' && !over_lines) {
-            return None;
+/// `$x + 1$`, but not the prices of `$5 and $6`: no space inside at either end, no digit behind.
+fn inline_math(text: &str, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut close = at + 1;
+    loop {
+        close += memchr3(b'$', b'\\', b'\n', &bytes[close..])?;
+        match bytes[close] {
+            b'$' => break,
+            b'\n' => return None,
+            _ if is_escape(&bytes[close..]) => close += 2,
+            _ => close += 1,
         }
     }
-    None
+    let inside = &text[at + 1..close];
+    let is_tight = !inside.is_empty()
+        && !inside.starts_with(char::is_whitespace)
+        && !inside.ends_with(char::is_whitespace);
+    let before_digit = bytes.get(close + 1).is_some_and(u8::is_ascii_digit);
+    (is_tight && !before_digit).then_some(close + 1)
 }
 
-/// Length of a `\begin{…} … \end{…}`, nested ones counted.
-fn environment(rest: &str) -> Option<usize> {
-    let mut depth = 0usize;
+/// Length of `<<48/2=24>>`, on one line.
+fn calculation(rest: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        at += memchr3(b'<', b'>', b'\n', &rest[at..])?;
+        match &rest[at..] {
+            [b'>', b'>', ..] => return Some(at + 2),
+            [b'<', b'<', ..] | [b'\n', ..] => return None,
+            _ => at += 1,
+        }
+    }
+}
+
+/// (start, end) of every `\begin{…} … \end{…}`, by start.
+fn environments(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let (mut all, mut open) = (Vec::new(), Vec::new());
     let mut at = 0;
-    while let Some(found) = rest[at..].find('\\') {
+    while let Some(found) = memchr(b'\\', &bytes[at..]) {
         at += found;
-        if rest[at..].starts_with(r"\begin{") {
-            depth += 1;
-        } else if rest[at..].starts_with(r"\end{") {
-            depth -= 1;
-            if depth == 0 {
-                return rest[at..].find('}').map(|close| at + close + 1);
-            }
+        let rest = &bytes[at..];
+        if rest.starts_with(br"\\") {
+            at += 2;
+        } else if let Some(length) = braced(rest, br"\begin{") {
+            open.push(at);
+            at += length;
+        } else if let Some(length) = braced(rest, br"\end{") {
+            at += length;
+            all.extend(open.pop().map(|start| (start, at)));
+        } else {
+            at += 1;
         }
-        at += 1;
     }
-    None
+    all.sort_unstable();
+    all
+}
+
+/// Length of `prefix`, the name of an environment and the brace that closes it.
+fn braced(rest: &[u8], prefix: &[u8]) -> Option<usize> {
+    let name = rest.strip_prefix(prefix)?;
+    let letters = name.iter().take_while(|one| one.is_ascii_alphabetic()).count();
+    let star = usize::from(name.get(letters) == Some(&b'*'));
+    (letters > 0 && name.get(letters + star) == Some(&b'}')).then(|| prefix.len() + letters + star + 1)
+}
+
+fn is_escape(rest: &[u8]) -> bool {
+    matches!(rest, [b'\\', b'\\' | b'$', ..])
 }

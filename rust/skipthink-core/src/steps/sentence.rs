@@ -1,11 +1,9 @@
 //! Where sentences end.
 
-use super::words::{BEFORE_LETTER, BEFORE_NUMBER, MAY_END, NEVER_END, STARTERS, holds};
+use super::spaces;
+use super::words::{Abbreviation, LONGEST, abbreviation, is_before_letter, is_starter};
 
-/// Bytes that a list marker has at most; what is longer is text.
-const LONGEST_MARKER: usize = 24;
-
-/// Looks at a terminator at `at`, in a step that starts at `start`. `Ok(end)`: the sentence ends at `end`, its
+/// Looks at the terminators at `at`, in a step that starts at `start`. `Ok(end)`: the sentence ends at `end`, its
 /// closing quotes and brackets included. `Err(next)`: it does not; go on at `next`.
 pub fn end(text: &str, start: usize, at: usize) -> Result<usize, usize> {
     let Some(first) = text[at..].chars().next() else { return Err(text.len()) };
@@ -17,112 +15,154 @@ pub fn end(text: &str, start: usize, at: usize) -> Result<usize, usize> {
     }
     let run = after(text, at, is_terminator);
     let end = after(text, run, is_closer);
-    let next = after(text, end, char::is_whitespace);
-    if end == text.len() {
+    let next = spaces::after(text, end);
+    if next == text.len() {
         return Ok(end);
     }
+    let mark = Mark { text, start, at };
     if next == end {
-        return Err(run);
+        let glued = end == run && &text[at..run] == "." && mark.is_glued(&text[end..]);
+        return if glued { Ok(end) } else { Err(run) };
     }
-    let follows = Follows::read(&text[next..]);
-    let ends = match &text[at..run] {
-        "." => period_ends(text, start, at, &follows),
-        "!" if "=+-*/×÷<>^".contains(follows.first)
-            && text[..at].ends_with(|one: char| one.is_ascii_alphanumeric() || one == ')') =>
-        {
-            false
+    if mark.ends(&text[at..run], &text[next..]) { Ok(end) } else { Err(run) }
+}
+
+/// Terminators at `at`, in a step that starts at `start`.
+struct Mark<'a> {
+    text: &'a str,
+    start: usize,
+    at: usize,
+}
+
+impl<'a> Mark<'a> {
+    fn ends(&self, marks: &str, behind: &str) -> bool {
+        let follows = Follows::read(behind);
+        if marks == "." {
+            return self.period_ends(&follows);
         }
-        _ => !follows.first.is_lowercase(),
-    };
-    if ends { Ok(end) } else { Err(run) }
+        if marks.chars().all(|one| matches!(one, '.' | '…')) {
+            let waits = self.last().is_some_and(|one| ",+-*/=<>×÷·".contains(one));
+            return !waits && (follows.is_upper() || !(follows.first.is_ascii() || follows.is_lower()));
+        }
+        if marks == "!" && self.is_factorial(behind) {
+            return false;
+        }
+        !follows.is_lower()
+    }
+
+    fn period_ends(&self, follows: &Follows<'_>) -> bool {
+        let word = self.word();
+        if word.len() == 1 && word.as_bytes()[0].is_ascii_uppercase() {
+            return self.letter_ends(follows);
+        }
+        if word == "1" && self.before(1) == Some(':') {
+            return false; // a list begins: "the steps: 1. First …"
+        }
+        match abbreviation(word) {
+            Some(Abbreviation::Never) => false,
+            Some(Abbreviation::NoDigit) => !follows.first.is_ascii_digit(),
+            Some(Abbreviation::Upper) => follows.is_upper(),
+            Some(Abbreviation::Starter) => follows.is_starter(),
+            None => !is_acronym(word) || follows.is_starter(),
+        }
+    }
+
+    /// Whether one upper-case letter and a period end a sentence, or are an initial: "The answer is B. Then" and
+    /// "J. K. Rowling".
+    fn letter_ends(&self, follows: &Follows<'_>) -> bool {
+        if let [b'A'..=b'Z', b'.', ..] = follows.body.as_bytes() {
+            return false;
+        }
+        let before = self.text[self.start..self.at - 1].trim_end();
+        let previous = last_word(before);
+        before.ends_with('=') || is_before_letter(previous) || !follows.is_upper() || follows.is_starter()
+    }
+
+    fn is_factorial(&self, behind: &str) -> bool {
+        let last = self.text[self.start..self.at].bytes().next_back();
+        let is_operand = last.is_some_and(|one| one.is_ascii_alphanumeric() || one == b')');
+        let operator = behind.chars().next().unwrap_or(' ');
+        is_operand
+            && match operator {
+                '*' => !behind.starts_with("**"),
+                one => "-=+/^<>×÷·".contains(one),
+            }
+    }
+
+    /// Whether a sentence begins right behind a period without any space: "10 cups.The", "10 cups.2. Next".
+    fn is_glued(&self, behind: &str) -> bool {
+        let before = &self.text.as_bytes()[self.start..self.at];
+        let in_word = matches!(before, [.., b'a'..=b'z', b'a'..=b'z']);
+        let (digit, bracket) = (matches!(before, [.., b'0'..=b'9']), before.ends_with(b")"));
+        let is_behind =
+            |at: usize, also: char| behind[at..].starts_with(|one: char| one.is_whitespace() || one == also);
+        let bytes = behind.as_bytes();
+        if bytes[0].is_ascii_uppercase() {
+            let word = 1 + bytes[1..].iter().take(LONGEST).take_while(|one| one.is_ascii_lowercase()).count();
+            return (in_word || digit || bracket)
+                && word > 1
+                && is_behind(word, ',')
+                && is_starter(&behind[..word]);
+        }
+        let digits = bytes.iter().take(3).take_while(|one| one.is_ascii_digit()).count();
+        (in_word || bracket)
+            && (1..=2).contains(&digits)
+            && bytes.get(digits) == Some(&b'.')
+            && is_behind(digits + 1, ' ')
+    }
+
+    fn word(&self) -> &'a str {
+        last_word(&self.text[self.start..self.at])
+    }
+
+    /// The last character before the marks that is no white space.
+    fn last(&self) -> Option<char> {
+        self.before(0)
+    }
+
+    /// The same, `skipped` bytes before the marks.
+    fn before(&self, skipped: usize) -> Option<char> {
+        self.text[self.start..self.at - skipped].trim_end().chars().next_back()
+    }
 }
 
-/// Whether a step would be nothing but white space or a list marker: "1.", "a)", "-", "**Step 2:**", "### Part 3".
-pub fn is_marker(step: &str) -> bool {
-    let step = step.trim();
-    if step.len() > LONGEST_MARKER {
-        return false;
-    }
-    let inner = step.trim_start_matches(|one: char| "*_#>-+•( \t".contains(one));
-    let inner = inner.trim_end_matches(|one: char| "*_:.) \t".contains(one));
-    if inner.is_empty() {
-        return true;
-    }
-    // a lone number or letter is a marker only with its punctuation: "3" on a line may be an answer
-    let bare = inner.len() == step.len();
-    let (word, rest) =
-        inner.split_at(inner.find(|one: char| !one.is_ascii_alphabetic()).unwrap_or(inner.len()));
-    let rest = rest.trim_start();
-    let number = |digits: &str| {
-        !digits.is_empty() && digits.len() <= 3 && digits.bytes().all(|one| one.is_ascii_digit())
-    };
-    if word.is_empty() {
-        return !bare && number(rest);
-    }
-    let label = ["step", "part", "case"].iter().any(|label| word.eq_ignore_ascii_case(label));
-    (label && (rest.is_empty() && !bare || number(rest))) || (!bare && rest.is_empty() && word.len() == 1)
-}
-
-/// What comes behind a possible sentence end: its first character, opening quotes and brackets aside, and the
-/// ASCII word it begins.
+/// What comes behind white space: `body` without opening quotes and brackets, and its first character.
 struct Follows<'a> {
+    body: &'a str,
     first: char,
-    word: &'a str,
 }
 
 impl<'a> Follows<'a> {
-    fn read(text: &'a str) -> Self {
-        let text = text.trim_start_matches(|one: char| "([{\"'“‘*_".contains(one));
-        let length = text.bytes().take(13).take_while(u8::is_ascii_alphabetic).count();
-        Self { first: text.chars().next().unwrap_or(' '), word: &text[..length] }
+    fn read(behind: &'a str) -> Self {
+        let body = behind.trim_start_matches(is_opener);
+        Self { body, first: body.chars().next().unwrap_or(' ') }
     }
 
-    fn starts_sentence(&self) -> bool {
-        self.first.is_uppercase() && holds(STARTERS, self.word)
+    fn is_upper(&self) -> bool {
+        self.first.is_uppercase()
+    }
+
+    fn is_lower(&self) -> bool {
+        self.first.is_lowercase()
+    }
+
+    fn is_starter(&self) -> bool {
+        let letters = self.body.bytes().take(LONGEST + 1).take_while(u8::is_ascii_alphabetic).count();
+        self.first.is_ascii_uppercase() && is_starter(&self.body[..letters])
     }
 }
 
-fn period_ends(text: &str, start: usize, at: usize, follows: &Follows<'_>) -> bool {
-    let word = word_before(text, start, at);
-    let mut letters = word.chars();
-    if let (Some(letter), None) = (letters.next(), letters.next()) {
-        if letter.is_ascii_uppercase() {
-            return initial_ends(text, start, at - 1, follows);
-        }
-    }
-    if holds(NEVER_END, word) {
-        return false;
-    }
-    if follows.first.is_ascii_digit() && holds(BEFORE_NUMBER, word) {
-        return false;
-    }
-    if word.contains('.') && word.bytes().any(|one| one.is_ascii_alphabetic()) && is_acronym(word) {
-        return follows.starts_sentence();
-    }
-    if holds(MAY_END, word) {
-        return follows.first.is_uppercase();
-    }
-    true
+/// ASCII letters, digits and dots at the end of a text; empty where they are more than any word of the lists.
+fn last_word(text: &str) -> &str {
+    let is_part = |one: &u8| one.is_ascii_alphanumeric() || *one == b'.';
+    let length = text.bytes().rev().take(LONGEST + 1).take_while(is_part).count();
+    if length > LONGEST { "" } else { &text[text.len() - length..] }
 }
 
-/// "J. K. Rowling" goes on, "the answer is B. Alice …" and "It is C. Then …" end.
-fn initial_ends(text: &str, start: usize, letter: usize, follows: &Follows<'_>) -> bool {
-    let before = text[start..letter].trim_end();
-    let previous = word_before(text, start, start + before.len());
-    !follows.first.is_uppercase() || follows.starts_sentence() || holds(BEFORE_LETTER, previous)
-}
-
-/// Letters, digits and dots directly before a position, at most 12 of them; longer words are no abbreviations.
-fn word_before(text: &str, start: usize, at: usize) -> &str {
-    let bytes = &text.as_bytes()[start..at];
-    let length =
-        bytes.iter().rev().take(13).take_while(|one| one.is_ascii_alphanumeric() || **one == b'.').count();
-    if length > 12 { "" } else { &text[at - length..at] }
-}
-
-/// "U.S", "p.m", "a.k.a": single letters between dots.
+/// "U.S", "a.k.a": single letters between dots.
 fn is_acronym(word: &str) -> bool {
-    word.split('.').all(|part| part.len() == 1 && part.bytes().all(|one| one.is_ascii_alphabetic()))
+    let letter = |part: &str| part.len() == 1 && part.as_bytes()[0].is_ascii_alphabetic();
+    word.len() > 1 && word.split('.').all(letter)
 }
 
 fn after(text: &str, at: usize, holds: impl Fn(char) -> bool) -> usize {
@@ -130,7 +170,7 @@ fn after(text: &str, at: usize, holds: impl Fn(char) -> bool) -> usize {
 }
 
 fn is_terminator(one: char) -> bool {
-    matches!(one, '.' | '!' | '?' | '…')
+    matches!(one, '.' | '!' | '?' | '…' | '؟' | '۔' | '।')
 }
 
 fn is_wide(one: char) -> bool {
@@ -139,4 +179,8 @@ fn is_wide(one: char) -> bool {
 
 fn is_closer(one: char) -> bool {
     matches!(one, '"' | '\'' | ')' | ']' | '}' | '*' | '_' | '”' | '’' | '»' | '」' | '』' | '）')
+}
+
+fn is_opener(one: char) -> bool {
+    matches!(one, '"' | '\'' | '(' | '[' | '{' | '*' | '_' | '“' | '‘' | '«' | '「' | '『' | '（')
 }

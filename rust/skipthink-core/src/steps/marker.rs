@@ -1,0 +1,45 @@
+//! List markers, which are no steps of their own.
+
+/// Bytes that a list marker has at most; what is longer is text.
+const LONGEST: usize = 24;
+const WORDS: [&str; 3] = ["step", "part", "case"];
+const ROMAN: [&str; 7] = ["ii", "iii", "iv", "vi", "vii", "viii", "ix"];
+
+/// Whether a step would hold no more than white space, bullets, or the number of a list item: "1.", "a)", "-",
+/// "**Step 2:**", "### Part 3".
+pub fn is_marker(step: &str) -> bool {
+    let step = step.trim();
+    if step.len() > LONGEST {
+        return false;
+    }
+    let inner = step.trim_start_matches(|one: char| "*_#>-+•–—=~([".contains(one) || one.is_whitespace());
+    let label = inner.trim_end_matches(|one: char| "*_:.)]".contains(one) || one.is_whitespace());
+    if label.is_empty() {
+        return true;
+    }
+    let is_closed = inner[label.len()..].contains([':', '.', ')', ']']);
+    let word = WORDS
+        .iter()
+        .find(|word| label.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
+    let name = label[word.map_or(0, |word| word.len())..].trim_start();
+    if name.is_empty() {
+        return is_closed;
+    }
+    (is_closed || word.is_some()) && is_name(name)
+}
+
+/// "3", "2.1", "b", "iv".
+fn is_name(name: &str) -> bool {
+    if name.len() == 1 && name.as_bytes()[0].is_ascii_alphabetic() {
+        return true;
+    }
+    ROMAN.iter().any(|roman| name.eq_ignore_ascii_case(roman)) || is_number(name)
+}
+
+fn is_number(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let digits =
+        |part: &str, most| (1..=most).contains(&part.len()) && part.bytes().all(|one| one.is_ascii_digit());
+    let first = parts.next().is_some_and(|part| digits(part, 3));
+    first && parts.clone().count() <= 2 && parts.all(|part| digits(part, 2))
+}
