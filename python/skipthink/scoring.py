@@ -17,6 +17,7 @@ import torch
 from skipthink.encoding import EncodedSamples, Ints, offsets_of
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import Markers
+from skipthink.students import has_plain_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -107,9 +108,10 @@ def score_steps(
     nll = np.zeros((offsets[-1], len(prefixes)))
     end_nll = np.zeros((end_offsets[-1], len(prefixes)))
     done = 0
+    plain_head = has_plain_head(model)
     with _evaluating(model), torch.inference_mode():
         for batch in _batches(sequences, batch_tokens):
-            for sequence, token_nll, ends in _score_batch(model, batch, markers):
+            for sequence, token_nll, ends in _score_batch(model, batch, markers, plain_head=plain_head):
                 row, slot = sequence.row, sequence.slot
                 cuts = encoded.step_tokens[row]
                 sums = np.concatenate([[0.0], np.cumsum(token_nll)])
@@ -122,6 +124,18 @@ def score_steps(
         [np.diff(encoded.step_tokens[row]) for row in range(len(encoded))] or [np.empty(0, int)]
     )
     return StepLosses(nll, n_tokens, offsets, end_nll if stages == "conditioned" else None, end_offsets)
+
+
+def _states(
+    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, *, plain_head: bool
+) -> torch.Tensor:
+    """Hidden states, to which the head is applied where needed; logits of all positions where it is no plain head."""
+    module: Any = model
+    if plain_head:
+        hidden: torch.Tensor = module.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+        return hidden
+    logits: torch.Tensor = module(input_ids=ids, attention_mask=mask).logits
+    return logits
 
 
 class _Sequence:
@@ -150,7 +164,7 @@ def _batches(sequences: list[_Sequence], batch_tokens: int) -> Iterator[list[_Se
 
 
 def _score_batch(
-    model: PreTrainedModel, batch: list[_Sequence], markers: Markers
+    model: PreTrainedModel, batch: list[_Sequence], markers: Markers, *, plain_head: bool
 ) -> Iterator[tuple[_Sequence, Floats, Floats]]:
     """Yields, a sequence, the nll of its rationale tokens (T,) and of an end token before each of them (T + 1,)."""
     width = len(batch[0])
@@ -160,27 +174,25 @@ def _score_batch(
         ids[index, : len(sequence)] = torch.from_numpy(sequence.ids)
         mask[index, : len(sequence)] = 1
     ids, mask = ids.to(model.device), mask.to(model.device)
-    hidden = model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+    states = _states(model, ids, mask, plain_head=plain_head)
     # a token is predicted at the position before it; the last position predicts the end only
     positions = [np.arange(sequence.n_prompt - 1, len(sequence)) for sequence in batch]
     counts = np.asarray([len(run) for run in positions])
     rows = torch.from_numpy(np.repeat(np.arange(len(batch)), counts)).to(model.device)
     columns = torch.from_numpy(np.concatenate(positions)).to(model.device)
     targets = ids[rows, (columns + 1).clamp(max=width - 1)]
-    token_nll, end_nll = _head_nll(model, hidden[rows, columns], targets, markers.end)
+    head = model.get_output_embeddings() if plain_head else None
+    token_nll, end_nll = _head_nll(head, states[rows, columns], targets, markers.end)
     for sequence, end in zip(batch, np.cumsum(counts), strict=True):
         start = end - (len(sequence) - sequence.n_prompt + 1)
         yield sequence, token_nll[start : end - 1], end_nll[start:end]
 
 
-def _head_nll(
-    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor, end: int
-) -> tuple[Floats, Floats]:
+def _head_nll(head: Any, states: torch.Tensor, targets: torch.Tensor, end: int) -> tuple[Floats, Floats]:
     """Nll of the targets and of the end token at each position, without holding all logits at once."""
-    head: Any = model.get_output_embeddings()
     token_parts, end_parts = [], []
-    for part, target in zip(hidden.split(HEAD_CHUNK_TOKENS), targets.split(HEAD_CHUNK_TOKENS), strict=True):
-        logits = head(part).float()
+    for part, target in zip(states.split(HEAD_CHUNK_TOKENS), targets.split(HEAD_CHUNK_TOKENS), strict=True):
+        logits = (part if head is None else head(part)).float()
         normaliser = torch.logsumexp(logits, dim=-1)
         token_parts.append(normaliser - logits.gather(1, target[:, None])[:, 0])
         end_parts.append(normaliser - logits[:, end])

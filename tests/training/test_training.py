@@ -247,3 +247,15 @@ def test_unknown_method_and_missing_skip_data(student_dir, samples, tmp_path):
     with pytest.raises(InvalidInputError, match="stt needs the chunks and skip data"):
         train(student_dir, samples, tmp_path, method="stt")
     shutil.rmtree(tmp_path)
+
+
+def test_loss_on_target_positions_equals_the_models_own(student_dir, encoded, markers, tmp_path):
+    model, _ = load_student(student_dir)
+    config = ChunkwiseConfig(output_dir=str(tmp_path), chunk_method="average", use_cpu=True, report_to="none")
+    trainer = ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
+    assert trainer.plain_head
+    batch = trainer.data_collator([trainer.train_dataset[index] for index in (0, 1, 2, 40, 95)])
+    expected = model(**batch).loss
+    torch.testing.assert_close(trainer.compute_loss(model, batch), expected, rtol=1e-5, atol=1e-6)
+    trainer.plain_head = False
+    torch.testing.assert_close(trainer.compute_loss(model, batch), expected, rtol=1e-5, atol=1e-6)

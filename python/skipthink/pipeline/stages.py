@@ -72,12 +72,14 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
         for method in trained:
             part = [chunks, recipe.training.of(method).model_dump()]
             models.append(add(f"train/{method}/s{seed}", [prepare, student], part))
-        if judged:
-            judge = f"train/{JUDGE}/s{seed}"
+        judge = f"train/{JUDGE}/s{seed}"
+        if "stt" in recipe.methods:
             skip = add(f"skip-data/s{seed}", [prepare, judge], recipe.skip.model_dump())
         for method in (name for name in recipe.methods if name in SKIP_METHODS):
             part = [chunks, recipe.training.of(method).model_dump()]
-            models.append(add(f"train/{method}/s{seed}", [prepare, student, judge, skip], part))
+            # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
+            needs = [prepare, student, judge, *([skip] if method == "stt" else [])]
+            models.append(add(f"train/{method}/s{seed}", needs, part))
     add("evaluate", [prepare, *models], [recipe.evaluation.model_dump(), recipe.methods])
     return _ranked(stages)
 

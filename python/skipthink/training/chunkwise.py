@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from skipthink.chunking import average_boundaries, chunk
 from skipthink.encoding import EncodedSamples, Ints, Items, build_items
@@ -19,10 +20,11 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_bytes, write_text
 from skipthink.markers import Markers
 from skipthink.scoring import score_steps
-from skipthink.training.items import ItemDataset, PadCollator, StageBatchSampler
+from skipthink.students import has_plain_head
+from skipthink.training.items import IGNORED_LABEL, ItemDataset, PadCollator, StageBatchSampler
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, TrainerControl, TrainerState
+    from transformers import TrainerControl, TrainerState
 
 COMPLETE_MARK = "skipthink.json"
 """Written last into a checkpoint: a checkpoint without it was cut off by a kill and is not resumed from."""
@@ -113,6 +115,7 @@ class ChunkwiseTrainer(Trainer):
             data_collator=PadCollator(markers.pad),
             **kwargs,
         )
+        self.plain_head = has_plain_head(model)
         self.remove_callback(PrinterCallback)  # the caller's progress line replaces it
         self.add_callback(_EpochItems(self))
         self.add_callback(_CheckpointGuard(self))
@@ -181,6 +184,29 @@ class ChunkwiseTrainer(Trainer):
         self.counts["train_target_tokens"] += int((inputs["labels"] >= 0).sum())
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
         return loss
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Mean loss over the batch's target tokens (paper, equation 3); the head sees target positions alone.
+
+        Most tokens of a chunk-wise item are prompt: their logits would be computed for nothing.
+        """
+        # mixed precision and wrapped models work through the model's own forward alone
+        wrapped = self.args.bf16 or self.args.fp16 or not isinstance(model, PreTrainedModel)
+        if return_outputs or wrapped or not self.plain_head:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        module: Any = model
+        labels = inputs["labels"]
+        hidden = module.base_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        rows, columns = torch.nonzero(labels[:, 1:] != IGNORED_LABEL, as_tuple=True)
+        logits = module.get_output_embeddings()(hidden.last_hidden_state[rows, columns]).float()
+        total = functional.cross_entropy(logits, labels[rows, columns + 1], reduction="sum")
+        return total / (len(rows) if num_items_in_batch is None else num_items_in_batch)
 
     def train_resumable(self) -> None:
         """Trains, from the newest complete checkpoint in `output_dir` where there is one."""
