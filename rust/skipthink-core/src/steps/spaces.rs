@@ -1,4 +1,4 @@
-//! White space: what Unicode calls White_Space, as `char::is_whitespace` does.
+//! White space: what Unicode calls `White_Space`, as `char::is_whitespace` does.
 
 /// The end of the white space that starts at `at`.
 pub fn after(text: &str, at: usize) -> usize {

@@ -37,113 +37,30 @@ pub fn abbreviation(word: &str) -> Option<Abbreviation> {
 }
 
 /// Whether a word begins sentences far more often than it follows an initial or an acronym.
+#[expect(clippy::match_like_matches_macro, reason = "rustfmt would give each word a line of its own")]
 pub fn is_starter(word: &str) -> bool {
-    matches!(
-        lower(word, &mut [0; LONGEST]),
-        Some(
-            b"a" | b"according"
-                | b"adding"
-                | b"after"
-                | b"all"
-                | b"also"
-                | b"although"
-                | b"an"
-                | b"and"
-                | b"another"
-                | b"any"
-                | b"as"
-                | b"assuming"
-                | b"at"
-                | b"because"
-                | b"before"
-                | b"both"
-                | b"but"
-                | b"by"
-                | b"calculating"
-                | b"check"
-                | b"combining"
-                | b"consider"
-                | b"continuing"
-                | b"dividing"
-                | b"each"
-                | b"finally"
-                | b"first"
-                | b"for"
-                | b"from"
-                | b"given"
-                | b"half"
-                | b"he"
-                | b"hence"
-                | b"her"
-                | b"here"
-                | b"his"
-                | b"how"
-                | b"however"
-                | b"i"
-                | b"if"
-                | b"in"
-                | b"initially"
-                | b"instead"
-                | b"it"
-                | b"its"
-                | b"last"
-                | b"let"
-                | b"multiplying"
-                | b"next"
-                | b"no"
-                | b"not"
-                | b"note"
-                | b"now"
-                | b"on"
-                | b"once"
-                | b"or"
-                | b"our"
-                | b"plugging"
-                | b"second"
-                | b"she"
-                | b"since"
-                | b"so"
-                | b"solving"
-                | b"some"
-                | b"step"
-                | b"substituting"
-                | b"subtracting"
-                | b"summing"
-                | b"that"
-                | b"the"
-                | b"their"
-                | b"then"
-                | b"there"
-                | b"therefore"
-                | b"these"
-                | b"they"
-                | b"third"
-                | b"this"
-                | b"those"
-                | b"thus"
-                | b"to"
-                | b"using"
-                | b"wait"
-                | b"we"
-                | b"what"
-                | b"when"
-                | b"where"
-                | b"which"
-                | b"while"
-                | b"who"
-                | b"why"
-                | b"with"
-                | b"yes"
-                | b"you"
-        )
-    )
+    match lower(word, &mut [0; LONGEST]).unwrap_or_default() {
+        b"a" | b"according" | b"adding" | b"after" | b"all" | b"also" | b"although" | b"an" | b"and"
+        | b"another" | b"any" | b"as" | b"assuming" | b"at" | b"because" | b"before" | b"both" | b"but"
+        | b"by" | b"calculating" | b"check" | b"combining" | b"consider" | b"continuing" | b"dividing"
+        | b"each" | b"finally" | b"first" | b"for" | b"from" | b"given" | b"half" | b"he" | b"hence"
+        | b"her" | b"here" | b"his" | b"how" | b"however" | b"i" | b"if" | b"in" | b"initially"
+        | b"instead" | b"it" | b"its" | b"last" | b"let" | b"multiplying" | b"next" | b"no" | b"not"
+        | b"note" | b"now" | b"on" | b"once" | b"or" | b"our" | b"plugging" | b"second" | b"she"
+        | b"since" | b"so" | b"solving" | b"some" | b"step" | b"substituting" | b"subtracting"
+        | b"summing" | b"that" | b"the" | b"their" | b"then" | b"there" | b"therefore" | b"these"
+        | b"they" | b"third" | b"this" | b"those" | b"thus" | b"to" | b"using" | b"wait" | b"we"
+        | b"what" | b"when" | b"where" | b"which" | b"while" | b"who" | b"why" | b"with" | b"yes"
+        | b"you" => true,
+        _ => false,
+    }
 }
 
 /// Whether a word stands before one-letter answers: "the answer is B. Alice …".
 pub fn is_before_letter(word: &str) -> bool {
     matches!(
-        lower(word, &mut [0; LONGEST]),
-        Some(b"answer" | b"are" | b"be" | b"choice" | b"equals" | b"is" | b"letter" | b"option")
+        lower(word, &mut [0; LONGEST]).unwrap_or_default(),
+        b"answer" | b"are" | b"be" | b"choice" | b"equals" | b"is" | b"letter" | b"option"
     )
 }
 
