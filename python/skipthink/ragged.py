@@ -155,7 +155,7 @@ def _from_rows(name: str, rows: list[Any]) -> Ragged:
     arrays = []
     for row, values in enumerate(rows):
         array = to_floats(f"{name} of row {row}", values)
-        if array.ndim not in (1, 2):
+        if array.ndim not in (1, 2) or not hasattr(values, "__len__"):
             raise InvalidTypeError(f"{name} of row {row} must be a list of numbers, got {values!r:.60}")
         arrays.append(array)
     filled = [array for array in arrays if len(array)]

@@ -1,0 +1,81 @@
+"""The edge between Rust and Python: the GIL, threads, forks, stubs, the light import."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skipthink
+
+RANDOM = np.random.default_rng(0)
+LONG = RANDOM.random((40, 500))
+
+
+def search(**options):
+    return skipthink.chunk(None, LONG, 8, 0.0, method="optimal", **options).boundaries
+
+
+def test_the_gil_is_released():
+    """Another thread goes on counting while the core computes."""
+    ticks, done = [], threading.Event()
+
+    def count():
+        while not done.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    started = time.perf_counter()
+    while time.perf_counter() - started < 0.3:
+        search(num_threads=1)
+    ended = time.perf_counter()
+    done.set()
+    counter.join()
+    assert sum(started < tick < ended for tick in ticks) > 30
+
+
+def test_many_threads_at_once():
+    expected = search(num_threads=1)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda threads: search(num_threads=threads), [1, 2, 3, None] * 4):
+            assert np.array_equal(found, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks are of Unix")
+def test_a_forked_child_has_its_own_threads():
+    code = """
+import os, numpy as np, skipthink
+losses = np.random.default_rng(0).random((300, 60))
+run = lambda: skipthink.chunk(None, losses, 4, 0.0, method="optimal", num_threads=2).boundaries
+expected = run()
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(run(), expected) else 1)
+_, status = os.waitpid(child, 0)
+assert np.array_equal(run(), expected)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_import_needs_numpy_alone():
+    code = "import sys, skipthink; print([m for m in ('torch', 'pyarrow', 'pydantic', 'transformers', 'datasets') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_stubs_fit_the_binary(tmp_path):
+    allowed = tmp_path / "allowed.txt"
+    allowed.write_text("skipthink\\._core\\.__all__\n")
+    command = [sys.executable, "-m", "mypy.stubtest", "skipthink._core", "--ignore-missing-stub", "--allowlist", str(allowed),
+               "--ignore-unused-allowlist"]  # fmt: skip
+    folder = Path(skipthink.__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stdout
