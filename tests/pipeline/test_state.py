@@ -55,13 +55,16 @@ def test_skipping_brings_in_its_judge():
     assert stages["train/stt/s0"].needs == ("prepare", "student/s0", "train/base+sbc/s0", "skip-data/s0")
     assert "train/skip-all/s0" not in stages
     assert "skip-data/s0" not in stages_of("methods: [base, base+ac]")
+    dropping_all = stages_of("methods: [base, skip-all]")
+    assert "skip-data/s0" not in dropping_all
+    assert "train/base+sbc/s0" in dropping_all["train/skip-all/s0"].needs
 
 
 @pytest.mark.parametrize(
     ("extra", "kinds"),
     [
         ("evaluation: {batch_size: 3}", {"evaluate"}),
-        ("skip: {votes: 1, batch_size: 3}", {"skip-data", "train/stt", "train/skip-all", "evaluate"}),
+        ("skip: {votes: 1, batch_size: 3}", {"skip-data", "train/stt", "evaluate"}),
         ("training: {methods: {base: {epochs: 9}}}", {"train/base", "evaluate"}),
         (
             "student: {num_layers: 1}",
