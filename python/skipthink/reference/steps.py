@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.reference import step_words as words
 
 # Unicode's White_Space, which is neither `str.isspace` nor `\s`: those take U+001C…U+001F too
-_SPACES = (
+SPACES = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
@@ -20,11 +19,50 @@ _OPENERS = "\"'([{*_“‘«「『（"
 
 _ENVIRONMENT_EDGE = re.compile(r"\\\\|\\(begin|end)\{[A-Za-z]+\*?\}")
 _INLINE_MATH = re.compile(r"\$((?:\\[\\$]|\\(?![\\$])|[^\\$\n])+)\$(?![0-9])")
+_PRICE = re.compile(rf"\$[0-9][0-9.,]*[;:!?)]*[{SPACES}]+[A-Za-z]{{2}}")
 _NUMBER = r"[0-9]{1,3}(?:\.[0-9]{1,2}){0,2}"
 _ROMAN = r"ii|iii|iv|vi|vii|viii|ix"
 _LABEL = re.compile(
-    rf"(?P<word>step|part|case)?[{_SPACES}]*(?P<name>{_NUMBER}|[a-z]|{_ROMAN})?", re.ASCII | re.IGNORECASE
+    rf"(?P<word>step|part|case)?[{SPACES}]*(?P<name>{_NUMBER}|[a-z]|{_ROMAN})?", re.ASCII | re.IGNORECASE
 )
+
+
+# ── the word lists of docs/steps.md, compared in lower case ──
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Abbreviations that never end a sentence.
+NEVER_END = _words("""
+    approx capt cf col dr e.g gen gov hon i.e lt messrs mr mrs ms pres prof rep rev sen sgt viz vs
+""")
+
+# Abbreviations that do not end a sentence where a digit follows.
+BEFORE_NUMBER = _words("art ch eq eqs ex fig figs no nos p para pp pt vol")
+
+# Abbreviations that end a sentence only where an upper-case letter follows.
+BEFORE_UPPER = _words("""
+    a.m apr aug ave blvd bros co corp cu dec dept est etc feb fri ft hr hrs in inc incl jan jr lb lbs ltd min
+    mon nov oct oz p.m prelim rd sat sec sep sept sq sr sun thu thur thurs tue tues univ wed yd yds yr yrs
+""")
+
+# Abbreviations that end a sentence only where a starter follows; dotted acronyms (U.S.) behave the same.
+BEFORE_STARTER = _words("mt st")
+
+# Words that begin sentences far more often than they follow an initial or an acronym.
+STARTERS = _words("""
+    a according adding after all also although an and another any as assuming at because before both but by
+    calculating check combining consider continuing dividing each finally first for from given half he hence
+    her here his how however i if in initially instead it its last let multiplying next no not note now on
+    once or our plugging second she since so solving some step substituting subtracting summing that the
+    their then there therefore these they third this those thus to using wait we what when where which while
+    who why with yes you
+""")
+
+# Words before a one-letter answer: "the answer is B. Alice …".
+BEFORE_LETTER = _words("answer are be choice equals is letter option")
 
 
 def split_steps(text: str, *, rules: str | Sequence[str] = "auto") -> list[str]:
@@ -50,7 +88,7 @@ def split_steps(text: str, *, rules: str | Sequence[str] = "auto") -> list[str]:
 
 
 def _pieces(text: str, cuts: list[int]) -> list[str]:
-    if not text.strip(_SPACES):
+    if not text.strip(SPACES):
         return []
     edges = [0, *cuts, len(text)]
     return [text[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True)]
@@ -68,7 +106,7 @@ def _separator_cuts(text: str, separators: list[str]) -> list[int]:
             at += 1
             continue
         at = _after_space(text, at + len(found))
-        if at < len(text) and text[cuts[-1] : at].strip(_SPACES):
+        if at < len(text) and text[cuts[-1] : at].strip(SPACES):
             cuts.append(at)
     return cuts[1:]
 
@@ -106,7 +144,7 @@ def _after(text: str, at: int, characters: str) -> int:
 
 
 def _after_space(text: str, at: int) -> int:
-    return _after(text, at, _SPACES)
+    return _after(text, at, SPACES)
 
 
 # ── what is never cut ──
@@ -133,7 +171,7 @@ def _skipped(text: str, at: int, environments: dict[int, int]) -> int | None:
     if rest.startswith("`"):
         return _end_of(re.match(r"`[^`\n]*`", rest), at)
     if rest.startswith("<<"):
-        return _end_of(re.match(r"<<(?:(?!<<|>>)[^\n])*>>", rest), at)
+        return _calculation_end(rest, at)
     if rest.startswith("$"):
         return _inline_math_end(rest, at)
     return None
@@ -143,11 +181,18 @@ def _end_of(match: re.Match[str] | None, at: int) -> int | None:
     return match and at + match.end()
 
 
+def _calculation_end(rest: str, at: int) -> int | None:
+    match = re.match(r"<<((?:(?!<<|>>)[^\n])+)>>", rest)
+    return at + match.end() if match and _is_tight(match[1]) else None
+
+
 def _inline_math_end(rest: str, at: int) -> int | None:
     match = _INLINE_MATH.match(rest)
-    if match is None or match[1][0] in _SPACES or match[1][-1] in _SPACES:
-        return None
-    return at + match.end()
+    return at + match.end() if match and _is_tight(match[1]) and not _PRICE.match(rest) else None
+
+
+def _is_tight(inside: str) -> bool:
+    return inside[0] not in SPACES and inside[-1] not in SPACES
 
 
 def _math_end(text: str, at: int, opener: str | None, closer: str) -> int | None:
@@ -166,7 +211,7 @@ def _math_end(text: str, at: int, opener: str | None, closer: str) -> int | None
 
 
 def _environments(text: str) -> dict[int, int]:
-    """Start to end of every `\\begin{…} … \\end{…}`."""
+    r"""Start to end of every `\\begin{…} … \\end{…}`."""
     ends, open_ones = {}, []
     for edge in _ENVIRONMENT_EDGE.finditer(text):
         if edge[1] == "begin":
@@ -188,14 +233,16 @@ def _sentence_end(text: str, start: int, at: int) -> int | None:
     after = text[_after_space(text, end) :]
     if not after:
         return end
-    if text[end] not in _SPACES:
+    if text[end] not in SPACES:
         return run if marks == "." and end == run and _is_glued(before, after) else None
     body = after.lstrip(_OPENERS)
     first = body[:1] or " "
+    if end > run and first.islower():
+        return None
     if marks == ".":
         ends = _period_ends(before, body, first)
     elif set(marks) <= {".", "…"}:
-        waits = before.rstrip(_SPACES).endswith(tuple(",+-*/=<>×÷·"))
+        waits = before.rstrip(SPACES).endswith(tuple(",+-*/=<>×÷·"))
         ends = not waits and (first.isupper() or (first > "\x7f" and not first.islower()))
     elif marks == "!" and re.search(r"[A-Za-z0-9)]\Z", before):
         ends = not first.islower() and not re.match(r"[-=+/^<>×÷·]|\*(?!\*)", after)
@@ -206,23 +253,23 @@ def _sentence_end(text: str, start: int, at: int) -> int | None:
 
 def _is_glued(before: str, after: str) -> bool:
     """Whether a sentence begins right after a period without any space: "10 cups.The", "10 cups.2. Next"."""
-    if starter := re.match(rf"([A-Z][a-z]+)[,{_SPACES}]", after):
-        return starter[1].lower() in words.STARTERS and bool(re.search(r"([a-z]{2}|[0-9)])\Z", before))
-    return bool(re.match(rf"[0-9]{{1,2}}\.[{_SPACES}]", after) and re.search(r"([a-z]{2}|\))\Z", before))
+    if starter := re.match(rf"([A-Z][a-z]+)[,{SPACES}]", after):
+        return starter[1].lower() in STARTERS and bool(re.search(r"([a-z]{2}|[0-9)])\Z", before))
+    return bool(re.match(rf"[0-9]{{1,2}}\.[{SPACES}]", after) and re.search(r"([a-z]{2}|\))\Z", before))
 
 
 def _period_ends(before: str, body: str, first: str) -> bool:
     word = _last_word(before)
     lower = word.lower()
     if re.fullmatch("[A-Z]", word):
-        return _letter_ends(before[:-1].rstrip(_SPACES), body, first)
-    if lower in words.NEVER_END or (lower in words.BEFORE_NUMBER and first in "0123456789"):
+        return _letter_ends(before[:-1].rstrip(SPACES), body, first)
+    if lower in NEVER_END or (lower in BEFORE_NUMBER and first in "0123456789"):
         return False
-    if word == "1" and before[:-1].rstrip(_SPACES).endswith(":"):
+    if word == "1" and before[:-1].rstrip(SPACES).endswith(":"):
         return False
-    if lower in words.BEFORE_UPPER:
+    if lower in BEFORE_UPPER:
         return first.isupper()
-    if lower in words.BEFORE_STARTER or re.fullmatch(r"[a-z](\.[a-z])+", lower):
+    if lower in BEFORE_STARTER or re.fullmatch(r"[a-z](\.[a-z])+", lower):
         return _starts_sentence(body)
     return True
 
@@ -231,7 +278,7 @@ def _letter_ends(before: str, body: str, first: str) -> bool:
     """Whether one upper-case letter and a period end a sentence, or are an initial."""
     if re.match(r"[A-Z]\.", body):
         return False
-    named = before.endswith("=") or _last_word(before).lower() in words.BEFORE_LETTER
+    named = before.endswith("=") or _last_word(before).lower() in BEFORE_LETTER
     return named or not first.isupper() or _starts_sentence(body)
 
 
@@ -242,16 +289,16 @@ def _last_word(before: str) -> str:
 
 def _starts_sentence(body: str) -> bool:
     word = re.match(r"[A-Za-z]*", body)
-    return body[:1] in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" and word is not None and word[0].lower() in words.STARTERS
+    return body[:1] in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" and word is not None and word[0].lower() in STARTERS
 
 
 def _is_marker(step: str) -> bool:
     """Whether a step would hold no more than white space, bullets, or the number of a list item."""
-    step = step.strip(_SPACES)
+    step = step.strip(SPACES)
     if len(step.encode()) > 24:
         return False
-    inner = step.lstrip("*_#>-+•–—=~([" + _SPACES)
-    label = inner.rstrip("*_:.)]" + _SPACES)
+    inner = step.lstrip("*_#>-+•–—=~([" + SPACES)
+    label = inner.rstrip("*_:.)]" + SPACES)
     if not label:
         return True
     closed = any(mark in inner[len(label) :] for mark in ":.)]")

@@ -32,7 +32,7 @@ impl<'a> Protected<'a> {
                 b'[' => self.math(at, br"\[", br"\]"),
                 _ => self.environment(at),
             },
-            b'<' if rest.starts_with(b"<<") => calculation(rest).map(|length| at + length),
+            b'<' if rest.starts_with(b"<<") => calculation(self.text, at),
             _ => None,
         }
     }
@@ -95,24 +95,37 @@ fn inline_math(text: &str, at: usize) -> Option<usize> {
         }
     }
     let inside = &text[at + 1..close];
-    let is_tight = !inside.is_empty()
-        && !inside.starts_with(char::is_whitespace)
-        && !inside.ends_with(char::is_whitespace);
     let before_digit = bytes.get(close + 1).is_some_and(u8::is_ascii_digit);
-    (is_tight && !before_digit).then_some(close + 1)
+    (is_tight(inside) && !before_digit && !is_price(inside)).then_some(close + 1)
 }
 
-/// Length of `<<48/2=24>>`, on one line.
-fn calculation(rest: &[u8]) -> Option<usize> {
-    let mut at = 2;
+/// Whether what stands behind a dollar is an amount and then a word: "5 and", "15. She", "4.50), so".
+fn is_price(inside: &str) -> bool {
+    let behind = inside.trim_start_matches(|one: char| one.is_ascii_digit() || matches!(one, '.' | ','));
+    let behind = behind.trim_start_matches([';', ':', '!', '?', ')']);
+    let word = behind.trim_start();
+    inside.starts_with(|one: char| one.is_ascii_digit())
+        && word.len() < behind.len()
+        && matches!(word.as_bytes(), [b'A'..=b'Z' | b'a'..=b'z', b'A'..=b'Z' | b'a'..=b'z', ..])
+}
+
+/// The end of `<<48/2=24>>`, on one line and without space at either end.
+fn calculation(text: &str, at: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut close = at + 2;
     loop {
-        at += memchr3(b'<', b'>', b'\n', &rest[at..])?;
-        match &rest[at..] {
-            [b'>', b'>', ..] => return Some(at + 2),
+        close += memchr3(b'<', b'>', b'\n', &bytes[close..])?;
+        match &bytes[close..] {
+            [b'>', b'>', ..] => break,
             [b'<', b'<', ..] | [b'\n', ..] => return None,
-            _ => at += 1,
+            _ => close += 1,
         }
     }
+    is_tight(&text[at + 2..close]).then_some(close + 2)
+}
+
+fn is_tight(inside: &str) -> bool {
+    !inside.is_empty() && !inside.starts_with(char::is_whitespace) && !inside.ends_with(char::is_whitespace)
 }
 
 /// (start, end) of every `\begin{…} … \end{…}`, by start.

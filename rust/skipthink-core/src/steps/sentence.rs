@@ -24,7 +24,10 @@ pub fn end(text: &str, start: usize, at: usize) -> Result<usize, usize> {
         let glued = end == run && &text[at..run] == "." && mark.is_glued(&text[end..]);
         return if glued { Ok(end) } else { Err(run) };
     }
-    if mark.ends(&text[at..run], &text[next..]) { Ok(end) } else { Err(run) }
+    let follows = Follows::read(&text[next..]);
+    // "(not 4.) and": what is closed goes on
+    let goes_on = end > run && follows.is_lower();
+    if !goes_on && mark.ends(&text[at..run], &text[next..], &follows) { Ok(end) } else { Err(run) }
 }
 
 /// Terminators at `at`, in a step that starts at `start`.
@@ -35,10 +38,9 @@ struct Mark<'a> {
 }
 
 impl<'a> Mark<'a> {
-    fn ends(&self, marks: &str, behind: &str) -> bool {
-        let follows = Follows::read(behind);
+    fn ends(&self, marks: &str, behind: &str, follows: &Follows<'_>) -> bool {
         if marks == "." {
-            return self.period_ends(&follows);
+            return self.period_ends(follows);
         }
         if marks.chars().all(|one| matches!(one, '.' | '…')) {
             let waits = self.last().is_some_and(|one| ",+-*/=<>×÷·".contains(one));
