@@ -15,7 +15,9 @@ from skipthink.skip import LedgerFile, SkipLedger
 from skipthink.steps import StepSpans, split_steps, split_steps_batch
 
 if DEBUG_BUILD:
-    warnings.warn("skipthink's core is a debug build, many times slower; build it with --release", stacklevel=2)
+    warnings.warn(
+        "skipthink's core is a debug build, many times slower; build it with --release", stacklevel=2
+    )
 
 __all__ = [
     "Chunking",

@@ -110,7 +110,7 @@ def _parse_object(line: bytes, place: str) -> dict[str, Any]:
     return record
 
 
-def _parse_json(content: bytes, place: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _parse_json(content: bytes, place: str) -> Any:
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
     except UnicodeDecodeError as error:
