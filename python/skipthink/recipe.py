@@ -141,6 +141,7 @@ class TrainingValues(Section):
     lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup_steps: float = Field(default=0.05, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    adam_beta2: float = Field(default=0.999, gt=0, lt=1)
     max_grad_norm: float = Field(default=1.0, gt=0)
     bf16: bool = False
     chunk_dropout: float = Field(default=0.0, ge=0, lt=1)

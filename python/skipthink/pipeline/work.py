@@ -26,6 +26,7 @@ SAME_NAMES = {
     "learning_rate",
     "warmup_steps",
     "weight_decay",
+    "adam_beta2",
     "max_grad_norm",
     "bf16",
     "chunk_dropout",
