@@ -74,7 +74,7 @@ class EncodedSamples:
         step_tokens: ragged, K + 1 entries a row: step k of a row covers its rationale tokens
             `step_tokens[row][k]` … `step_tokens[row][k + 1] - 1`.
         steps: the step texts, one list a row.
-        report: counts of what a reader should know (straddling tokens, steps without a token).
+        report: counts: samples, steps, steps without a token, questions whose last token reaches into the rationale.
     """
 
     ids: list[str]
@@ -222,6 +222,9 @@ def encode_samples(
         step_tokens.append(cuts - n_question)
         steps.append([rationales[row][start:end] for start, end in row_spans])
         n_empty_steps += int((np.diff(cuts) == 0).sum())
+    # at inference a question is tokenised without its rationale: the two must agree, or be counted
+    alone = encode_texts(tokenizer, prefixes)["input_ids"]
+    n_merged = sum(found != tokens.tolist() for found, tokens in zip(alone, question_ids, strict=True))
     answer_ids = [
         np.asarray(row, dtype=np.int64)
         for row in encode_texts(tokenizer, [ANSWER_PREFIX + answer.strip() for answer in answers])[
@@ -237,7 +240,12 @@ def encode_samples(
         answer=TokenRows.of(answer_ids),
         step_tokens=TokenRows.of(step_tokens),
         steps=steps,
-        report={"samples": len(ids), "steps": sum(map(len, steps)), "steps_without_token": n_empty_steps},
+        report={
+            "samples": len(ids),
+            "steps": sum(map(len, steps)),
+            "steps_without_token": n_empty_steps,
+            "questions_merged_with_rationale": n_merged,
+        },
     )
 
 

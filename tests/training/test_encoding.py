@@ -123,3 +123,13 @@ def test_missing_markers_are_named(tokenizer):
     with pytest.raises(InvalidInputError, match="n_chunks must be at least 1"):
         add_markers(tokenizer, 0)
     assert marker_texts(2) == ["[1]", "[2]", "[answer]", "[skip]", "[thought]"]
+
+
+def test_a_question_that_merges_with_its_rationale_is_counted(tokenizer, markers):
+    apart = encode_samples(tokenizer, markers, table("Q?", "So 7."))
+    assert apart.report["questions_merged_with_rationale"] == 0
+    # the GPT-2 pattern takes all line breaks but the last together: the separator's own token changes
+    merged = encode_samples(tokenizer, markers, table("Q?", "\n\nSo 7."))
+    assert merged.report["questions_merged_with_rationale"] in (0, 1)
+    alone = encode_questions(tokenizer, markers, ["Q?"])[0].tolist()
+    assert (merged.question[0].tolist() != alone) == bool(merged.report["questions_merged_with_rationale"])
