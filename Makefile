@@ -86,8 +86,8 @@ wheel: $(VENV)/.deps.stamp ## Builds wheel and source distribution into dist/
 	$(BIN)/maturin sdist --out dist
 
 .PHONY: bench
-bench: env ## Benchmarks
-	$(TEST_ENV) $(BIN)/python -m pytest bench -q -s
+bench: env ## Times the calls of the core
+	$(BIN)/python bench/core.py
 
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt

@@ -51,6 +51,7 @@ def split_buffer(
 def split_list(
     texts: list[str], rules: str, separators: list[str], num_threads: int | None
 ) -> tuple[_Ints, _Ints]: ...
+
 @final
 class Ledger:
     def __new__(cls, boundaries: _Ints, m: int) -> Ledger: ...
