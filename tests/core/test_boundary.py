@@ -77,5 +77,7 @@ def test_stubs_fit_the_binary(tmp_path):
     command = [sys.executable, "-m", "mypy.stubtest", "skipthink._core", "--ignore-missing-stub", "--allowlist", str(allowed),
                "--ignore-unused-allowlist"]  # fmt: skip
     folder = Path(skipthink.__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    # mypy finds what is installed by itself, and would take site-packages for a folder of the user's own modules
+    env = dict(os.environ) if folder.name == "site-packages" else {**os.environ, "MYPYPATH": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False)
     assert done.returncode == 0, done.stdout
