@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,33 +59,53 @@ def generate(
         progress: called with (prompts done, prompts in all) after each batch.
 
     Returns:
-        One result a prompt, in the order given.
+        One result a prompt, in the order given. A prompt that leaves less room than that in the student's positions is
+        stopped where they end, and counts as not ended.
 
     Raises:
-        InvalidInputError: max_new_tokens < 1 or a prompt that does not fit the student's positions.
+        InvalidInputError: max_new_tokens < 1.
     """
     if max_new_tokens < 1:
         raise InvalidInputError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
-    _refuse_long(model, prompts, max_new_tokens)
-    results: list[Generated | None] = [None] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]), reverse=True)
+    # what has no room at all stays as it is here: nothing written, not ended
+    results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
+    done = 0
     training = model.training
     model.eval()
     try:
-        for first in range(0, len(order), batch_size):
-            batch = order[first : first + batch_size]
+        for batch, room in _batches(model, prompts, max_new_tokens, batch_size):
             with torch.random.fork_rng(enabled=temperature > 0):
-                torch.manual_seed(seed + first) if temperature > 0 else None
+                torch.manual_seed(seed + done) if temperature > 0 else None
                 outputs = _generate_batch(
-                    model, markers, [prompts[index] for index in batch], max_new_tokens, temperature
+                    model, markers, [prompts[index] for index in batch], room, temperature
                 )
             for index, output in zip(batch, outputs, strict=True):
                 results[index] = output
+            done += len(batch)
             if progress is not None:
-                progress(min(first + batch_size, len(order)), len(order))
+                progress(done, len(prompts))
     finally:
         model.train(training)
-    return [result for result in results if result is not None]
+    return results
+
+
+def _batches(
+    model: PreTrainedModel, prompts: Sequence[Ints], max_new_tokens: int, batch_size: int
+) -> Iterator[tuple[list[int], int]]:
+    """Batches of prompt indices, longest first, with the new tokens they have room for.
+
+    A prompt near the end of the student's positions goes alone with the room it has, so that what others get does
+    not depend on their company; one without any room is left out.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]), reverse=True)
+    room = {index: max_new_tokens if limit is None else limit - len(prompts[index]) for index in order}
+    for index in order:
+        if 0 < room[index] < max_new_tokens:
+            yield [index], room[index]
+    full = [index for index in order if room[index] >= max_new_tokens]
+    for first in range(0, len(full), batch_size):
+        yield full[first : first + batch_size], max_new_tokens
 
 
 def _generate_batch(
@@ -119,13 +139,3 @@ def _cut(tokens: Ints, end: int) -> Generated:
     """Cuts a generated row at its first end token."""
     ends = np.flatnonzero(tokens == end)
     return Generated(tokens[: ends[0]], True) if len(ends) else Generated(tokens, False)
-
-
-def _refuse_long(model: PreTrainedModel, prompts: Sequence[Ints], max_new_tokens: int) -> None:
-    limit = getattr(model.config, "max_position_embeddings", None)
-    for index, prompt in enumerate(prompts):
-        if limit is not None and len(prompt) + max_new_tokens > limit:
-            raise InvalidInputError(
-                f"prompt {index} has {len(prompt)} tokens; with {max_new_tokens} new ones it exceeds the student's "
-                f"{limit} positions; lower max_new_tokens or use a student with more positions"
-            )
