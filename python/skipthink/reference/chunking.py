@@ -79,6 +79,8 @@ def make_cost(
         weight = math.fsum(weights[i:j])
         mass = math.fsum(weights[step] * loss(step, m) for step in range(i, j))
         if objective == "variance":
+            if j - i < 2:  # one step does not deviate, whatever the rounding of its mean
+                return 0.0
             mean = mass / weight if weight > 0 else 0.0
             return math.fsum(weights[step] * (loss(step, m) - mean) ** 2 for step in range(i, j))
         if ends is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from skipthink.exceptions import LedgerError
 
 
 class SkipLedger:
@@ -16,6 +19,9 @@ class SkipLedger:
         self.base: list[bool | None] = [None] * len(boundaries)
         self.asked = 0
 
+    def __len__(self) -> int:
+        return len(self.base)
+
     def question(self, row: int) -> int | None:
         """The next question of a row, None when it is settled."""
         if self.base[row] is None:
@@ -27,7 +33,12 @@ class SkipLedger:
     @property
     def done(self) -> bool:
         """Whether every row is settled."""
-        return all(self.question(row) is None for row in range(len(self.base)))
+        return self.n_settled == len(self)
+
+    @property
+    def n_settled(self) -> int:
+        """Rows that need no question more."""
+        return sum(self.question(row) is None for row in range(len(self)))
 
     @property
     def skipped(self) -> list[list[bool]]:
@@ -37,7 +48,7 @@ class SkipLedger:
     def next_batch(self, limit: int | None = None) -> tuple[list[int], list[int]]:
         """The questions about the lowest pending chunk, rows ascending."""
         pending = [
-            (question, row) for row in range(len(self.base)) if (question := self.question(row)) is not None
+            (question, row) for row in range(len(self)) if (question := self.question(row)) is not None
         ]
         if not pending:
             return [], []
@@ -46,10 +57,17 @@ class SkipLedger:
         return rows, [lowest] * len(rows)
 
     def record(self, rows: Sequence[int], chunks: Sequence[int], right: Sequence[bool]) -> None:
-        """Takes answers to the next questions of different rows."""
-        for row, chunk, is_right in zip(rows, chunks, right, strict=True):
+        """Takes answers to the next questions of different rows; all are checked before the first one counts."""
+        if not len(rows) == len(chunks) == len(right):
+            raise LedgerError(f"{len(rows)} rows, {len(chunks)} chunks and {len(right)} answers")
+        if len(set(rows)) < len(rows):
+            raise LedgerError("a row is answered twice in one call")
+        for row, chunk in zip(rows, chunks, strict=True):
+            if not 0 <= row < len(self):
+                raise LedgerError(f"row {row} is not one of {len(self)} rows")
             if self.question(row) != chunk:
-                raise RuntimeError(f"row {row} was not asked about chunk {chunk}")
+                raise LedgerError(f"row {row} was not asked about chunk {chunk}")
+        for row, chunk, is_right in zip(rows, chunks, right, strict=True):
             self.asked += 1
             if chunk:
                 self.states[row][chunk - 1] = "skipped" if is_right else "kept"
@@ -57,3 +75,15 @@ class SkipLedger:
             self.base[row] = is_right
             if not is_right:
                 self.states[row] = ["kept" if state == "open" else state for state in self.states[row]]
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, and the skip rate of each chunk over the rows right with nothing dropped where it has a step."""
+        rates = []
+        for chunk in range(self.n_chunks):
+            states = [row[chunk] for row, base in zip(self.states, self.base, strict=True) if base]
+            asked = [state == "skipped" for state in states if state != "empty"]
+            rates.append(sum(asked) / len(asked) if asked else None)
+        states = [state for row in self.states for state in row]
+        counts = {name: states.count(name) for name in ("kept", "skipped", "empty")}
+        right = sum(base is True for base in self.base)
+        return {"rows": len(self), "asked": self.asked, "base_right": right, **counts, "skip_rate": rates}
