@@ -85,14 +85,21 @@ wheel: $(VENV)/.deps.stamp ## Builds wheel and source distribution into dist/
 	$(BIN)/maturin build --release --locked --out dist
 	$(BIN)/maturin sdist --out dist
 
+# the libraries the benchmarks compare with
+$(VENV)/.bench.stamp: $(VENV)/.deps.stamp
+	$(UV) install $(UV_FLAGS) -c constraints.txt --group bench
+	@touch $@
+
 .PHONY: bench
-bench: env ## Times the calls of the core
+bench: env $(VENV)/.bench.stamp ## Times the calls of the core beside those of other libraries
+	$(BIN)/python bench/search.py
+	$(BIN)/python bench/splitting.py
 	$(BIN)/python bench/core.py
 
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
 	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
-	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --group dev --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --group dev --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt
 
 .PHONY: clean
