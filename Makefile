@@ -94,7 +94,7 @@ $(VENV)/.bench.stamp: $(VENV)/.deps.stamp
 bench: env $(VENV)/.bench.stamp ## Times the calls of the core beside those of other libraries
 	$(BIN)/python bench/search.py
 	$(BIN)/python bench/splitting.py
-	$(BIN)/python bench/core.py
+	$(BIN)/python bench/variants.py
 
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt

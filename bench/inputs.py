@@ -21,6 +21,11 @@ def losses(n_rows: int, n_steps: int, seed: int = 0) -> npt.NDArray[np.float32]:
     return np.random.default_rng(seed).gamma(2.0, 0.5, (n_rows, n_steps)).astype(np.float32)
 
 
+def token_counts(n_steps: int, seed: int = 2) -> npt.NDArray[np.float32]:
+    """Tokens a step (n_steps,), 5 to 39, as weights."""
+    return np.random.default_rng(seed).integers(5, 40, n_steps).astype(np.float32)
+
+
 def ragged_lengths(n_rows: int, mean: int = 12, least: int = 1, seed: int = 1) -> npt.NDArray[np.int64]:
     """Steps a row (n_rows,): geometric around the mean, from `least` to 8 times the mean."""
     spread = np.random.default_rng(seed).geometric(1 / (mean - least + 1), n_rows) - 1 + least

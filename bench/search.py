@@ -49,7 +49,7 @@ def measure(k: int, m: int, turns: int = 7, *, numba_only: bool = False) -> dict
     searches = {
         "ours": (n_rows, lambda: ours(single, offsets, m)),
         "ours, float64": (n_rows, lambda: ours(double, offsets, m)),
-        **peers(single, few, m, numba_only=numba_only),
+        **peers(single, offsets, few, m, numba_only=numba_only),
     }
     times = timing.race({name: call for name, (_, call) in searches.items()}, turns=turns)
     costs = {name: objective(double[:rows], call(), m) for name, (rows, call) in searches.items()}
@@ -70,14 +70,14 @@ def ours(losses, offsets, m):
     return found.boundaries
 
 
-def peers(single, few, m, *, numba_only=False):
+def peers(single, offsets, few, m, *, numba_only=False):
     """Peers that are installed: name → (rows, call)."""
     found = {}
     if importlib.util.find_spec("numba"):
         from peers import numba_search
 
-        found["numba"] = (len(single), lambda: numba_search.plain(single, m))
-        found["numba, blocked"] = (len(single), lambda: numba_search.blocked(single, m))
+        found["numba"] = (len(single), lambda: numba_search.plain(single.ravel(), offsets, m))
+        found["numba, blocked"] = (len(single), lambda: numba_search.blocked(single.ravel(), offsets, m))
     if numba_only:
         return found
     from peers import change_points

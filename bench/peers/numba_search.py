@@ -3,7 +3,7 @@
 Both forms drop what all segmentations share (Σ x² of the row), so a chunk costs -(Σ x)²/n; sums are of float32
 losses less the row's mean. One cost row serves all layers of an end point, there is no argmin table (the way back
 recomputes a cost row for each boundary) and the layer of the last chunk is never filled: only its last cell counts.
-One call takes a batch of rows and runs on one thread.
+One call takes a batch of rows and runs on one thread. Rows of fewer steps than chunks keep one step a chunk.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Losses = npt.NDArray[np.float32]
+Offsets = npt.NDArray[np.int64]
 Boundaries = npt.NDArray[np.int32]
 
 FAR = np.float32(1e30)
@@ -41,15 +42,33 @@ def _inverses(n_steps):
 
 
 @jit
-def _search_plain(losses, m, boundaries):
-    n_rows, n_steps = losses.shape
-    sums, inverse = np.empty(n_steps + 1, np.float32), _inverses(n_steps)
-    cost = np.empty(n_steps, np.float32)
-    best = np.empty((m, n_steps + 1), np.float32)
-    for row in range(n_rows):
-        _prefix_sums(losses[row], sums)
+def _longest(offsets):
+    longest = 0
+    for row in range(offsets.shape[0] - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    return longest
+
+
+@jit
+def _one_step_a_chunk(n_steps, boundaries):
+    for chunk in range(boundaries.shape[0]):
+        boundaries[chunk] = min(chunk, n_steps)
+
+
+@jit
+def _search_plain(losses, offsets, m, boundaries):
+    longest = _longest(offsets)
+    sums, inverse = np.empty(longest + 1, np.float32), _inverses(longest)
+    cost = np.empty(longest, np.float32)
+    best = np.empty((m, longest + 1), np.float32)
+    for row in range(offsets.shape[0] - 1):
+        n_steps = offsets[row + 1] - offsets[row]
+        if n_steps < m:
+            _one_step_a_chunk(n_steps, boundaries[row])
+            continue
+        _prefix_sums(losses[offsets[row] : offsets[row + 1]], sums)
         for end in range(1, n_steps):
-            shift = n_steps - end
+            shift = longest - end
             for start in range(end):
                 mass = sums[end] - sums[start]
                 cost[start] = -mass * mass * inverse[start + shift]
@@ -68,7 +87,7 @@ def _search_plain(losses, m, boundaries):
             least, at = FAR, chunk
             for start in range(chunk, end):
                 mass = sums[end] - sums[start]
-                joined = best[chunk - 1, start] - mass * mass * inverse[start + n_steps - end]
+                joined = best[chunk - 1, start] - mass * mass * inverse[start + longest - end]
                 if joined < least:
                     least, at = joined, start
             boundaries[row, chunk] = at
@@ -86,13 +105,17 @@ def _cost_row(sums, inverse, end, cost):
 
 
 @jit
-def _search_blocked(losses, m, boundaries):
-    n_rows, n_steps = losses.shape
-    sums, inverse = np.empty(n_steps + 1, np.float32), _inverses(n_steps)
-    cost = np.empty(n_steps, np.float32)
-    best = np.empty(((m + 1) // 3 * 3 + 1, n_steps + 1), np.float32)
-    for row in range(n_rows):
-        _prefix_sums(losses[row], sums)
+def _search_blocked(losses, offsets, m, boundaries):
+    longest = _longest(offsets)
+    sums, inverse = np.empty(longest + 1, np.float32), _inverses(longest)
+    cost = np.empty(longest, np.float32)
+    best = np.empty(((m + 1) // 3 * 3 + 1, longest + 1), np.float32)
+    for row in range(offsets.shape[0] - 1):
+        n_steps = offsets[row + 1] - offsets[row]
+        if n_steps < m:
+            _one_step_a_chunk(n_steps, boundaries[row])
+            continue
+        _prefix_sums(losses[offsets[row] : offsets[row + 1]], sums)
         best[:, 0] = FAR
         for end in range(1, n_steps):
             _cost_row(sums, inverse, end, cost)
@@ -123,27 +146,28 @@ def _search_blocked(losses, m, boundaries):
             end = at
 
 
-def plain(losses: Losses, m: int) -> Boundaries:
+def plain(losses: Losses, offsets: Offsets, m: int) -> Boundaries:
     """Plain loops over indices.
 
     Args:
-        losses: float32 (n, K) with K >= M.
+        losses: float32 (total_steps,).
+        offsets: rows of steps, int64 (n + 1,).
         m: number of chunks M, at least 2.
 
     Returns:
         int32 (n, M + 1).
     """
-    return _run(_search_plain, losses, m)
+    return _run(_search_plain, losses, offsets, m)
 
 
-def blocked(losses: Losses, m: int) -> Boundaries:
+def blocked(losses: Losses, offsets: Offsets, m: int) -> Boundaries:
     """The same over slices, three layers a pass: the fastest form found. Arguments as of `plain`."""
-    return _run(_search_blocked, losses, m)
+    return _run(_search_blocked, losses, offsets, m)
 
 
-def _run(search, losses: Losses, m: int) -> Boundaries:
-    if not 2 <= m <= losses.shape[1]:
-        raise ValueError(f"M must be 2 to K = {losses.shape[1]}, got {m}")
-    boundaries = np.empty((len(losses), m + 1), np.int32)
-    search(losses, m, boundaries)
+def _run(search, losses: Losses, offsets: Offsets, m: int) -> Boundaries:
+    if m < 2:
+        raise ValueError(f"M must be at least 2, got {m}")
+    boundaries = np.empty((len(offsets) - 1, m + 1), np.int32)
+    search(losses, offsets, m, boundaries)
     return boundaries
