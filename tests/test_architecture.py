@@ -22,6 +22,7 @@ PYTHON_FLOORS = [
     ["ragged"],
     ["steps"],
     ["chunking", "skip", "planning"],
+    ["ledger_file"],
     ["reference.random", "reference.steps"],
     ["reference.chunking", "reference.planning", "reference.skip"],
     ["reference"],

@@ -10,8 +10,9 @@ from skipthink import exceptions, types
 from skipthink._core import DEBUG_BUILD, __version__
 from skipthink.chunking import Chunking, average_boundaries, chunk
 from skipthink.exceptions import SkipthinkError
+from skipthink.ledger_file import LedgerFile
 from skipthink.planning import ItemPlan, plan_items
-from skipthink.skip import LedgerFile, SkipLedger
+from skipthink.skip import SkipLedger
 from skipthink.steps import StepSpans, split_steps, split_steps_batch
 
 if DEBUG_BUILD:

@@ -19,8 +19,9 @@ from skipthink.evaluation import answer_text, judge
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
 from skipthink.inference import Decoding, continue_chains
+from skipthink.ledger_file import LedgerFile
 from skipthink.markers import Markers, get_markers
-from skipthink.skip import LedgerFile, SkipLedger
+from skipthink.skip import SkipLedger
 from skipthink.students import load_student
 from skipthink.training.methods import read_student_file
 
@@ -72,13 +73,13 @@ def make_skip_data(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Asks the student, chunk by chunk, what it can do without; goes on from `ledger.jsonl` after a kill.
+    """Asks the student, chunk by chunk, what it can do without; goes on from `ledger.bin` after a kill.
 
     Args:
         model_dir: folder of the chunk-wise trained student, the judge.
         samples: training samples: columns id, question, rationale, answer.
         boundaries: their chunks, int64 (n, M + 1).
-        out: folder for `ledger.jsonl`, `skip.parquet` (id, boundaries, skipped) and `report.json`.
+        out: folder for `ledger.bin`, `skip.parquet` (id, boundaries, skipped) and `report.json`.
         n_chunks: M.
         answer_kind: kind of the answer check.
         settings: fields of `SkipSettings`.
@@ -99,7 +100,7 @@ def make_skip_data(
     ledger = SkipLedger(boundaries)
     started = time.monotonic()
     with LedgerFile(
-        out / "ledger.jsonl", ledger, _fingerprint(model_dir, boundaries, encoded, options, seed)
+        out / "ledger.bin", ledger, _fingerprint(model_dir, boundaries, encoded, options, seed)
     ) as file:
         while not ledger.done:
             rows, chunks = ledger.next_batch(limit=options.write_every)
@@ -107,7 +108,7 @@ def make_skip_data(
             file.record(rows, chunks, right, tokens=n_generated)
             if progress is not None:
                 progress(ledger.n_settled, len(ledger))
-        tokens_generated = int(file.total("tokens"))
+        tokens_generated = file.total("tokens")
     skipped = ledger.skipped
     write_parquet(out / "skip.parquet", _table(encoded, boundaries, skipped))
     report = {

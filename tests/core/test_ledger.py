@@ -1,11 +1,11 @@
-"""The skip ledger: rounds, what cannot be, and the file that survives a kill."""
+"""The skip ledger: rounds, what cannot be, statistics, and its state as bytes and as a table."""
 
-import json
-import signal
-import subprocess
-import sys
+import threading
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +34,8 @@ def test_core_equals_reference(data):
         assert core.skipped.tolist() == oracle.skipped
         assert core.stats() == oracle.stats()
         assert (core.n_settled, core.done, len(core)) == (oracle.n_settled, oracle.done, len(oracle))
-        core = skipthink.SkipLedger.from_bytes(core.to_bytes())
+        core = skipthink.SkipLedger.from_bytes(core.to_bytes(), boundaries=boundaries)
+        core = skipthink.SkipLedger.from_arrow(core.to_arrow(), boundaries=boundaries)
     assert core.done
     assert core.asked == oracle.asked
     assert core.n_settled == len(core)
@@ -69,126 +70,109 @@ def test_core_and_reference_refuse_the_same_answers(data):
         assert core.stats() == oracle.stats()
 
 
-def answer_all(file, ledger, limit=2):
-    """Even rows are right throughout, odd ones at chunk 0 only."""
-    while not ledger.done:
-        rows, chunks = ledger.next_batch(limit)
-        file.record(rows, chunks, (rows % 2 == 0) | (chunks == 0), tokens=len(rows))
-
-
 def test_statistics():
-    ledger = skipthink.SkipLedger(BOUNDARIES)
-    rows, chunks = ledger.next_batch()
+    ledger = skipthink.SkipLedger([*BOUNDARIES.tolist(), [0, 0, 0, 2]])
+    rows, chunks = ledger.next_batch(3)
     ledger.record(rows, chunks, [True, True, False])
     ledger.record([0, 1], [1, 1], [True, False])
     ledger.record([1], [2], [True])
-    ledger.record([0, 1], [3, 3], [False, False])
-    assert ledger.stats() == {"rows": 3, "asked": 8, "base_right": 2, "kept": 6, "skipped": 2, "empty": 1,
-                              "skip_rate": [0.5, 1.0, 0.0]}  # fmt: skip
+    ledger.record([0], [3], [False])
+    assert ledger.stats() == {
+        "rows": 4, "asked": 7, "base_open": 1, "base_right": 2, "base_wrong": 1,
+        "open": 2, "kept": 5, "skipped": 2, "empty": 3, "skip_rate": [0.5, 1.0, 0.0],
+        "rows_by_n_chunks": [0, 1, 1, 2], "skip_rate_by_n_chunks": [None, None, 0.5, 0.5],
+    }  # fmt: skip
 
 
-def test_file_replays_to_the_same_state(tmp_path):
-    path = tmp_path / "ledger.jsonl"
-    whole = skipthink.SkipLedger(BOUNDARIES)
-    with skipthink.LedgerFile(path, whole, "print") as file:
-        answer_all(file, whole)
-        assert file.total("tokens") == whole.asked
-    lines = path.read_bytes().splitlines(keepends=True)
-    for kept in range(len(lines) + 1):
-        for torn in (b"", b'{"rows": [0', lines[min(kept, len(lines) - 1)][:-1]):
-            path.write_bytes(b"".join(lines[:kept]) + torn)
-            ledger = skipthink.SkipLedger(BOUNDARIES)
-            with skipthink.LedgerFile(path, ledger, "print") as file:
-                assert file.torn_lines == bool(torn)
-                answer_all(file, ledger)
-            assert ledger.to_bytes() == whole.to_bytes()
-            assert path.read_bytes() == b"".join(lines), "nothing is asked twice"
-
-
-KILLED = """
-import os, signal, sys
-import numpy as np
-import skipthink
-
-path, calls, before = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "before"
-ledger = skipthink.SkipLedger([[0, 1, 1, 3], [0, 1, 2, 3], [0, 2, 3, 5]])
-taken, real = 0, os.fsync
-
-def fsync(number):
-    global taken
-    taken += 1
-    if taken == calls and before:
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(number)
-    if taken == calls:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-os.fsync = fsync
-with skipthink.LedgerFile(path, ledger, "print") as file:
-    while not ledger.done:
-        rows, chunks = ledger.next_batch(2)
-        file.record(rows, chunks, (rows % 2 == 0) | (chunks == 0), tokens=len(rows))
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills are of Unix")
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("calls", [1, 2, 4])
-def test_a_killed_run_goes_on(tmp_path, calls, moment):
-    """Killed while a batch reaches the disk: what is there counts, the rest is asked, nothing twice."""
-    whole, path = tmp_path / "whole.jsonl", tmp_path / "killed.jsonl"
+def test_record_wants_booleans():
     ledger = skipthink.SkipLedger(BOUNDARIES)
-    with skipthink.LedgerFile(whole, ledger, "print") as file:
-        answer_all(file, ledger)
-    command = [sys.executable, "-c", KILLED, str(path), str(calls), moment]
-    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
-    left = path.read_bytes()
-    assert whole.read_bytes().startswith(left)
-    assert left != whole.read_bytes()
-    resumed = skipthink.SkipLedger(BOUNDARIES)
-    with skipthink.LedgerFile(path, resumed, "print") as file:
-        assert resumed.asked == sum(len(json.loads(line)["rows"]) for line in left.splitlines()[1:])
-        answer_all(file, resumed)
-    assert path.read_bytes() == whole.read_bytes()
-    assert resumed.to_bytes() == ledger.to_bytes()
-
-
-def test_another_fingerprint_is_refused(tmp_path):
-    path = tmp_path / "ledger.jsonl"
-    skipthink.LedgerFile(path, skipthink.SkipLedger(BOUNDARIES), "one").close()
-    with pytest.raises(LedgerError, match="line 1: it was made with fingerprint 'one', this run has 'two'"):
-        skipthink.LedgerFile(path, skipthink.SkipLedger(BOUNDARIES), "two")
-    with pytest.raises(LedgerError, match="line 1: it was made with rows 3, this run has 1"):
-        skipthink.LedgerFile(path, skipthink.SkipLedger(BOUNDARIES[:1]), "one")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        {"rows": [0], "chunks": [2], "right": [True]},
-        {"rows": [9], "chunks": [0], "right": [True]},
-        {"rows": [0, 0], "chunks": [0, 0], "right": [True, True]},
-        {"rows": [0]},
-        "text",
-    ],
-)
-def test_impossible_lines_are_named(tmp_path, line):
-    path = tmp_path / "ledger.jsonl"
-    skipthink.LedgerFile(path, skipthink.SkipLedger(BOUNDARIES), "print").close()
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    with pytest.raises(LedgerError, match=r"ledger\.jsonl, line 2: .*move the file away"):
-        skipthink.LedgerFile(path, skipthink.SkipLedger(BOUNDARIES), "print")
-
-
-def test_impossible_answers_reach_neither_disk_nor_state(tmp_path):
-    path = tmp_path / "ledger.jsonl"
-    ledger = skipthink.SkipLedger(BOUNDARIES)
-    with skipthink.LedgerFile(path, ledger, "print") as file:
-        before = path.read_bytes(), ledger.to_bytes()
-        for rows, chunks, right in (([0], [1], [True]), ([7], [0], [True]), ([0, 1], [0], [True])):
-            with pytest.raises(LedgerError):
-                file.record(np.asarray(rows), np.asarray(chunks), np.asarray(right))
-        assert (path.read_bytes(), ledger.to_bytes()) == before
     with pytest.raises(InvalidTypeError, match="right must hold booleans"):
         ledger.record([0], [0], [1])
+
+
+def half_done():
+    ledger = skipthink.SkipLedger(BOUNDARIES)
+    ledger.record([0, 1, 2], [0, 0, 0], [True, True, False])
+    ledger.record([0], [1], [True])
+    return ledger
+
+
+def test_every_flipped_byte_of_the_bytes_is_found():
+    content = half_done().to_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        with pytest.raises(LedgerError):
+            skipthink.SkipLedger.from_bytes(bytes(damaged))
+        with pytest.raises(LedgerError):
+            skipthink.SkipLedger.from_bytes(content[:place])
+    with pytest.raises(LedgerError, match="length or checksum"):
+        skipthink.SkipLedger.from_bytes(content + b"x")
+
+
+def test_other_boundaries_are_refused():
+    ledger = half_done()
+    others = BOUNDARIES + np.asarray([0, 0, 0, 1])
+    with pytest.raises(LedgerError, match="other boundaries"):
+        skipthink.SkipLedger.from_bytes(ledger.to_bytes(), boundaries=others)
+    with pytest.raises(LedgerError, match="other boundaries"):
+        skipthink.SkipLedger.from_arrow(ledger.to_arrow(), boundaries=BOUNDARIES[:2])
+    assert skipthink.SkipLedger(others).digest != ledger.digest
+
+
+def test_table_goes_through_parquet_and_any_order(tmp_path):
+    ledger = half_done()
+    table = ledger.to_arrow()
+    assert table.drop_columns("states").to_pydict() == {
+        "row": [0, 1, 2],
+        "n_chunks": [2, 3, 3],
+        "base": [1, 1, 2],
+    }
+    assert table["states"].to_pylist() == [[2, 3, 0], [0, 0, 0], [1, 1, 1]]
+    pq.write_table(table, tmp_path / "ledger.parquet")
+    shuffled = pa.concat_tables([table.slice(2), table.slice(0, 2)])
+    for again in (pq.read_table(tmp_path / "ledger.parquet"), shuffled):
+        assert skipthink.SkipLedger.from_arrow(again).to_bytes() == ledger.to_bytes()
+    bare = pl.from_arrow(table).to_arrow()
+    assert skipthink.SkipLedger.from_arrow(bare, boundaries=BOUNDARIES).to_bytes() == ledger.to_bytes()
+    with pytest.raises(LedgerError, match="give boundaries"):
+        skipthink.SkipLedger.from_arrow(bare)
+
+
+def replaced(table, name, column):
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def test_tables_that_are_no_ledger_are_refused():
+    table = half_done().to_arrow()
+    states = table["states"].combine_chunks()
+    for wrong, message in [
+        (table.drop_columns("base"), "no column 'base'"),
+        (replaced(table, "row", pa.array([0, 1, 1])), "each of the rows 0 … 2 once"),
+        (replaced(table, "row", pa.array([0, 1, None])), "has nulls"),
+        (replaced(table, "n_chunks", pa.array([2, 2, 3])), "row 1 of the table"),
+        (replaced(table, "base", pa.array([0, 1, 2], pa.uint8())), "row 0 is in state 0"),
+        (replaced(table, "states", states.cast(pa.list_(pa.uint8()))), "not fixed-size lists of uint8"),
+    ]:
+        with pytest.raises(LedgerError, match=message):
+            skipthink.SkipLedger.from_arrow(wrong)
+
+
+def test_many_threads_answer_one_ledger():
+    n = 4000
+    ledger = skipthink.SkipLedger(np.tile([0, 1, 2], (n, 1)))
+
+    def answer(part):
+        for chunk in range(3):
+            for row in range(part, n, 8):
+                ledger.record([row], [chunk], [True])
+                ledger.next_batch(5)
+
+    threads = [threading.Thread(target=answer, args=(part,)) for part in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.done
+    assert ledger.skipped.all()
+    assert ledger.asked == 3 * n

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from skipthink.ledger_file import read_ledger
 from skipthink.pipeline.stages import build_stages
 from skipthink.pipeline.state import RunFolder
 from skipthink.recipe import METHOD_NAMES, load_recipe
@@ -162,14 +163,14 @@ def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path)
             killed_in.append(name)
         assert notes.items() <= done_times(out).items(), "a finished stage was run again"
         notes = done_times(out)
-    asked = ledger_lines(out)
+    asked = ledger_batches(out)
     done = run(recipe, out)
     assert notes.items() <= done_times(out).items()
     assert killed_in == in_order
     assert "start  train" not in done.stdout
     assert without_seconds(results(out)) == without_seconds(results(undisturbed))
-    assert asked == ledger_lines(out)
-    assert sorted(ledger_lines(out)) == sorted(ledger_lines(undisturbed)), (
+    assert asked == ledger_batches(out)
+    assert sorted(ledger_batches(out)) == sorted(ledger_batches(undisturbed)), (
         "a question was lost or asked twice"
     )
     for name in ("chunks.parquet", "items.parquet"):
@@ -189,8 +190,7 @@ def is_within(out, name):
         case "train":
             return any((folder / "checkpoints").glob("checkpoint-*/skipthink.json"))
         case "skip-data":
-            ledger = folder / "ledger.jsonl"
-            return ledger.exists() and ledger.read_bytes().count(b"\n") >= 3
+            return len(ledger_batches(out)) >= 2
         case "evaluate":
             return any(folder.glob("*/s0/done.json"))
         case _:
@@ -202,10 +202,11 @@ def done_times(out):
     return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in Path(out).rglob("done.json")}
 
 
-def ledger_lines(out):
-    """What was asked and answered: the lines of the ledger behind its head."""
-    ledger = Path(out) / "skip-data" / "s0" / "ledger.jsonl"
-    return ledger.read_text().splitlines()[1:] if ledger.exists() else []
+def ledger_batches(out):
+    """What was asked and answered, batch by batch, as texts."""
+    ledger = Path(out) / "skip-data" / "s0" / "ledger.bin"
+    batches = read_ledger(ledger) if ledger.exists() else []
+    return [repr((*(part.tolist() for part in parts), notes)) for *parts, notes in batches]
 
 
 def start(recipe, out):

@@ -1,7 +1,5 @@
 """Generation, the three modes, the skip gate and evaluation on students that can be predicted."""
 
-import json
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +10,7 @@ from skipthink.evaluation import evaluate
 from skipthink.exceptions import InvalidInputError
 from skipthink.generation import generate
 from skipthink.inference import Decoding, answer_questions, continue_chains
+from skipthink.ledger_file import read_ledger
 from skipthink.skipping import make_skip_data
 from skipthink.training import train_method
 from skipthink.types import ANSWER, BASE
@@ -170,8 +169,8 @@ def test_gate_asks_each_open_chunk_once(parrot, tmp_path):
     report, table = gate(parrot, tmp_path, write_every=4)
     questions = [
         (row, chunk)
-        for line in (tmp_path / "ledger.jsonl").read_text().splitlines()[1:]
-        for row, chunk in zip(json.loads(line)["rows"], json.loads(line)["chunks"], strict=True)
+        for rows, chunks, _, _ in read_ledger(tmp_path / "ledger.bin")
+        for row, chunk in zip(rows.tolist(), chunks.tolist(), strict=True)
     ]
     assert len(questions) == len(set(questions)) == report["asked"]
     skipped = np.asarray(table["skipped"].to_pylist())
@@ -180,13 +179,13 @@ def test_gate_asks_each_open_chunk_once(parrot, tmp_path):
 
 def test_gate_resumes_from_its_ledger(parrot, tmp_path):
     whole, expected = gate(parrot, tmp_path / "whole", write_every=4)
-    lines = (tmp_path / "whole" / "ledger.jsonl").read_text().splitlines(keepends=True)
+    content = (tmp_path / "whole" / "ledger.bin").read_bytes()
     (tmp_path / "cut").mkdir()
-    (tmp_path / "cut" / "ledger.jsonl").write_text("".join(lines[:3]) + lines[3][:10])
+    (tmp_path / "cut" / "ledger.bin").write_bytes(content[: len(content) * 2 // 3])
     report, table = gate(parrot, tmp_path / "cut", write_every=4)
     assert table == expected
     assert report["asked"] == whole["asked"]
-    assert (tmp_path / "cut" / "ledger.jsonl").read_text() == "".join(lines)
+    assert (tmp_path / "cut" / "ledger.bin").read_bytes() == content
 
 
 def test_gate_with_votes_and_with_the_teachers_chunks(parrot, tmp_path):

@@ -77,13 +77,32 @@ class SkipLedger:
                 self.states[row] = ["kept" if state == "open" else state for state in self.states[row]]
 
     def stats(self) -> dict[str, Any]:
-        """Counts, and the skip rate of each chunk over the rows right with nothing dropped where it has a step."""
-        rates = []
-        for chunk in range(self.n_chunks):
-            states = [row[chunk] for row, base in zip(self.states, self.base, strict=True) if base]
-            asked = [state == "skipped" for state in states if state != "empty"]
-            rates.append(sum(asked) / len(asked) if asked else None)
+        """Counts, and the share of skips among the answers about each chunk and about rows of so many chunks."""
+        right = [row for row in range(len(self)) if self.base[row]]
+        by_chunk: list[list[bool]] = [[] for _ in range(self.n_chunks)]
+        by_n_chunks: list[list[bool]] = [[] for _ in range(self.n_chunks + 1)]
+        for row in right:
+            for chunk, state in enumerate(self.states[row]):
+                if state in ("kept", "skipped"):
+                    by_chunk[chunk].append(state == "skipped")
+                    by_n_chunks[self._n_chunks_of(row)].append(state == "skipped")
         states = [state for row in self.states for state in row]
-        counts = {name: states.count(name) for name in ("kept", "skipped", "empty")}
-        right = sum(base is True for base in self.base)
-        return {"rows": len(self), "asked": self.asked, "base_right": right, **counts, "skip_rate": rates}
+        sizes = [self._n_chunks_of(row) for row in range(len(self))]
+        return {
+            "rows": len(self),
+            "asked": self.asked,
+            "base_open": self.base.count(None),
+            "base_right": len(right),
+            "base_wrong": self.base.count(False),
+            **{name: states.count(name) for name in ("open", "kept", "skipped", "empty")},
+            "skip_rate": [_share(skips) for skips in by_chunk],
+            "rows_by_n_chunks": [sizes.count(size) for size in range(self.n_chunks + 1)],
+            "skip_rate_by_n_chunks": [_share(skips) for skips in by_n_chunks],
+        }
+
+    def _n_chunks_of(self, row: int) -> int:
+        return sum(state != "empty" for state in self.states[row])
+
+
+def _share(flags: list[bool]) -> float | None:
+    return sum(flags) / len(flags) if flags else None

@@ -1,83 +1,101 @@
 //! Bindings of the skip ledger.
 
-use numpy::{PyArray1, PyArray2};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use skipthink_core::skip;
 
 use crate::convert::{Bools, Ints, matrix, vector};
 use crate::runtime::detached;
 
 type Questions<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>);
+type Codes<'py> = PyReadonlyArray1<'py, u8>;
+type Counts<'py> = ([u64; 3], [u64; 4], Bound<'py, PyArray2<u64>>, Bound<'py, PyArray2<u64>>);
 
-/// State machine over (row, chunk); see `skipthink.SkipLedger`.
-#[pyclass(module = "skipthink._core")]
-pub struct Ledger(skip::Ledger);
+/// State machine over (row, chunk); see `skipthink.SkipLedger`. Behind a lock, which is waited for without the
+/// interpreter: many Python threads may call at once.
+#[pyclass(module = "skipthink._core", frozen)]
+pub struct Ledger(Mutex<skip::Ledger>);
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, skip::Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads from the ledger with the interpreter let go.
+    fn read<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&skip::Ledger) -> T + Send) -> PyResult<T> {
+        detached(py, Some(1), |_| Ok(work(&self.lock())))
+    }
+}
 
 #[pymethods]
 impl Ledger {
     #[new]
     fn new(py: Python<'_>, boundaries: Ints<'_>, m: usize) -> PyResult<Self> {
         let boundaries = boundaries.as_slice()?;
-        detached(py, Some(1), |_| skip::Ledger::new(boundaries, m)).map(Self)
+        detached(py, Some(1), |_| skip::Ledger::new(boundaries, m)).map(|ledger| Self(Mutex::new(ledger)))
     }
 
     #[staticmethod]
-    fn from_bytes(py: Python<'_>, content: &[u8]) -> PyResult<Self> {
-        detached(py, Some(1), |_| skip::Ledger::from_bytes(content)).map(Self)
+    fn from_states(py: Python<'_>, base: Codes<'_>, chunks: Codes<'_>, m: usize) -> PyResult<Self> {
+        let (base, chunks) = (base.as_slice()?, chunks.as_slice()?);
+        detached(py, Some(1), |_| skip::Ledger::from_states(base, chunks, m))
+            .map(|ledger| Self(Mutex::new(ledger)))
     }
 
-    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.to_bytes())
-    }
-
-    fn next_batch<'py>(&mut self, py: Python<'py>, limit: usize) -> PyResult<Questions<'py>> {
-        let ledger = &mut self.0;
-        let (rows, chunks) = detached(py, Some(1), |_| Ok(ledger.next_batch(limit)))?;
+    fn next_batch<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Questions<'py>> {
+        let (rows, chunks) = self.read(py, |ledger| ledger.next_batch(limit))?;
         Ok((vector(py, rows), vector(py, chunks)))
     }
 
     fn check(&self, py: Python<'_>, rows: Ints<'_>, chunks: Ints<'_>, n_right: usize) -> PyResult<()> {
         let (rows, chunks) = (rows.as_slice()?, chunks.as_slice()?);
-        let ledger = &self.0;
-        detached(py, Some(1), |_| ledger.check(rows, chunks, n_right))
+        detached(py, Some(1), |_| self.lock().check(rows, chunks, n_right))
     }
 
-    fn record(&mut self, py: Python<'_>, rows: Ints<'_>, chunks: Ints<'_>, right: Bools<'_>) -> PyResult<()> {
+    fn record(&self, py: Python<'_>, rows: Ints<'_>, chunks: Ints<'_>, right: Bools<'_>) -> PyResult<()> {
         let (rows, chunks, right) = (rows.as_slice()?, chunks.as_slice()?, right.as_slice()?);
-        let ledger = &mut self.0;
-        detached(py, Some(1), |_| ledger.record(rows, chunks, right))
+        detached(py, Some(1), |_| self.lock().record(rows, chunks, right))
     }
 
     fn states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<u8>>> {
-        matrix(py, self.0.states().to_vec(), self.0.n_chunks())
+        let (states, width) = self.read(py, |ledger| (ledger.states().to_vec(), ledger.n_chunks()))?;
+        matrix(py, states, width)
     }
 
-    fn base_right<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<bool>> {
-        vector(py, self.0.base_right().collect())
+    fn base<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u8>>> {
+        Ok(vector(py, self.read(py, |ledger| ledger.base().to_vec())?))
     }
 
-    #[getter]
-    fn n_chunks(&self) -> usize {
-        self.0.n_chunks()
-    }
-
-    #[getter]
-    fn n_settled(&self) -> usize {
-        self.0.n_settled()
-    }
-
-    #[getter]
-    fn asked(&self) -> u64 {
-        self.0.asked()
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Counts<'py>> {
+        let stats = self.read(py, skip::Ledger::stats)?;
+        let by_chunk = matrix(py, stats.by_chunk.concat(), 2)?;
+        let by_n_chunks = matrix(py, stats.by_n_chunks.concat(), 3)?;
+        Ok((stats.base, stats.states, by_chunk, by_n_chunks))
     }
 
     #[getter]
-    fn done(&self) -> bool {
-        self.0.done()
+    fn n_chunks(&self, py: Python<'_>) -> PyResult<usize> {
+        self.read(py, skip::Ledger::n_chunks)
     }
 
-    fn __len__(&self) -> usize {
-        self.0.len()
+    #[getter]
+    fn n_settled(&self, py: Python<'_>) -> PyResult<usize> {
+        self.read(py, skip::Ledger::n_settled)
+    }
+
+    #[getter]
+    fn asked(&self, py: Python<'_>) -> PyResult<u64> {
+        self.read(py, skip::Ledger::asked)
+    }
+
+    #[getter]
+    fn done(&self, py: Python<'_>) -> PyResult<bool> {
+        self.read(py, skip::Ledger::done)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.read(py, skip::Ledger::len)
     }
 }
