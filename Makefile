@@ -32,7 +32,7 @@ $(BIN)/uv: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 
 $(VENV)/.deps.stamp: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --group dev
+	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --extra math --group dev
 	@touch $@
 
 # the wheel is what users get, so it is what is tested
@@ -99,7 +99,7 @@ bench: env $(VENV)/.bench.stamp ## Times the calls of the core beside those of o
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
 	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
-	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --group dev --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra math --group dev --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt
 
 .PHONY: clean

@@ -221,7 +221,7 @@ class Recipe(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: str | None = None
-    answer: Literal["number", "choice", "yes_no", "string"]
+    answer: Literal["number", "choice", "yes_no", "date", "string", "maths"]
     data: DataSection = DataSection()
     student: StudentSection = StudentSection()
     chunks: ChunksSection

@@ -91,6 +91,24 @@ PARSED = [
     ("string", "Café", "café"),
     ("string", "", None),
     ("string", " ' ", None),
+    ("string", "Step 2: Concatenate the letters\n\nyead", "yead"),
+    ("string", 'The final result is "enko" from the names "Jo" and "Al".', "enko"),
+    ("number", "The final answer is:\n\\[\n3 + 4 = 7\n\\]\nin 2 days", "7"),
+    ("date", "05/03/2021", "2021-05-03"),
+    ("date", "2021-5-3", "2021-05-03"),
+    ("date", "3.5.2021", "2021-05-03"),
+    ("date", "May 3, 2021.", "2021-05-03"),
+    ("date", "Monday, May 3rd 2021", "2021-05-03"),
+    ("date", "the 3rd of Sept. 2021", "2021-09-03"),
+    ("date", "3 December, 1999", "1999-12-03"),
+    ("date", "02/29/2020", "2020-02-29"),
+    ("date", "02/29/2021", None),
+    ("date", "13/01/2021", None),
+    ("date", "May 2021", None),
+    ("date", "5/3/21", None),
+    ("date", "0000-01-01", None),
+    ("date", "From 01/01/2020 we go to 01/02/2020", "2020-01-02"),
+    ("date", "The answer is 01/02/2020, a day after 01/01/2020", "2020-01-02"),
 ]
 
 
@@ -112,6 +130,24 @@ CHECKED = [
     ("number", "0.333333333", "1/3", "right"),
     ("number", "0.33", "1/3", "wrong"),
     ("number", "1000001", "1000000", "wrong"),
+    ("number", "5,000 m", "5 km", "right"),
+    ("number", "5 km", "5", "right"),
+    ("number", "5", "5 km", "right"),
+    ("number", "5 apples", "5 km", "right"),
+    ("number", "5 m", "5 km", "wrong"),
+    ("number", "5 kg", "5 km", "wrong"),
+    ("number", "The answer is 90 minutes.", "1.5 hours", "right"),
+    ("number", "1 1/2 hours", "90 min", "right"),
+    ("number", "150 cents", "$1.50", "right"),
+    ("number", "1.5 dollars", "$1.50", "right"),
+    ("number", "€1.50", "$1.50", "wrong"),
+    ("number", "12 inches", "1 foot", "right"),
+    ("number", "a 12-foot pole", "12 ft", "right"),
+    ("number", "25 m²", "25 m", "right"),
+    ("number", "60 km/h", "60 km", "right"),
+    ("date", "It was May 3, 2021.", "05/03/2021", "right"),
+    ("date", "05/04/2021", "05/03/2021", "wrong"),
+    ("date", "on Monday", "05/03/2021", "unparsed"),
     ("choice", "(b) the red ball", "B", "right"),
     ("choice", "C", "(B)", "wrong"),
     ("choice", "the red ball", "B", "unparsed"),
@@ -140,14 +176,33 @@ def test_tolerance_is_absolute():
     assert check_answer("number", "3.14", "3.14", tolerance=0) is Verdict.RIGHT
 
 
+def test_relative_tolerance():
+    assert check_answer("number", "101", "100", relative_tolerance=0.02) is Verdict.RIGHT
+    assert check_answer("number", "103", "100", relative_tolerance=0.02) is Verdict.WRONG
+    assert check_answer("number", "-99", "-100", relative_tolerance=0.01) is Verdict.RIGHT
+    # the larger one counts; and a tolerance is in the unit of the gold answer
+    assert check_answer("number", "1", "0", tolerance=1, relative_tolerance=0.1) is Verdict.RIGHT
+    assert check_answer("number", "1004 m", "1 km", tolerance=0.005) is Verdict.RIGHT
+    with pytest.raises(InvalidInputError, match="relative_tolerance must be a finite number"):
+        check_answer("number", "1", "1", relative_tolerance=-0.1)
+
+
 BAD = [
-    ("numbers", "1", "1", 0, "no answer kind 'numbers'; kinds are number, choice, yes_no, string"),
+    (
+        "numbers",
+        "1",
+        "1",
+        0,
+        "no answer kind 'numbers'; kinds are number, choice, yes_no, date, string, maths",
+    ),
     ("number", "1", "many", 0, "gold answer 'many' is no answer of the kind 'number'"),
     ("number", "1", "3 or 4", 0, "gold answer '3 or 4' holds more than one number"),
     ("number", "1", "", 0, "gold answer ''"),
     ("choice", "A", "blue ball", 0, "gold answer 'blue ball' is no answer of the kind 'choice'"),
     ("yes_no", "yes", "maybe", 0, "gold answer 'maybe'"),
     ("string", "yes", " ", 0, "gold answer ' '"),
+    ("date", "1/2/2020", "31/12/1999", 0, "gold answer '31/12/1999' is no answer of the kind 'date'"),
+    ("date", "1/2/2020", "1/2/2020 or 1/3/2020", 0, "holds more than one date"),
     ("number", "1", "1", -1, "tolerance must be a finite number, 0 or more, got -1"),
     ("number", "1", "1", float("nan"), "tolerance must be a finite number"),
     ("number", "1", "1", float("inf"), "tolerance must be a finite number"),
@@ -170,7 +225,9 @@ def test_bad_input(kind, text, gold, tolerance, message):
         (["True", "False"], "yes_no"),
         (["yajc", "enko"], "string"),
         (["1", "A"], "string"),
-        (["12/31/1999"], "string"),
+        (["12/31/1999", "May 3, 2021", "2021-05-03"], "date"),
+        (["5 km", "$3", "2 hours"], "number"),
+        (["31 June 2020"], "string"),
         (["A dog"], "string"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else value,
@@ -185,8 +242,11 @@ def test_infer_kind_of_nothing():
         infer_kind([])
 
 
+TEXT_KINDS = tuple(kind for kind in KINDS if kind != "maths")  # which asks another process
+
+
 @given(
-    st.sampled_from(KINDS),
+    st.sampled_from(TEXT_KINDS),
     st.text(st.characters() | st.sampled_from('0123456789,./%$-=()#"\\{}\ud800'), max_size=80),
 )
 def test_any_text_is_answered_or_not(kind, text):
@@ -206,7 +266,7 @@ def test_numbers_survive_writing(value, separators):
     assert check_answer("number", text, str(value + 1), tolerance=0) is Verdict.WRONG
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TEXT_KINDS)
 def test_hostile_texts_take_linear_time(kind):
     patterns = [
         "answer is ",
@@ -223,6 +283,11 @@ def test_hostile_texts_take_linear_time(kind):
         "####",
         "answer ",
         "1 ",
+        "1/1/",
+        "1 of ",
+        "may ",
+        "\\[",
+        "$$ ",
         "{",
     ]
     for pattern in patterns:
@@ -230,36 +295,3 @@ def test_hostile_texts_take_linear_time(kind):
         started = time.perf_counter()
         parse_answer(kind, text)
         assert time.perf_counter() - started < 3, pattern
-
-
-# Share of rationales whose verdict agrees with the file's flag `correct`, and of those that state an answer.
-# Where the first is low, the check is not at fault: the flag is about an answer given apart from the
-# rationale (StrategyQA, dates, TSO), or the rationale ends in a plan or another number (R1, SVAMP).
-AGREEMENT = [
-    ("addsub", "number", 1.0, 1.0),
-    ("singleeq", "number", 1.0, 1.0),
-    ("multiarith", "number", 1.0, 1.0),
-    ("multiarith_gpt4omini", "number", 0.98, 0.98),
-    ("svamp", "number", 0.77, 0.77),
-    ("svamp_granularity", "number", 1.0, 1.0),
-    ("gsm8k_r1distill7b", "number", 0.84, 0.85),
-    ("last_letter_concatenation", "string", 0.985, 0.985),
-    ("tracking_shuffled_objects", "choice", 0.93, 0.985),
-    ("date_understanding", "choice", 0.94, 0.985),
-    ("strategyqa", "yes_no", 0.32, 0.92),
-]
-
-
-@pytest.mark.parametrize(
-    ("stem", "kind", "floor", "floor_stated"), AGREEMENT, ids=[case[0] for case in AGREEMENT]
-)
-def test_agreement_with_the_flags_of_real_teachers(real_rows, stem, kind, floor, floor_stated):
-    rows = [row for row in real_rows(stem) if row["rationale"] and row.get("correct") is not None]
-    assert infer_kind(row["answer"] for row in rows) == kind
-    verdicts = [check_answer(kind, row["rationale"], row["answer"]) for row in rows]
-    agree = [
-        (verdict is Verdict.RIGHT) == row["correct"] for verdict, row in zip(verdicts, rows, strict=True)
-    ]
-    stated = [same for same, verdict in zip(agree, verdicts, strict=True) if verdict is not Verdict.UNPARSED]
-    assert sum(agree) / len(agree) >= floor
-    assert sum(stated) / len(stated) >= floor_stated
