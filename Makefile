@@ -14,6 +14,13 @@ export UV_HTTP_TIMEOUT ?= 300
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
 
+# A wheel for Linux is linked by zig against the symbols of glibc 2.17, so that it runs on every distribution since
+# 2014; what is built elsewhere, or without zig, asks for the system libraries of the machine it is built on.
+ifeq ($(shell uname -s),Linux)
+PORTABLE := --zig --target $(shell uname -m)-unknown-linux-gnu --compatibility manylinux2014
+endif
+HAS_ZIG = $(BIN)/python -m ziglang version >/dev/null 2>&1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -39,7 +46,9 @@ $(VENV)/.deps.stamp: pyproject.toml constraints.txt | $(BIN)/uv
 $(VENV)/.build.stamp: $(VENV)/.deps.stamp $(RUST_SOURCES) $(PYTHON_SOURCES) README.md LICENSE
 	@command -v cargo >/dev/null || { echo "skipthink is built with Rust: install it and try again"; exit 1; }
 	rm -rf dist/local
-	$(BIN)/maturin build --release --locked --out dist/local --interpreter $(BIN)/python
+	@flags="$(PORTABLE)"; if [ -n "$$flags" ] && ! $(HAS_ZIG); then flags=; \
+	echo "zig does not run here (pip install ziglang): this wheel will run on machines like this one alone"; fi; \
+	PATH="$(abspath $(BIN)):$$PATH" maturin build --release --locked --out dist/local --interpreter $(BIN)/python $$flags
 	$(UV) install $(UV_FLAGS) --no-deps --force-reinstall dist/local/*.whl
 	@touch $@
 
@@ -81,14 +90,23 @@ fmt: $(VENV)/.deps.stamp ## Formats Rust and Python
 	$(BIN)/ruff format
 
 .PHONY: wheel
-wheel: $(VENV)/.deps.stamp ## Builds wheel and source distribution into dist/
-	$(BIN)/maturin build --release --locked --out dist
+wheel: env ## Puts the wheel that is tested, and the source distribution, into dist/
+	rm -f dist/*.whl dist/*.tar.gz
+	cp dist/local/*.whl dist/
 	$(BIN)/maturin sdist --out dist
 
 # the libraries the benchmarks compare with
 $(VENV)/.bench.stamp: $(VENV)/.deps.stamp
 	$(UV) install $(UV_FLAGS) -c constraints.txt --group bench
 	@touch $@
+
+.PHONY: fuzz
+fuzz: FUZZ_SECONDS ?= 60
+fuzz: ## Feeds each fuzz target what breaks it, FUZZ_SECONDS long (60)
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "needs cargo-fuzz: cargo install cargo-fuzz --locked"; exit 1; }
+	@# the core is safe code, so no sanitizer is needed, and with none of them a stable compiler will do
+	for target in $$(cargo fuzz list); do \
+		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 .PHONY: bench
 bench: env $(VENV)/.bench.stamp ## Times the calls of the core beside those of other libraries

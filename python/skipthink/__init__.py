@@ -7,7 +7,7 @@ The calls below need numpy alone. Data, scoring, training and evaluation live in
 import warnings
 
 from skipthink import exceptions, types
-from skipthink._core import DEBUG_BUILD, __version__
+from skipthink._core import DEBUG_BUILD, __version__, build_info
 from skipthink.chunking import Chunking, average_boundaries, chunk
 from skipthink.exceptions import SkipthinkError
 from skipthink.ledger_file import LedgerFile
@@ -29,6 +29,7 @@ __all__ = [
     "StepSpans",
     "__version__",
     "average_boundaries",
+    "build_info",
     "chunk",
     "exceptions",
     "plan_items",

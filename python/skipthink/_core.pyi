@@ -1,4 +1,4 @@
-from typing import final
+from typing import TypedDict, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,16 @@ _Codes = npt.NDArray[np.uint8]
 __version__: str
 DEBUG_BUILD: bool
 
+@type_check_only
+class _BuildInfo(TypedDict):
+    version: str
+    profile: str
+    target: str
+    rustc: str
+    vector_unit: str
+    threads: int
+
+def build_info() -> _BuildInfo: ...
 def average_boundaries(n_steps: _Ints, m: int) -> _Ints: ...
 def find_boundaries(
     values: _Floats,

@@ -71,7 +71,43 @@ def test_import_needs_numpy_alone():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_debug_build_warns_at_import():
+    """The binary at hand is made to say that it is one; CI builds a real one too."""
+    code = """
+import importlib.util, sys
+binary = importlib.util.spec_from_file_location("skipthink._core", sys.argv[1])
+sys.modules["skipthink._core"] = core = importlib.util.module_from_spec(binary)
+binary.loader.exec_module(core)
+core.DEBUG_BUILD = True
+import skipthink
+"""
+    from skipthink import _core
+
+    command = [sys.executable, "-c", code, _core.__file__]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (
+        "UserWarning: skipthink's core is a debug build, many times slower; build it with --release"
+        in done.stderr
+    )
+    quiet = subprocess.run([sys.executable, "-W", "error", "-c", "import skipthink"], check=False)
+    assert quiet.returncode == 0 or _core.DEBUG_BUILD
+
+
+def test_build_info_says_what_runs(monkeypatch):
+    import re
+
+    info = skipthink.build_info()
+    assert info["version"] == skipthink.__version__
+    assert info["profile"] == ("debug" if skipthink._core.DEBUG_BUILD else "release")
+    assert re.fullmatch(r"\w+-\w+-\w+(-\w+)?", info["target"])
+    assert re.match(r"rustc 1\.\d+\.\d+", info["rustc"])
+    assert info["vector_unit"] in ("AVX-512", "AVX2", "NEON", "scalar")
+    monkeypatch.setenv("SKIPTHINK_NUM_THREADS", "3")
+    assert skipthink.build_info()["threads"] == 3
+
+
 def test_stubs_fit_the_binary(tmp_path):
+    pytest.importorskip("mypy")
     allowed = tmp_path / "allowed.txt"
     allowed.write_text("skipthink\\._core\\.__all__\n")
     command = [sys.executable, "-m", "mypy.stubtest", "skipthink._core", "--ignore-missing-stub", "--allowlist", str(allowed),

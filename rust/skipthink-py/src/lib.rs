@@ -5,6 +5,7 @@
 
 mod convert;
 mod error;
+mod info;
 mod plan;
 mod runtime;
 mod search;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod _core {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
+    #[pymodule_export]
+    use super::info::build_info;
     #[pymodule_export]
     use super::plan::plan_items;
     #[pymodule_export]
