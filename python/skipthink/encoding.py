@@ -8,7 +8,7 @@ and trained on are the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,11 @@ class TokenRows:
         """Tokens a row, int64 (n,)."""
         return np.diff(self.offsets)
 
+    def take(self, rows: Ints) -> TokenRows:
+        """Picks rows; a row may be picked more than once."""
+        lengths = self.lengths[rows]
+        return TokenRows(self.values[flat_index(self.offsets[:-1][rows], lengths)], offsets_of(lengths))
+
 
 @dataclass(frozen=True)
 class EncodedSamples:
@@ -92,6 +97,16 @@ class EncodedSamples:
     def n_steps(self) -> Ints:
         """K a row, int64 (n,)."""
         return self.step_tokens.lengths - 1
+
+    def take(self, rows: Ints) -> EncodedSamples:
+        """Some of the samples, by row; the report stays that of all of them."""
+        names = ("question", "rationale", "answer", "step_tokens")
+        return replace(
+            self,
+            ids=[self.ids[row] for row in rows],
+            steps=[self.steps[row] for row in rows],
+            **{name: getattr(self, name).take(rows) for name in names},
+        )
 
     def plan(self, scheme: str, boundaries: Ints, **options: Any) -> ItemPlan:
         """Plans the items of these samples; see `skipthink.plan_items`."""

@@ -11,6 +11,7 @@ from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.markers import END_TEXT, PAD_TEXT, add_markers
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ARCHITECTURES = ("llama", "gpt2")
@@ -208,12 +209,25 @@ def has_plain_head(model: PreTrainedModel) -> bool:
     return found.shape == expected.shape and torch.allclose(found.float(), expected.float(), atol=1e-4)
 
 
-def save_student(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Saves model and tokenizer as an ordinary Hugging Face folder; the folder appears complete or not at all."""
+def save_student(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    *,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Saves model and tokenizer as an ordinary Hugging Face folder; the folder appears complete or not at all.
+
+    Args:
+        model: the student.
+        tokenizer: its tokenizer.
+        folder: where to.
+        state_dict: the weights, where the model holds only a part of them.
+    """
     folder = Path(folder)
     scratch = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(scratch, ignore_errors=True)
-    model.save_pretrained(scratch)
+    model.save_pretrained(scratch, state_dict=state_dict)
     tokenizer.save_pretrained(scratch)
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)

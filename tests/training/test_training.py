@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 from skipthink.encoding import build_items
-from skipthink.exceptions import InvalidInputError
+from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.students import load_student
 from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, train_method
-from skipthink.training.chunkwise import newest_checkpoint
-from skipthink.training.items import ItemDataset, PadCollator, StageBatchSampler, join_items, take_items
+from skipthink.training.batches import Layout, StageBatchSampler, loss_denominators, plan_steps
+from skipthink.training.boundaries import BoundaryFolder
+from skipthink.training.checkpoints import newest_checkpoint
+from skipthink.training.items import ItemDataset, PadCollator, join_items, take_items
+from skipthink.training.loss import TargetHead
 from skipthink.types import ANSWER, SKIP
 
 SETTINGS = {
@@ -35,21 +38,73 @@ def chunkwise_items(encoded, markers):
     return build_items(encoded, encoded.plan("chunkwise", average_boundaries(encoded.n_steps, 3)), markers)
 
 
+def sampler_of(items, layout, **options):
+    return StageBatchSampler(ItemDataset(items), layout, seed=1, **options)
+
+
 def test_stage_batches_hold_one_stage_and_every_item_once(chunkwise_items):
-    sampler = StageBatchSampler(chunkwise_items.stages, batch_size=7, seed=1)
+    sampler = sampler_of(chunkwise_items, Layout(7))
     batches = list(sampler)
     assert len(batches) == len(sampler)
     assert sorted(index for batch in batches for index in batch) == list(range(len(chunkwise_items)))
     assert all(len(set(chunkwise_items.stages[batch])) == 1 for batch in batches)
-    assert len({int(chunkwise_items.stages[batch[0]]) for batch in batches[: len(batches) // 2]}) > 1
     assert batches == list(sampler)
-    sampler.set_epoch(1)
+    sampler.begin_epoch(1, chunkwise_items)
     assert batches != list(sampler)
 
 
+def test_stages_take_turns():
+    """Any part of an epoch holds each stage about in proportion: within one step of its share."""
+    stages = np.repeat([0, 1, 2], [400, 200, 100])
+    for epoch in range(20):
+        steps = plan_steps(stages, 4, seed=3, epoch=epoch)
+        order = np.asarray([stages[step[0]] for step in steps])
+        for stage, share in ((0, 4 / 7), (1, 2 / 7), (2, 1 / 7)):
+            seen = np.cumsum(order == stage)
+            assert np.abs(seen - share * np.arange(1, len(order) + 1)).max() <= 2.5
+
+
 def test_shuffled_batches_mix_stages(chunkwise_items):
-    sampler = StageBatchSampler(chunkwise_items.stages, batch_size=8, seed=1, by_stage=False)
+    sampler = sampler_of(chunkwise_items, Layout(8), by_stage=False)
     assert any(len(set(chunkwise_items.stages[batch])) > 1 for batch in sampler)
+
+
+@pytest.mark.parametrize("by_stage", [True, False])
+@pytest.mark.parametrize(("batch", "accumulation", "n_ranks"), [(3, 2, 1), (2, 1, 3), (2, 2, 2), (1, 3, 4)])
+def test_a_step_is_dealt_out_whole(chunkwise_items, batch, accumulation, n_ranks, by_stage):
+    """All processes see the same stage in a step, all have as many batches, and nothing is lost or repeated."""
+    samplers = [
+        sampler_of(chunkwise_items, Layout(batch, accumulation, n_ranks, rank), by_stage=by_stage)
+        for rank in range(n_ranks)
+    ]
+    parts = [list(sampler) for sampler in samplers]
+    for rank in range(n_ranks):
+        assert len(parts[rank]) == len(samplers[rank]) == accumulation * len(samplers[0].steps)
+        assert max(map(len, parts[rank])) <= batch
+    for index, step in enumerate(samplers[0].steps):
+        of_step = [
+            item
+            for part in parts
+            for micro in part[index * accumulation : (index + 1) * accumulation]
+            for item in micro
+        ]
+        assert sorted(of_step) == sorted(step.tolist())
+        if by_stage:
+            assert len(set(chunkwise_items.stages[of_step])) == 1
+
+
+def test_denominators_make_means():
+    n_target = np.asarray([4, 2, 0, 6])
+    steps = [np.asarray([0, 1, 2]), np.asarray([3])]
+    assert loss_denominators(steps, n_target, "batch_tokens").tolist() == [6, 6, 6, 6]
+    # two items with targets: each counts half, whatever its length
+    assert loss_denominators(steps, n_target, "item").tolist() == [8, 4, 1, 6]
+
+
+def test_an_empty_micro_batch_is_one_token_without_loss(markers):
+    batch = PadCollator(markers.pad)([])
+    assert batch["input_ids"].tolist() == [[markers.pad]]
+    assert batch["labels"].tolist() == [[-100]]
 
 
 def test_only_targets_carry_loss(chunkwise_items, markers):
@@ -73,7 +128,7 @@ def test_join_and_take(chunkwise_items):
 def test_epoch_items_must_keep_their_stages(chunkwise_items):
     dataset = ItemDataset(chunkwise_items)
     with pytest.raises(InvalidInputError, match="stages of the epoch before"):
-        dataset.set_items(take_items(chunkwise_items, np.asarray([1, 0])))
+        dataset.set_items(take_items(chunkwise_items, np.asarray([1, 0])), np.ones(2, dtype=np.int64))
 
 
 def train(student_dir, samples, out, method="base+sbc", **changes):
@@ -165,13 +220,18 @@ def test_cut_off_checkpoint_is_passed_over(tmp_path):
     assert newest_checkpoint(tmp_path / "none") is None
 
 
-def test_gradient_accumulation_keeps_the_trajectory(student_dir, samples, tmp_path):
-    """8 rows at once = 4 rows twice: the loss is a mean over the batch's target tokens (equation 3)."""
-    for name, batch, accumulation in (("one", 8, 1), ("two", 4, 2)):
-        train(student_dir, samples, tmp_path / name, method="base", num_train_epochs=1,
-              per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation, batching="shuffled",
-              optim="sgd", max_grad_norm=0.0)  # fmt: skip
-    assert_same_weights(tmp_path / "one", tmp_path / "two", tolerance=1e-6)
+@pytest.mark.parametrize(("batching", "loss_norm"), [("stage", "batch_tokens"), ("shuffled", "item")])
+def test_gradient_accumulation_keeps_the_trajectory(student_dir, samples, tmp_path, batching, loss_norm):
+    """8 rows at once = 4 rows twice = 1 row 8 times, float32, to 1e-6 after an epoch (a last step of 3 rows leaves micro-batches empty)."""
+    losses = []
+    for batch, accumulation in ((8, 1), (4, 2), (1, 8)):
+        summary = train(student_dir, samples.slice(0, 11), tmp_path / str(batch), method="base+ac",
+                        num_train_epochs=1, per_device_train_batch_size=batch, learning_rate=0.1,
+                        gradient_accumulation_steps=accumulation, batching=batching, loss_norm=loss_norm,
+                        optim="sgd", max_grad_norm=0.0)  # fmt: skip
+        losses.append(summary["loss"])
+        assert_same_weights(tmp_path / "8", tmp_path / str(batch), tolerance=1e-6)
+    np.testing.assert_allclose(losses[1:], [losses[0]] * 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["answer-only", "base", "base+ac"])
@@ -230,8 +290,12 @@ def test_chunk_dropout_is_drawn_anew_each_epoch(student_dir, encoded, markers, t
     [
         ({"batching": "mixed"}, "batching must be"),
         ({"research_every": 0}, "research_every must be at least 1"),
-        ({"dataloader_num_workers": 2}, "dataloader_num_workers must be 0"),
+        ({"loss_norm": "tokens"}, "loss_norm must be"),
+        ({"long_items": "cut"}, "long_items must be"),
+        ({"dataloader_persistent_workers": True, "dataloader_num_workers": 1}, "outlive an epoch"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor must stay unset"),
         ({"max_item_tokens": 20}, "exceed 20 tokens"),
+        ({"max_item_tokens": 20, "long_items": "drop"}, "every sample has an item of more than 20 tokens"),
     ],
 )
 def test_bad_settings(student_dir, samples, tmp_path, changes, message):
@@ -249,13 +313,142 @@ def test_unknown_method_and_missing_skip_data(student_dir, samples, tmp_path):
     shutil.rmtree(tmp_path)
 
 
-def test_loss_on_target_positions_equals_the_models_own(student_dir, encoded, markers, tmp_path):
+@pytest.fixture
+def trainer_of(student_dir, encoded, markers, tmp_path):
+    def make(**changes):
+        model, _ = load_student(student_dir)
+        config = ChunkwiseConfig(
+            output_dir=str(tmp_path), chunk_method="average", use_cpu=True, report_to="none", **changes
+        )
+        return ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
+
+    return make
+
+
+@pytest.mark.parametrize("batching", ["stage", "shuffled"])
+def test_loss_of_a_step_equals_the_models_own(trainer_of, batching):
+    """With the head on target positions alone and without: the mean over the step's target tokens."""
+    trainer = trainer_of(per_device_train_batch_size=5, batching=batching)
+    assert trainer.target_head.picks
+    batches = [
+        trainer.data_collator([trainer.train_dataset[i] for i in step]) for step in trainer.batch_sampler
+    ]
+    expected = [
+        trainer.model(**{name: batch[name] for name in ("input_ids", "attention_mask", "labels")}).loss
+        for batch in batches[:4]
+    ]
+    for batch, loss in zip(batches, expected, strict=False):
+        torch.testing.assert_close(trainer.compute_loss(trainer.model, batch), loss, rtol=1e-5, atol=1e-6)
+    trainer.target_head.release()
+    for batch, loss in zip(batches, expected, strict=False):
+        torch.testing.assert_close(trainer.compute_loss(trainer.model, batch), loss, rtol=1e-5, atol=1e-6)
+
+
+def test_loss_norm_item_is_the_mean_over_items(trainer_of):
+    trainer = trainer_of(per_device_train_batch_size=5, loss_norm="item")
+    step = next(iter(trainer.batch_sampler))
+    rows = [trainer.train_dataset[index] for index in step]
+    alone = [trainer.model(input_ids=row["input_ids"][None], labels=row["labels"][None]).loss for row in rows]
+    loss = trainer.compute_loss(trainer.model, trainer.data_collator(rows))
+    torch.testing.assert_close(loss, torch.stack(alone).mean(), rtol=1e-5, atol=1e-6)
+
+
+class _Scaled(torch.nn.Module):
+    """A head that does more than a product of matrices, and one that wants a position in front."""
+
+    def __init__(self, head, *, needs_positions):
+        super().__init__()
+        self.head, self.needs_positions, self.weight = head, needs_positions, head.weight
+
+    def forward(self, states):
+        logits = self.head(states).tanh() * 3
+        return logits - logits.mean(dim=1, keepdim=True) if self.needs_positions else logits
+
+
+@pytest.mark.parametrize("needs_positions", [False, True])
+def test_head_is_left_alone_where_positions_matter(student_dir, needs_positions):
     model, _ = load_student(student_dir)
-    config = ChunkwiseConfig(output_dir=str(tmp_path), chunk_method="average", use_cpu=True, report_to="none")
-    trainer = ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
-    assert trainer.plain_head
-    batch = trainer.data_collator([trainer.train_dataset[index] for index in (0, 1, 2, 40, 95)])
-    expected = model(**batch).loss
-    torch.testing.assert_close(trainer.compute_loss(model, batch), expected, rtol=1e-5, atol=1e-6)
-    trainer.plain_head = False
-    torch.testing.assert_close(trainer.compute_loss(model, batch), expected, rtol=1e-5, atol=1e-6)
+    model.set_output_embeddings(_Scaled(model.lm_head, needs_positions=needs_positions))
+    assert TargetHead(model).picks == (not needs_positions)
+
+
+def test_long_samples_are_left_out_and_counted(student_dir, samples, tmp_path, encoded):
+    lengths = encoded.question.lengths + encoded.rationale.lengths + encoded.answer.lengths + 2
+    limit = int(np.sort(lengths)[-4])
+    n_long = int((lengths > limit).sum())
+    assert 0 < n_long <= 3
+    summary = train(
+        student_dir, samples, tmp_path, num_train_epochs=1, max_item_tokens=limit, long_items="drop"
+    )
+    assert summary["report"]["samples_left_out"] == n_long
+    assert summary["report"]["long_items"] >= n_long
+    assert summary["items"] == dict.fromkeys("0123", 24 - n_long)
+    chunks = pq.read_table(tmp_path / "chunks.parquet")
+    assert chunks["id"].to_pylist() == samples["id"].to_pylist()  # its chunks are known still
+    left = set(pq.read_table(tmp_path / "items.parquet")["id"].to_pylist())
+    assert left == {
+        row for row, length in zip(samples["id"].to_pylist(), lengths, strict=True) if length <= limit
+    }
+
+
+def test_effective_batch_is_reported_in_items_and_tokens(trained, student_dir, samples, tmp_path):
+    _, summary = trained
+    batch = summary["effective_batch"]
+    assert batch["batch_items"] == 8
+    assert batch["batch_target_tokens"] * summary["train_steps"] == summary["train_target_tokens"]
+    assert batch["batch_tokens"] * summary["train_steps"] == pytest.approx(summary["train_tokens"])
+    assert summary["report"]["items_without_target"] == 0
+
+
+def test_steps_are_logged_in_items_and_tokens(trainer_of, capsys):
+    trainer = trainer_of(per_device_train_batch_size=8, max_steps=4, logging_steps=2, save_strategy="no")
+    trainer.train()
+    logs = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(logs) == 2
+    assert all(entry["batch_items"] == 8 for entry in logs)
+    tokens = [
+        int(trainer.train_dataset.items.n_target[step].sum()) for step in trainer.batch_sampler.steps[:4]
+    ]
+    assert [entry["batch_target_tokens"] for entry in logs] == [sum(tokens[:2]) / 2, sum(tokens[2:]) / 2]
+    assert [entry["batch_tokens"] > entry["batch_target_tokens"] for entry in logs] == [True, True]
+
+
+def test_workers_of_the_loader_see_the_items_of_their_epoch(student_dir, samples, tmp_path):
+    for name, workers in (("none", 0), ("one", 1)):
+        train(student_dir, samples, tmp_path / name, dataloader_num_workers=workers, chunk_dropout=0.3,
+              method="base+ac", max_steps=6, per_device_train_batch_size=24)  # fmt: skip
+    assert_same_weights(tmp_path / "none", tmp_path / "one")
+
+
+def test_a_checkpoint_of_steps_of_another_size_is_refused(student_dir, samples, tmp_path):
+    def progress(step, _):
+        if step == 6:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train_method(
+            "base", student=student_dir, samples=samples, out=tmp_path, n_chunks=3, seed=5,
+            settings={**SETTINGS, "num_train_epochs": 4}, progress=progress,
+        )  # fmt: skip
+    with pytest.raises(InvalidInputError, match="made with 8 items an optimiser step, but it is 4 now"):
+        train(
+            student_dir, samples, tmp_path, method="base", num_train_epochs=4, per_device_train_batch_size=4
+        )
+    # as many items, dealt out differently, go on
+    train(
+        student_dir, samples, tmp_path, method="base", num_train_epochs=4, per_device_train_batch_size=4,
+        gradient_accumulation_steps=2,
+    )  # fmt: skip
+
+
+def test_damaged_boundaries_are_named(tmp_path):
+    folder = BoundaryFolder(tmp_path / "boundaries")
+    like = np.zeros((3, 4), dtype=np.int64)
+    assert folder.load(0, like) is None
+    folder.save(0, like + 1)
+    assert np.array_equal(folder.load(0, like), like + 1)
+    with pytest.raises(DataError, match=r"holds boundaries of shape \(3, 4\), but the samples need \(2, 4\)"):
+        folder.load(0, like[:2])
+    (tmp_path / "boundaries" / "epoch-0000.npy").write_bytes(b"")
+    with pytest.raises(DataError, match="delete"):
+        folder.load(0, like)

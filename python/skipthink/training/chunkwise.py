@@ -2,91 +2,44 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from skipthink.chunking import average_boundaries, chunk
 from skipthink.encoding import EncodedSamples, Ints, Items, build_items
 from skipthink.exceptions import InvalidInputError
-from skipthink.files import write_bytes, write_text
 from skipthink.markers import Markers
-from skipthink.scoring import score_steps
-from skipthink.students import has_plain_head
-from skipthink.training.items import IGNORED_LABEL, ItemDataset, PadCollator, StageBatchSampler
+from skipthink.training.batches import StageBatchSampler
+from skipthink.training.boundaries import BoundaryFolder, from_main, score_in_shares
+from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
+from skipthink.training.config import ChunkwiseConfig
+from skipthink.training.items import ItemDataset, PadCollator, take_items
+from skipthink.training.loss import TargetHead
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState
-
-COMPLETE_MARK = "skipthink.json"
-"""Written last into a checkpoint: a checkpoint without it was cut off by a kill and is not resumed from."""
-
-
-@dataclass
-class ChunkwiseConfig(TrainingArguments):
-    """`TrainingArguments` and what chunk-wise training adds.
-
-    Attributes:
-        scheme: "chunkwise", or a one-pass control: "base", "answer-only".
-        chunk_method: how chunks are found: "average", "greedy", "anneal", "optimal".
-        objective: "mean", "variance", "max".
-        eta: least gain a search result must bring (nats).
-        scope: "pair" or "left" (greedy).
-        min_steps: least steps of a chunk in the search.
-        score_stages: "conditioned" or "free" loss cache.
-        research_every: epochs between two searches.
-        score_batch_tokens: padded tokens of a scoring pass.
-        chunk_dropout: probability that an earlier chunk of a prompt is replaced by `[thought]`.
-        batching: "stage" or "shuffled".
-        max_item_tokens: longest item allowed; None: the student's positions.
-    """
-
-    scheme: str = "chunkwise"
-    chunk_method: str = "greedy"
-    objective: str = "mean"
-    eta: float = 0.1
-    scope: str = "pair"
-    min_steps: int = 1
-    score_stages: str = "conditioned"
-    research_every: int = 1
-    score_batch_tokens: int = 8192
-    chunk_dropout: float = 0.0
-    batching: str = field(default="stage")
-    max_item_tokens: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[no-untyped-call]
-        if self.scheme not in ("chunkwise", "base", "answer-only"):
-            raise InvalidInputError(
-                f'scheme must be "chunkwise", "base" or "answer-only", got {self.scheme!r}'
-            )
-        if self.batching not in ("stage", "shuffled"):
-            raise InvalidInputError(f'batching must be "stage" or "shuffled", got {self.batching!r}')
-        if self.research_every < 1:
-            raise InvalidInputError(f"research_every must be at least 1, got {self.research_every}")
-        if self.dataloader_num_workers:
-            raise InvalidInputError("dataloader_num_workers must be 0: items change between epochs")
 
 
 class ChunkwiseTrainer(Trainer):
     """Trains a student on one chunk an item; chunks are searched anew before each epoch.
 
     Args:
-        model: the student.
+        model: the student; with LoRA adapters, a `peft.PeftModel`.
         args: configuration.
         encoded: the training samples.
         markers: marker ids of the student's tokenizer.
         boundaries: chunk boundaries to start from, int64 (n, M + 1); average chunks where None.
         progress: called with (steps done, steps in all).
         kwargs: passed to `transformers.Trainer`.
+
+    Raises:
+        InvalidInputError: an item is too long, no sample is left, or a search over parameters that are sharded.
     """
 
     def __init__(
@@ -104,185 +57,209 @@ class ChunkwiseTrainer(Trainer):
         if boundaries is None:
             boundaries = average_boundaries(encoded.n_steps, markers.n_chunks)
         self.boundaries = boundaries
-        self.counts = {"train_tokens": 0, "train_target_tokens": 0}
+        self.counts = StepCounts()
         self.config: ChunkwiseConfig = args
-        first_items = self.make_items(epoch=0)
-        _refuse_long(first_items, encoded, args.max_item_tokens or _positions(model))
-        super().__init__(
-            model=model,
-            args=args,
-            train_dataset=ItemDataset(first_items),
-            data_collator=PadCollator(markers.pad),
-            **kwargs,
+        self.rows: Ints = np.arange(len(encoded))
+        self.report = _leave_out_long(self, args.max_item_tokens or _positions(model))
+        items = self.make_items(epoch=0)
+        self.report |= _count_empty_targets(items)
+        dataset = ItemDataset(items)
+        self.batch_sampler = StageBatchSampler(
+            dataset,
+            args.layout,
+            seed=args.seed,
+            by_stage=args.batching == "stage",
+            loss_norm=args.loss_norm,
         )
-        self.plain_head = has_plain_head(model)
+        collator = PadCollator(markers.pad)
+        super().__init__(model=model, args=args, train_dataset=dataset, data_collator=collator, **kwargs)
+        # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
+        self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
+        if self.searches and (self.is_fsdp_enabled or _zero_stage(args) == 3):
+            raise InvalidInputError(
+                "chunks cannot be searched while parameters are sharded (FSDP, ZeRO-3): use DDP or ZeRO-2, or "
+                'chunk_method "average"'
+            )
+        self.target_head = TargetHead(model, enabled=not args.torch_compile)
         self.remove_callback(PrinterCallback)  # the caller's progress line replaces it
-        self.add_callback(_EpochItems(self))
-        self.add_callback(_CheckpointGuard(self))
-        if progress is not None:
-            self.add_callback(_StepProgress(progress))
+        self.add_callback(_Epochs(self, progress))
 
-    def make_items(self, epoch: int) -> Items:
+    @property
+    def searches(self) -> bool:
+        """Whether chunks are searched, or stay as they are given."""
+        return self.config.scheme == "chunkwise" and self.config.chunk_method != "average"
+
+    def make_items(self, epoch: int, *, dropout: bool = True) -> Items:
         """The items of an epoch, from the current boundaries; chunk dropout is drawn anew each epoch."""
-        return build_items(
-            self.encoded,
-            self.encoded.plan(self.config.scheme, self.boundaries, **self.dropout(epoch)),
-            self.markers,
-        )
+        config, options = self.config, {}
+        if dropout and config.scheme == "chunkwise" and config.chunk_dropout > 0:
+            options = {"chunk_dropout": config.chunk_dropout, "seed": config.seed * 100_003 + epoch}
+        return self.items_of(config.scheme, **options)
 
-    def dropout(self, epoch: int) -> dict[str, Any]:
-        """Options that make the planner drop chunks out of prompts, none where there is no dropout."""
-        if self.config.scheme != "chunkwise" or self.config.chunk_dropout == 0:
-            return {}
-        return {"chunk_dropout": self.config.chunk_dropout, "seed": self.config.seed * 100_003 + epoch}
+    def items_of(self, scheme: str, **options: Any) -> Items:
+        """The items of a scheme, of all samples that are trained on."""
+        items = build_items(self.encoded, self.encoded.plan(scheme, self.boundaries, **options), self.markers)
+        if len(self.rows) == len(self.encoded):
+            return items
+        return take_items(items, np.flatnonzero(np.isin(items.rows, self.rows)))
 
     def search_boundaries(self) -> Ints:
-        """Search-based chunking by the current student, from the current boundaries (method §4)."""
+        """Search-based chunking by the current student, from the current boundaries (method §4).
+
+        Each process scores its share of the samples; the first one searches for all.
+        """
         config = self.config
-        student: Any = self.model
-        losses = score_steps(
-            student,
-            self.encoded,
+        losses = score_in_shares(
+            _plain(self.model),
+            self.encoded.take(self.rows),
             self.markers,
+            self.accelerator,
             stages=config.score_stages,
             batch_tokens=config.score_batch_tokens,
         )
-        result = chunk(
-            None,
-            M=self.markers.n_chunks,
-            eta=config.eta,
-            method=config.chunk_method,
-            objective=config.objective,
-            scope=config.scope,
-            min_steps=config.min_steps,
-            init=self.boundaries,
-            seed=config.seed,
-            **losses.chunk_arguments(),
-        )
-        return result.boundaries
+        found = self.boundaries.copy()
+        if self.is_world_process_zero():
+            found[self.rows] = chunk(
+                None,
+                M=self.markers.n_chunks,
+                eta=config.eta,
+                method=config.chunk_method,
+                objective=config.objective,
+                scope=config.scope,
+                min_steps=config.min_steps,
+                init=self.boundaries[self.rows],
+                seed=config.seed,
+                **losses.chunk_arguments(),
+            ).boundaries
+        return from_main(found, self.accelerator)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches of one stage each; the order depends on seed and epoch alone."""
-        dataset: Any = self.train_dataset
-        sampler = StageBatchSampler(
-            dataset.items.stages,
-            batch_size=self._train_batch_size,
-            seed=self.config.seed,
-            by_stage=self.config.batching == "stage",
+        """Batches of this process; their order depends on seed and epoch alone."""
+        # not prepared by accelerate: the sampler deals steps out itself, without repeated or lost items
+        return DataLoader(
+            self.train_dataset,  # type: ignore[arg-type]
+            batch_sampler=self.batch_sampler,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory and self.args.device.type == "cuda",
         )
-        self.batch_sampler = sampler
-        loader: DataLoader[Any] = self.accelerator.prepare(
-            DataLoader(dataset, batch_sampler=sampler, collate_fn=self.data_collator)
-        )
-        return loader
-
-    def training_step(
-        self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> torch.Tensor:
-        """One step, with its tokens counted."""
-        self.counts["train_tokens"] += int(inputs["attention_mask"].sum())
-        self.counts["train_target_tokens"] += int((inputs["labels"] >= 0).sum())
-        loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)
-        return loss
 
     def compute_loss(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, Any],
+        inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean loss over the batch's target tokens (paper, equation 3); the head sees target positions alone.
+        """The batch's part of the step's loss: `loss_norm` says what the sum over target tokens is divided by."""
+        nll, rows, outputs = self.target_head.token_nll(model, inputs)
+        loss = (nll / inputs["denominators"][rows]).sum()
+        # gradients are averaged over processes, but every process holds a part of one sum
+        loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
 
-        Most tokens of a chunk-wise item are prompt: their logits would be computed for nothing.
-        """
-        # mixed precision and wrapped models work through the model's own forward alone
-        wrapped = self.args.bf16 or self.args.fp16 or not isinstance(model, PreTrainedModel)
-        if return_outputs or wrapped or not self.plain_head:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        module: Any = model
-        labels = inputs["labels"]
-        hidden = module.base_model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        rows, columns = torch.nonzero(labels[:, 1:] != IGNORED_LABEL, as_tuple=True)
-        logits = module.get_output_embeddings()(hidden.last_hidden_state[rows, columns]).float()
-        total = functional.cross_entropy(logits, labels[rows, columns + 1], reduction="sum")
-        return total / (len(rows) if num_items_in_batch is None else num_items_in_batch)
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs, with the mean size of the steps since the last log in items and in tokens."""
+        super().log(logs | self.counts.take_window(), start_time)
 
     def train_resumable(self) -> None:
-        """Trains, from the newest complete checkpoint in `output_dir` where there is one."""
-        checkpoint = newest_checkpoint(Path(str(self.args.output_dir)))
+        """Trains, from the newest complete checkpoint in `output_dir` where there is one.
+
+        Raises:
+            InvalidInputError: the checkpoint was made with steps of another size.
+        """
+        checkpoint = newest_checkpoint(Path(str(self.args.output_dir)), self.accelerator)
         if checkpoint is not None:
-            self.counts.update(json.loads((checkpoint / COMPLETE_MARK).read_text(encoding="utf-8")))
-        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            self.counts = read_counts(checkpoint, self.config.layout)
+        try:
+            self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        finally:
+            self.target_head.release()
 
-    def losses_logged(self) -> list[float]:
-        """Mean training losses of the logging windows, in order."""
-        return [entry["loss"] for entry in self.state.log_history if "loss" in entry]
 
+class _Epochs(TrainerCallback):
+    """What happens between steps: boundaries and items of an epoch, counts, the mark of a whole checkpoint."""
 
-class _EpochItems(TrainerCallback):
-    """Before each epoch: boundaries (searched, or those saved when this epoch first began), then items."""
-
-    def __init__(self, trainer: ChunkwiseTrainer) -> None:
-        self.trainer = trainer
+    def __init__(self, trainer: ChunkwiseTrainer, progress: Callable[[int, int], None] | None) -> None:
+        self.trainer, self.progress = trainer, progress
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        """Boundaries (searched, or those found when this epoch first began), then items."""
         trainer = self.trainer
         epoch = int((state.epoch or 0.0) + 1e-6)  # fractional where a run resumes within an epoch
-        if trainer.config.scheme == "chunkwise" and trainer.config.chunk_method != "average":
-            self._find_boundaries(Path(str(args.output_dir)) / "boundaries", epoch)
-        trainer.batch_sampler.set_epoch(epoch)
-        dataset: Any = trainer.train_dataset
-        dataset.set_items(trainer.make_items(epoch))
-
-    def _find_boundaries(self, folder: Path, epoch: int) -> None:
-        path = folder / f"epoch-{epoch:04d}.npy"
-        if path.exists():  # a resumed run must not search again: its student has moved on since
-            self.trainer.boundaries = np.load(path, allow_pickle=False)
-            return
-        if epoch % self.trainer.config.research_every == 0:
-            self.trainer.boundaries = self.trainer.search_boundaries()
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(path, _npy(self.trainer.boundaries))
-
-
-class _CheckpointGuard(TrainerCallback):
-    """Marks a checkpoint as complete once everything in it is written."""
-
-    def __init__(self, trainer: ChunkwiseTrainer) -> None:
-        self.trainer = trainer
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        write_text(folder / COMPLETE_MARK, json.dumps(self.trainer.counts))
-
-
-class _StepProgress(TrainerCallback):
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self.progress = progress
+        if trainer.searches:
+            self._find_boundaries(BoundaryFolder(Path(str(args.output_dir)) / "boundaries"), epoch)
+        trainer.batch_sampler.begin_epoch(epoch, trainer.make_items(epoch))
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self.progress(state.global_step, state.max_steps)
+        """Counts what the step held in all processes."""
+        trainer = self.trainer
+        steps = trainer.batch_sampler.steps
+        trainer.counts.add(trainer.batch_sampler.dataset.items, steps[(state.global_step - 1) % len(steps)])
+        if self.progress is not None:
+            self.progress(state.global_step, state.max_steps)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Marks the checkpoint as complete once every process has written its part."""
+        self.trainer.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            mark_complete(folder, self.trainer.counts, self.trainer.config.layout)
+
+    def _find_boundaries(self, folder: BoundaryFolder, epoch: int) -> None:
+        trainer = self.trainer
+        is_main = trainer.is_world_process_zero()
+        saved = folder.load(epoch, trainer.boundaries) if is_main else None
+        if from_main(np.asarray([saved is not None], dtype=np.int64), trainer.accelerator)[0]:
+            trainer.boundaries = from_main(
+                trainer.boundaries if saved is None else saved, trainer.accelerator
+            )
+            return
+        if epoch % trainer.config.research_every == 0:
+            trainer.boundaries = trainer.search_boundaries()
+        if is_main:
+            folder.save(epoch, trainer.boundaries)
 
 
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a training folder, or None."""
-    complete = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE_MARK}")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def whole_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """Weights gathered from all processes where parameters are sharded; else None: the model has them."""
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return None
+    weights: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return weights
 
 
-def _npy(array: Ints) -> bytes:
-    import io
+def _leave_out_long(trainer: ChunkwiseTrainer, limit: int | None) -> dict[str, int]:
+    """Refuses or leaves out samples with an item over the limit; nothing is cut.
 
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+    A sample goes whole, so that every stage keeps the same number of items in every epoch.
+    """
+    items = trainer.make_items(epoch=0, dropout=False)
+    lengths = items.tokens.lengths
+    long = lengths > (limit or np.iinfo(np.int64).max)
+    if long.any() and trainer.config.long_items == "error":
+        worst = int(np.argmax(lengths))
+        raise InvalidInputError(
+            f"{int(long.sum())} of {len(lengths)} items exceed {limit} tokens; the longest, of sample "
+            f"{trainer.encoded.ids[items.rows[worst]]!r}, has {lengths[worst]}; use a student with more "
+            "positions, drop long samples, or have them left out and counted (long_items: drop)"
+        )
+    trainer.rows = np.setdiff1d(trainer.rows, items.rows[long])
+    if not len(trainer.rows):
+        raise InvalidInputError(f"every sample has an item of more than {limit} tokens; none is left")
+    return {"long_items": int(long.sum()), "samples_left_out": len(trainer.encoded) - len(trainer.rows)}
+
+
+def _plain(model: Any) -> PreTrainedModel:
+    """The student under its adapters, which stay at work in it."""
+    base: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return base
 
 
 def _positions(model: PreTrainedModel) -> int | None:
@@ -290,14 +267,13 @@ def _positions(model: PreTrainedModel) -> int | None:
     return limit
 
 
-def _refuse_long(items: Items, encoded: EncodedSamples, limit: int | None) -> None:
-    """An over-long item is an error before any work is lost; nothing is cut silently."""
-    lengths = items.tokens.lengths
-    if limit is None or not len(lengths) or lengths.max() <= limit:
-        return
-    worst = int(np.argmax(lengths))
-    raise InvalidInputError(
-        f"{int((lengths > limit).sum())} of {len(lengths)} items exceed {limit} tokens; the longest, of sample "
-        f"{encoded.ids[items.rows[worst]]!r}, has {lengths[worst]}; drop long samples (data.max_tokens) or use a "
-        "student with more positions"
-    )
+def _zero_stage(args: TrainingArguments) -> int:
+    config: Any = getattr(args, "hf_deepspeed_config", None)
+    return 0 if config is None else int(config.get_value("zero_optimization.stage") or 0)
+
+
+def _count_empty_targets(items: Items) -> dict[str, int]:
+    return {
+        "items_without_target": int((items.n_target == 0).sum()),
+        "items_of_end_only": int((items.n_target == 1).sum()),
+    }

@@ -1,14 +1,12 @@
-"""Items as a torch dataset: what an epoch trains on, and in which batches (method §5, §7)."""
+"""Items as a torch dataset: what an epoch trains on (method §5, §7)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
-from skipthink.encoding import Ints, Items, TokenRows, flat_index, offsets_of
+from skipthink.encoding import Ints, Items, TokenRows, offsets_of
 from skipthink.exceptions import InvalidInputError
 
 IGNORED_LABEL = -100
@@ -25,28 +23,25 @@ def join_items(parts: list[Items]) -> Items:
 
 def take_items(items: Items, index: Ints) -> Items:
     """Picks items by index; an item may be picked more than once."""
-    lengths = items.tokens.lengths[index]
-    values = items.tokens.values[flat_index(items.tokens.offsets[:-1][index], lengths)]
-    return Items(
-        TokenRows(values, offsets_of(lengths)), items.n_prompt[index], items.rows[index], items.stages[index]
-    )
+    return Items(items.tokens.take(index), items.n_prompt[index], items.rows[index], items.stages[index])
 
 
 class ItemDataset(Dataset[dict[str, torch.Tensor]]):
-    """The items of the current epoch; `set_items` swaps them between epochs, the number of items stays."""
+    """The items of the current epoch and what their losses are divided by; their number stays from epoch to epoch."""
 
     def __init__(self, items: Items) -> None:
         self.items = items
+        self.denominators: Ints = np.ones(len(items), dtype=np.int64)
 
-    def set_items(self, items: Items) -> None:
-        """Swaps in the items of the next epoch.
+    def set_items(self, items: Items, denominators: Ints) -> None:
+        """Swaps in the items of the next epoch, and what the summed loss of each is divided by in its step.
 
         Raises:
-            InvalidInputError: the stages differ from those before, so the sampler's batches would not fit.
+            InvalidInputError: the stages differ from those before, so an epoch would change its length.
         """
         if not np.array_equal(items.stages, self.items.stages):
             raise InvalidInputError("items of an epoch must have the stages of the epoch before")
-        self.items = items
+        self.items, self.denominators = items, denominators
 
     def __len__(self) -> int:
         return len(self.items)
@@ -55,39 +50,8 @@ class ItemDataset(Dataset[dict[str, torch.Tensor]]):
         ids = torch.from_numpy(self.items.tokens[index].copy())
         labels = ids.clone()
         labels[: int(self.items.n_prompt[index])] = IGNORED_LABEL
-        return {"input_ids": ids, "labels": labels}
-
-
-class StageBatchSampler(Sampler[list[int]]):
-    """Batches of one stage each, in an order drawn from (seed, epoch) (method §5, `batching="stage"`).
-
-    With `by_stage=False` items of all stages are mixed (`batching="shuffled"`).
-    """
-
-    def __init__(self, stages: Ints, *, batch_size: int, seed: int, by_stage: bool = True) -> None:
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        keys = stages if by_stage else np.zeros(len(stages), dtype=np.int64)
-        self.groups = [np.flatnonzero(keys == key) for key in np.unique(keys)]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose order `iter` gives."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return sum(-(-len(group) // self.batch_size) for group in self.groups)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = np.random.default_rng((self.seed, self.epoch))
-        batches = []
-        for group in self.groups:
-            order = generator.permutation(group)
-            batches += [
-                order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)
-            ]
-        # one group is in random order already; left so, two batches of 4 hold the items of one batch of 8
-        order = generator.permutation(len(batches)) if len(self.groups) > 1 else np.arange(len(batches))
-        for index in order:
-            yield batches[index].tolist()
+        denominator = torch.tensor(self.denominators[index])
+        return {"input_ids": ids, "labels": labels, "denominators": denominator}
 
 
 class PadCollator:
@@ -97,7 +61,16 @@ class PadCollator:
         self.pad = pad
 
     def __call__(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Rows of ids and labels as one padded batch."""
+        """Rows of ids and labels as one padded batch; no rows: one padding token without loss.
+
+        All processes must take part in every micro-batch, also in one that has no items for them.
+        """
+        if not rows:
+            rows = [{
+                "input_ids": torch.tensor([self.pad]),
+                "labels": torch.tensor([IGNORED_LABEL]),
+                "denominators": torch.tensor(1),
+            }]  # fmt: skip
         width = max(len(row["input_ids"]) for row in rows)
         ids = torch.full((len(rows), width), self.pad, dtype=torch.long)
         labels = torch.full((len(rows), width), IGNORED_LABEL, dtype=torch.long)
@@ -107,4 +80,5 @@ class PadCollator:
             ids[index, :length] = row["input_ids"]
             labels[index, :length] = row["labels"]
             mask[index, :length] = 1
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        denominators = torch.stack([row["denominators"] for row in rows])
+        return {"input_ids": ids, "attention_mask": mask, "labels": labels, "denominators": denominators}

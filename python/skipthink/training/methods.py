@@ -1,4 +1,4 @@
-"""The six methods that are compared, each one call that trains a student and can be resumed (method §8)."""
+"""The methods that are compared, each one call that trains a student and can be resumed (method §8)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
 from skipthink.markers import get_markers
 from skipthink.students import load_student, save_student
-from skipthink.training.chunkwise import ChunkwiseConfig, ChunkwiseTrainer
+from skipthink.training.chunkwise import ChunkwiseTrainer, whole_weights
+from skipthink.training.config import ChunkwiseConfig
+from skipthink.training.lora import add_lora, merge_lora
 from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
 
 if TYPE_CHECKING:
@@ -47,10 +49,7 @@ METHODS = {
     "skip-all": Method("chunkwise", "skip", skips=True),
 }
 
-SEARCH_SETTINGS = ("chunk_method", "objective", "eta", "scope", "min_steps", "score_stages", "research_every",
-                   "score_batch_tokens")  # fmt: skip
 SKIP_SETTINGS = ("thought", "skip_weight")
-OWN_SETTINGS = (*SEARCH_SETTINGS, *SKIP_SETTINGS, "chunk_dropout", "batching", "max_item_tokens")
 
 
 def train_method(
@@ -72,17 +71,18 @@ def train_method(
         method: a key of `METHODS`.
         student: folder of the fresh student, as written by `save_student`.
         samples: training samples: columns id, question, rationale, answer.
-        out: folder for `model/`, `chunks.parquet`, `items.parquet`, `train.json`.
+        out: folder for `model/`, `chunks.parquet`, `items.parquet`, `train.json`, with LoRA also `adapter/`.
         n_chunks: M.
         seed: seeds data order, chunk dropout and search.
         settings: arguments of `ChunkwiseConfig` / `SkipThinkingConfig`, i.e. of `transformers.TrainingArguments`
-            and our own, and `rules`, the step rules.
+            and our own; `rules`, the step rules; `lora`, options of `training.lora.add_lora` or None.
         skipped: skip data of "stt", bool (n, M).
         boundaries: chunks of "stt" and "skip-all" (those that were judged), int64 (n, M + 1).
         progress: called with (steps done, steps in all).
 
     Returns:
-        What `train.json` holds: train_steps, train_tokens, train_target_tokens, seconds, items a stage, report.
+        What `train.json` holds: train_steps, train_items, train_tokens, train_target_tokens, seconds, processes,
+        effective_batch (means a step), items a stage, loss, report. Files are written by the first process.
 
     Raises:
         InvalidInputError: unknown method or setting, or skip data missing.
@@ -92,18 +92,39 @@ def train_method(
     started = time.monotonic()
     options = dict(settings)
     rules = options.pop("rules", "auto")
+    lora = options.pop("lora", None)
     model, tokenizer = load_student(student)
     markers = get_markers(tokenizer, n_chunks)
     encoded = encode_samples(tokenizer, markers, samples, rules=rules)
+    if lora is not None:
+        model = add_lora(model, markers, seed=seed, **lora)
     trainer = _make_trainer(
         METHODS[method], method, model, encoded, markers, out, seed, options, skipped, boundaries, progress
     )
     first_items: Items = trainer.train_dataset.items  # type: ignore[union-attr]
     trainer.train_resumable()
     items = trainer.make_items(epoch=0) if METHODS[method].searches else first_items
+    summary = {
+        "method": method,
+        "seed": seed,
+        "train_steps": int(trainer.state.global_step),
+        **trainer.counts.totals(),
+        "seconds": round(time.monotonic() - started, 3),
+        "processes": trainer.config.layout.n_ranks,
+        "effective_batch": trainer.counts.effective_batch(),
+        "items": {str(stage): int((items.stages == stage).sum()) for stage in np.unique(items.stages)},
+        "loss": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        "report": encoded.report | trainer.report,
+    }
+    weights = whole_weights(trainer)  # all processes take part where parameters are sharded
+    if not trainer.is_world_process_zero():
+        return summary
     write_parquet(out / "chunks.parquet", chunks_table(encoded, trainer.boundaries, skipped))
     write_parquet(out / "items.parquet", items_table(encoded, items))
-    save_student(model, tokenizer, out / "model")
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    if lora is not None:
+        trained = merge_lora(trained, out / "adapter")
+    save_student(trained, tokenizer, out / "model", state_dict=weights)
     write_json(
         out / "model" / STUDENT_FILE,
         {
@@ -114,16 +135,6 @@ def train_method(
             "max_target_tokens": max_targets(items),
         },
     )
-    summary = {
-        "method": method,
-        "seed": seed,
-        "train_steps": int(trainer.state.global_step),
-        **trainer.counts,
-        "seconds": round(time.monotonic() - started, 3),
-        "items": {str(stage): int((items.stages == stage).sum()) for stage in np.unique(items.stages)},
-        "loss": trainer.losses_logged(),
-        "report": encoded.report,
-    }
     write_json(out / "train.json", summary)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return summary

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.encoding import EncodedSamples, Ints, Items, build_items
+from skipthink.encoding import EncodedSamples, Ints, Items
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import Markers
-from skipthink.training.chunkwise import ChunkwiseConfig, ChunkwiseTrainer
+from skipthink.training.chunkwise import ChunkwiseTrainer
+from skipthink.training.config import ChunkwiseConfig
 from skipthink.training.items import join_items, take_items
 
 if TYPE_CHECKING:
@@ -71,16 +72,10 @@ class SkipThinkingTrainer(ChunkwiseTrainer):
             model, args, encoded=encoded, markers=markers, boundaries=boundaries, progress=progress, **kwargs
         )
 
-    def make_items(self, epoch: int) -> Items:
+    def make_items(self, epoch: int, *, dropout: bool = True) -> Items:
         """Chunk-wise items, then skip items up to their share; the rows that are repeated change with the epoch."""
-        skip = build_items(
-            self.encoded,
-            self.encoded.plan(
-                "skip", self.boundaries, skipped=self.skipped, thought=self.skip_config.thought
-            ),
-            self.markers,
-        )
-        chunkwise = super().make_items(epoch)
+        skip = self.items_of("skip", skipped=self.skipped, thought=self.skip_config.thought)
+        chunkwise = super().make_items(epoch, dropout=dropout)
         return join_items([chunkwise, take_items(skip, self._skip_rows(len(chunkwise), len(skip), epoch))])
 
     def _skip_rows(self, n_chunkwise: int, n_rows: int, epoch: int) -> Ints:

@@ -1,0 +1,125 @@
+"""Chunk boundaries of an epoch: searched by the current student, the same in all processes, kept on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from skipthink.encoding import EncodedSamples, Ints, flat_index, offsets_of
+from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.files import write_bytes
+from skipthink.markers import Markers
+from skipthink.scoring import StepLosses, score_steps
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from transformers import PreTrainedModel
+
+
+def score_in_shares(
+    model: PreTrainedModel,
+    encoded: EncodedSamples,
+    markers: Markers,
+    accelerator: Accelerator,
+    **options: Any,
+) -> StepLosses:
+    """`score_steps`, each process scoring its share of the samples; all of them get all losses.
+
+    Args:
+        model: the student, the same in all processes.
+        encoded: all samples.
+        markers: marker ids of the student's tokenizer.
+        accelerator: of the run.
+        options: of `score_steps`.
+
+    Raises:
+        InvalidInputError: fewer samples than processes.
+    """
+    n_ranks = accelerator.num_processes
+    if n_ranks == 1:
+        return score_steps(model, encoded, markers, **options)
+    if len(encoded) < n_ranks:
+        raise InvalidInputError(
+            f"{len(encoded)} samples cannot be scored by {n_ranks} processes; start fewer of them"
+        )
+    # rows of like length in turn, so that the shares take about the same time
+    by_length = np.argsort(-encoded.rationale.lengths, kind="stable")
+    rows = np.sort(by_length[accelerator.process_index :: n_ranks])
+    share = score_steps(model, encoded.take(rows), markers, **options)
+
+    def gather(values: npt.NDArray[Any], lengths: Ints) -> npt.NDArray[Any]:
+        whole = np.zeros((int(lengths.sum()), *values.shape[1:]), dtype=values.dtype)
+        whole[flat_index(offsets_of(lengths)[:-1][rows], lengths[rows])] = values
+        # all other processes hold zeros there: adding up is exact
+        tensor: torch.Tensor = accelerator.reduce(torch.from_numpy(whole).to(accelerator.device), "sum")
+        gathered: npt.NDArray[Any] = tensor.cpu().numpy()
+        return gathered
+
+    return dataclasses.replace(
+        share,
+        nll=gather(share.nll, encoded.n_steps),
+        n_tokens=gather(share.n_tokens, encoded.n_steps),
+        offsets=offsets_of(encoded.n_steps),
+        end_nll=None if share.end_nll is None else gather(share.end_nll, encoded.n_steps + 1),
+        end_offsets=offsets_of(encoded.n_steps + 1),
+    )
+
+
+def from_main(values: Ints, accelerator: Accelerator) -> Ints:
+    """The values the first process has, in all processes; int64, of the same shape everywhere."""
+    from accelerate.utils import broadcast
+
+    if accelerator.num_processes == 1:
+        return values
+    tensor: torch.Tensor = broadcast(torch.from_numpy(values.copy()).to(accelerator.device))
+    return tensor.cpu().numpy()
+
+
+class BoundaryFolder:
+    """Boundaries of each epoch as they were found when the epoch first began.
+
+    A resumed run must not search an epoch again: its student has moved on since.
+
+    Args:
+        path: the folder; made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self, epoch: int, like: Ints) -> Ints | None:
+        """Boundaries of an epoch, int64 (n, M + 1), or None where it has not begun yet.
+
+        Raises:
+            DataError: the file is damaged, or about other samples.
+        """
+        path = self._file(epoch)
+        try:
+            found: Ints = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"cannot read {path}: {error}; delete {self.path.parent} to train anew"
+            ) from error
+        if found.shape != like.shape or found.dtype != like.dtype:
+            raise DataError(
+                f"{path} holds boundaries of shape {found.shape}, but the samples need {like.shape}; "
+                f"delete {self.path.parent} to train anew"
+            )
+        return found
+
+    def save(self, epoch: int, boundaries: Ints) -> None:
+        """Keeps the boundaries of an epoch."""
+        buffer = io.BytesIO()
+        np.save(buffer, boundaries, allow_pickle=False)
+        write_bytes(self._file(epoch), buffer.getvalue())
+
+    def _file(self, epoch: int) -> Path:
+        return self.path / f"epoch-{epoch:04d}.npy"

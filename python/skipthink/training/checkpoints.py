@@ -1,0 +1,106 @@
+"""What a checkpoint holds beside what `transformers` writes: counts, and the mark that it is whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from skipthink.encoding import Ints, Items
+from skipthink.exceptions import InvalidInputError
+from skipthink.files import write_json
+from skipthink.training.batches import Layout
+from skipthink.training.boundaries import from_main
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+COMPLETE_MARK = "skipthink.json"
+"""Written last into a checkpoint: a checkpoint without it was cut off by a kill and is not resumed from."""
+
+
+@dataclass
+class StepCounts:
+    """What the steps so far held, over all processes.
+
+    Attributes:
+        train_items: items.
+        train_tokens: their tokens, without padding.
+        train_target_tokens: those of them that carry loss.
+        steps: optimiser steps.
+    """
+
+    train_items: int = 0
+    train_tokens: int = 0
+    train_target_tokens: int = 0
+    steps: int = 0
+    _window: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), repr=False)
+
+    def add(self, items: Items, step: Ints) -> None:
+        """Counts a step."""
+        self.train_items += len(step)
+        self.train_tokens += int(items.tokens.lengths[step].sum())
+        self.train_target_tokens += int(items.n_target[step].sum())
+        self.steps += 1
+
+    def totals(self) -> dict[str, int]:
+        """The counts of tokens and items."""
+        return {name: getattr(self, name) for name in ("train_items", "train_tokens", "train_target_tokens")}
+
+    def effective_batch(self) -> dict[str, float]:
+        """Mean items, tokens and target tokens of a step."""
+        return self._means((0, 0, 0, 0))
+
+    def take_window(self) -> dict[str, float]:
+        """The means over the steps since this was last asked; empty where there were none."""
+        means = self._means(self._window)
+        self._window = (self.train_items, self.train_tokens, self.train_target_tokens, self.steps)
+        return means
+
+    def _means(self, since: tuple[int, int, int, int]) -> dict[str, float]:
+        n_steps = self.steps - since[3]
+        if n_steps == 0:
+            return {}
+        return {
+            "batch_items": (self.train_items - since[0]) / n_steps,
+            "batch_tokens": (self.train_tokens - since[1]) / n_steps,
+            "batch_target_tokens": (self.train_target_tokens - since[2]) / n_steps,
+        }
+
+
+def mark_complete(folder: Path, counts: StepCounts, layout: Layout) -> None:
+    """Marks a checkpoint as whole, and notes in it what the steps so far held."""
+    content = {name: value for name, value in asdict(counts).items() if not name.startswith("_")}
+    write_json(folder / COMPLETE_MARK, {**content, "step_size": layout.step_size})
+
+
+def read_counts(folder: Path, layout: Layout) -> StepCounts:
+    """What the steps up to a checkpoint held.
+
+    Raises:
+        InvalidInputError: its steps had another size: the order of the data would be another one.
+    """
+    content = json.loads((folder / COMPLETE_MARK).read_text(encoding="utf-8"))
+    step_size = content.pop("step_size")
+    if step_size != layout.step_size:
+        raise InvalidInputError(
+            f"{folder} was made with {step_size} items an optimiser step, but it is {layout.step_size} now "
+            f"({layout.batch_size} a batch, {layout.accumulation} batches, {layout.n_ranks} processes); go on with "
+            f"as many as before, or delete {folder.parent} to train anew"
+        )
+    counts = StepCounts(**content)
+    counts.take_window()  # a log stands at every checkpoint
+    return counts
+
+
+def newest_checkpoint(folder: Path, accelerator: Accelerator | None = None) -> Path | None:
+    """The newest complete checkpoint of a training folder, or None; all processes take the same one."""
+    steps = [
+        int(path.parent.name.rpartition("-")[2]) for path in folder.glob(f"checkpoint-*/{COMPLETE_MARK}")
+    ]
+    newest = np.asarray([max(steps, default=-1)], dtype=np.int64)
+    step = int((newest if accelerator is None else from_main(newest, accelerator))[0])
+    return None if step < 0 else folder / f"checkpoint-{step}"

@@ -1,0 +1,96 @@
+"""The loss of a batch: the head sees target positions alone, every item counts what its step says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from skipthink.training.items import IGNORED_LABEL
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class TargetHead:
+    """Lets a student's head see target positions alone, whatever the student is wrapped in.
+
+    Most tokens of a chunk-wise item are prompt: their logits would be computed for nothing. The positions are
+    picked out in front of the module of the output embeddings, within the student's own forward pass, so that
+    mixed precision, DDP, FSDP, LoRA and whatever a model does to its logits stay as they are.
+
+    Args:
+        model: a causal student, not yet wrapped.
+        enabled: False leaves the student alone: all logits are computed, then those of targets picked.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, enabled: bool = True) -> None:
+        self._positions: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._handle: Any = None
+        head: Any = model.get_output_embeddings()
+        if enabled and head is not None:
+            self._handle = head.register_forward_pre_hook(self._pick)
+            if not self._agrees(model):
+                self.release()
+
+    @property
+    def picks(self) -> bool:
+        """Whether the head sees target positions alone."""
+        return self._handle is not None
+
+    def release(self) -> None:
+        """Takes the hook off the student."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def token_nll(
+        self, model: Any, inputs: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        """The nll of every target token.
+
+        Args:
+            model: the student, as wrapped as may be.
+            inputs: input_ids, attention_mask and labels, all int64 (n_rows, width).
+
+        Returns:
+            nll in nats, float32 or wider (n_target_tokens,); the row of each, int64; the model's output.
+        """
+        labels = inputs["labels"]
+        rows, columns = torch.nonzero(labels[:, 1:] != IGNORED_LABEL, as_tuple=True)
+        self._positions = (rows, columns) if self.picks else None
+        try:
+            output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        finally:
+            self._positions = None
+        logits = output.logits
+        if logits.dim() == 3:
+            logits = logits[rows, columns]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return functional.cross_entropy(logits, labels[rows, columns + 1], reduction="none"), rows, output
+
+    def _pick(self, module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if self._positions is None:
+            return None
+        rows, columns = self._positions
+        return (args[0][rows, columns], *args[1:])
+
+    def _agrees(self, model: Any) -> bool:
+        """Whether picking in front of the head gives what picking behind it gives."""
+        training = model.training
+        model.eval()
+        ids = torch.arange(3, device=model.device)[None].repeat(2, 1)
+        mask = torch.ones_like(ids)
+        at = (torch.tensor([0, 1], device=ids.device), torch.tensor([1, 0], device=ids.device))
+        try:
+            with torch.inference_mode():
+                expected = model(input_ids=ids, attention_mask=mask).logits[at]
+                self._positions = at
+                found = model(input_ids=ids, attention_mask=mask).logits
+        except (IndexError, RuntimeError, ValueError):  # the model wants a logit a position
+            return False
+        finally:
+            self._positions = None
+            model.train(training)
+        return found.shape == expected.shape and torch.allclose(found.float(), expected.float(), atol=1e-4)
