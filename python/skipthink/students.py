@@ -187,28 +187,6 @@ def load_student(
     return model, tokenizer
 
 
-def has_plain_head(model: PreTrainedModel) -> bool:
-    """Whether logits are the output embeddings applied to the last hidden state, with nothing done to them after.
-
-    Then the head may be applied to the positions alone whose logits are needed. Some models scale or cap their
-    logits; for them it may not.
-    """
-    import torch
-
-    module: Any = model  # torch types attributes of modules loosely
-    head = module.get_output_embeddings()
-    if head is None or module.base_model is module:
-        return False
-    training = module.training
-    module.eval()
-    ids = torch.arange(2, device=module.device)[None]
-    with torch.inference_mode():
-        expected = module(input_ids=ids).logits
-        found = head(module.base_model(input_ids=ids).last_hidden_state)
-    module.train(training)
-    return found.shape == expected.shape and torch.allclose(found.float(), expected.float(), atol=1e-4)
-
-
 def save_student(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

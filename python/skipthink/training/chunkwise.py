@@ -108,28 +108,18 @@ class ChunkwiseTrainer(Trainer):
 
         Each process scores its share of the samples; the first one searches for all.
         """
-        config = self.config
         losses = score_in_shares(
             _plain(self.model),
             self.encoded.take(self.rows),
             self.markers,
             self.accelerator,
-            stages=config.score_stages,
-            batch_tokens=config.score_batch_tokens,
+            **self.config.score_options,
         )
         found = self.boundaries.copy()
         if self.is_world_process_zero():
+            options = {**self.config.search_options, **losses.chunk_arguments()}
             found[self.rows] = chunk(
-                None,
-                M=self.markers.n_chunks,
-                eta=config.eta,
-                method=config.chunk_method,
-                objective=config.objective,
-                scope=config.scope,
-                min_steps=config.min_steps,
-                init=self.boundaries[self.rows],
-                seed=config.seed,
-                **losses.chunk_arguments(),
+                None, M=self.markers.n_chunks, init=self.boundaries[self.rows], **options
             ).boundaries
         return from_main(found, self.accelerator)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from transformers import TrainingArguments
 
@@ -93,3 +95,19 @@ class ChunkwiseConfig(TrainingArguments):
             self.world_size,
             self.process_index,
         )
+
+    @property
+    def score_options(self) -> dict[str, Any]:
+        """Options of `score_steps`; what a killed search has scored is kept beside the checkpoints."""
+        return {
+            "stages": self.score_stages,
+            "batch_tokens": self.score_batch_tokens,
+            "autocast": "bfloat16" if self.bf16 else "float16" if self.fp16 else None,
+            "cache": Path(str(self.output_dir)) / "scores" / str(self.process_index),
+        }
+
+    @property
+    def search_options(self) -> dict[str, Any]:
+        """Options of `skipthink.chunk`."""
+        names = ("eta", "objective", "scope", "min_steps", "seed")
+        return {"method": self.chunk_method, **{name: getattr(self, name) for name in names}}

@@ -64,9 +64,7 @@ class TargetHead:
             output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         finally:
             self._positions = None
-        logits = output.logits
-        if logits.dim() == 3:
-            logits = logits[rows, columns]
+        logits = output.logits[0] if self.picks else output.logits[rows, columns]
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return functional.cross_entropy(logits, labels[rows, columns + 1], reduction="none"), rows, output
 
@@ -74,7 +72,7 @@ class TargetHead:
         if self._positions is None:
             return None
         rows, columns = self._positions
-        return (args[0][rows, columns], *args[1:])
+        return (args[0][rows, columns][None], *args[1:])
 
     def _agrees(self, model: Any) -> bool:
         """Whether picking in front of the head gives what picking behind it gives."""
@@ -87,7 +85,7 @@ class TargetHead:
             with torch.inference_mode():
                 expected = model(input_ids=ids, attention_mask=mask).logits[at]
                 self._positions = at
-                found = model(input_ids=ids, attention_mask=mask).logits
+                found = model(input_ids=ids, attention_mask=mask).logits[0]
         except (IndexError, RuntimeError, ValueError):  # the model wants a logit a position
             return False
         finally:
