@@ -26,7 +26,7 @@ HAS_ZIG = $(BIN)/python -m ziglang version >/dev/null 2>&1
 
 .PHONY: help
 help: ## Shows this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: env
 env: $(VENV)/.build.stamp ## Makes .venv: dependencies as in constraints.txt, and skipthink as a built wheel
@@ -109,10 +109,20 @@ fuzz: ## Feeds each fuzz target what breaks it, FUZZ_SECONDS long (60)
 		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 .PHONY: bench
-bench: env $(VENV)/.bench.stamp ## Times the calls of the core beside those of other libraries
-	$(BIN)/python bench/search.py
-	$(BIN)/python bench/splitting.py
-	$(BIN)/python bench/variants.py
+bench: env $(VENV)/.bench.stamp ## Times every call beside its peers, writes bench/README.md
+	OMP_NUM_THREADS=1 $(BIN)/python bench/report.py
+
+.PHONY: bench-quick
+bench-quick: env $(VENV)/.bench.stamp ## A shorter run of the same, printed
+	OMP_NUM_THREADS=1 $(BIN)/python bench/report.py --quick
+
+.PHONY: bench-gap
+bench-gap: env ## How far greedy search and annealing end above the optimum on real losses
+	$(TEST_ENV) $(BIN)/python bench/gap.py
+
+.PHONY: bench-instructions
+bench-instructions: $(VENV)/.deps.stamp ## Counts instructions under valgrind, fails where one has grown
+	$(BIN)/python bench/instructions.py
 
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt

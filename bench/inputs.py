@@ -58,7 +58,7 @@ def long_texts(n_bytes: int, seed: int = 0) -> list[str]:
     for text in short_texts(n_bytes, seed):
         parts.append(text)
         size += len(text.encode()) + 2
-        if size >= LONG_BYTES:
+        if size - 2 >= LONG_BYTES:
             joined.append("\n\n".join(parts))
             parts, size = [], 0
     return joined or ["\n\n".join(parts)]
@@ -89,7 +89,7 @@ def _made() -> list[str]:
     texts, text = [], ""
     for rationale in rows:
         text = f"{text} {rationale}" if text else rationale
-        if len(text.encode()) >= 2 * SHORT_BYTES[0]:
+        if len(text.encode()) >= SHORT_BYTES[0]:
             texts.append(text)
             text = ""
     return texts
