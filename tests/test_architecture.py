@@ -66,8 +66,8 @@ FLOOR_OF = {module: floor for floor, modules in enumerate(PYTHON_FLOORS) for mod
 
 RUST_FLOORS = [
     ["error", "machine"],
-    ["ragged"],
-    ["losses", "parallel", "steps"],
+    ["parallel", "ragged"],
+    ["losses", "steps"],
     ["search", "skip"],
     ["plan"],
 ]

@@ -56,6 +56,15 @@ pub fn map_blocks<T: Send>(
     results.into_iter().collect()
 }
 
+/// Does `work` on each item, in any order.
+pub fn for_each<T: Send>(threads: usize, items: Vec<T>, work: impl Fn(T) + Sync + Send) {
+    if threads == 1 || items.len() <= 1 {
+        items.into_iter().for_each(work);
+    } else {
+        pool(threads).install(|| items.into_par_iter().for_each(work));
+    }
+}
+
 /// The pool of this process. A forked child finds none under its own id: it leaks the threadless copy of its
 /// parent's pools and builds its own.
 fn pool(threads: usize) -> Arc<ThreadPool> {

@@ -5,15 +5,34 @@ const LONGEST: usize = 24;
 const WORDS: [&str; 3] = ["step", "part", "case"];
 const ROMAN: [&str; 7] = ["ii", "iii", "iv", "vi", "vii", "viii", "ix"];
 
-/// Whether a step would hold no more than white space, bullets, or the number of a list item: "1.", "a)", "-",
-/// "**Step 2:**", "### Part 3".
-pub fn is_marker(step: &str) -> bool {
+/// Whether the step `start..end` would hold no more than white space, bullets, or the number of a list item: "1.",
+/// "a)", "-", "**Step 2:**", "### Part 3".
+#[inline]
+pub fn is_marker(text: &str, start: usize, end: usize) -> bool {
+    !is_plainly_none(&text.as_bytes()[start..end]) && is_marker_when_read(&text[start..end])
+}
+
+/// Whether a look at its edges tells that a step is no marker: it is too long, or begins with two letters that begin
+/// no marker.
+#[inline]
+fn is_plainly_none(step: &[u8]) -> bool {
+    let [first, second, .., last_but_one, last] = step else { return false };
+    let is_long = step.len() > LONGEST + 1 && (last_but_one.is_ascii_graphic() || last.is_ascii_graphic());
+    if is_long && first.is_ascii_graphic() {
+        return true;
+    }
+    let pair = [first | 0x20, second | 0x20];
+    let begins = matches!(&pair, b"st" | b"pa" | b"ca" | b"ii" | b"iv" | b"vi" | b"ix");
+    first.is_ascii_alphabetic() && second.is_ascii_alphabetic() && !begins
+}
+
+fn is_marker_when_read(step: &str) -> bool {
     let step = step.trim();
     if step.len() > LONGEST {
         return false;
     }
-    let inner = step.trim_start_matches(|one: char| "*_#>-+•–—=~([".contains(one) || one.is_whitespace());
-    let label = inner.trim_end_matches(|one: char| "*_:.)]".contains(one) || one.is_whitespace());
+    let inner = step.trim_start_matches(|one: char| is_bullet(one) || one.is_whitespace());
+    let label = inner.trim_end_matches(|one: char| is_closing(one) || one.is_whitespace());
     if label.is_empty() {
         return true;
     }
@@ -26,6 +45,14 @@ pub fn is_marker(step: &str) -> bool {
         return is_closed;
     }
     (is_closed || word.is_some()) && is_name(name)
+}
+
+fn is_bullet(one: char) -> bool {
+    matches!(one, '*' | '_' | '#' | '>' | '-' | '+' | '•' | '–' | '—' | '=' | '~' | '(' | '[')
+}
+
+fn is_closing(one: char) -> bool {
+    matches!(one, '*' | '_' | ':' | '.' | ')' | ']')
 }
 
 /// "3", "2.1", "b", "iv".

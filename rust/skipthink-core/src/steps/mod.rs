@@ -1,16 +1,22 @@
 //! Step splitting: rationales to contiguous steps that tile them (method §3). The rules stand in `docs/steps.md`.
 //!
-//! One pass over the bytes: a table finds the few that can matter, all rules are looked at only there.
+//! Two phases: the bytes are searched 64 at a time for the few that can matter (`scan`), and all rules are looked
+//! at only there.
 
+mod batch;
 mod marker;
 mod protected;
+mod scan;
 mod sentence;
 mod spaces;
 mod words;
 
 use memchr::memmem::Finder;
+use pulp::Arch;
 
+pub use batch::{Spans, split_buffer, split_texts};
 use protected::{Protected, is_blank_line};
+use scan::Window;
 
 /// Which rules end a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,99 +31,190 @@ pub enum Rules {
     Separators(Vec<String>),
 }
 
-/// Appends the byte end of every step. Steps tile the text; white space stays with the step before it, leading
-/// white space with the first. Text of white space alone has no step. Linear in the length of the text.
-pub fn split_steps(text: &str, rules: &Rules, ends: &mut Vec<usize>) {
-    if text.trim_start().is_empty() {
-        return;
-    }
-    let mut cutter = Cutter { text, start: 0, ends };
-    match rules {
-        Rules::Auto => cutter.cut_at_rules(true),
-        Rules::Sentences => cutter.cut_at_rules(false),
-        Rules::Lines => cutter.cut_at_separators(&["\n"]),
-        Rules::Separators(separators) => cutter.cut_at_separators(separators),
-    }
-    ends.push(text.len());
+/// Splits one text after another by the same rules.
+#[derive(Debug, Clone)]
+pub struct Splitter<'r> {
+    plan: Plan<'r>,
+    window: Window,
 }
 
-/// Bytes at which a rule may hold: all that begin a protected span, a line break or a terminator.
-const CANDIDATES: [bool; 256] = {
-    // the last six begin the terminators beyond ASCII: ؟ ۔ । … 。 ！ and ？
-    let bytes = b"\n`$\\<.!?\xD8\xDB\xE0\xE2\xE3\xEF";
-    let (mut table, mut at) = ([false; 256], 0);
-    while at < bytes.len() {
-        table[bytes[at] as usize] = true;
-        at += 1;
+#[derive(Debug, Clone)]
+enum Plan<'r> {
+    Rules { by_lines: bool },
+    Separators(Vec<Finder<'r>>),
+}
+
+impl<'r> Splitter<'r> {
+    /// A splitter for these rules.
+    pub fn new(rules: &'r Rules) -> Self {
+        Self::on(Arch::new(), rules)
     }
-    table
-};
+
+    /// The same with the vector units that are named: results do not depend on them.
+    fn on(arch: Arch, rules: &'r Rules) -> Self {
+        let plan = match rules {
+            Rules::Auto => Plan::Rules { by_lines: true },
+            Rules::Sentences => Plan::Rules { by_lines: false },
+            Rules::Lines => Plan::Separators(vec![Finder::new("\n")]),
+            Rules::Separators(separators) => Plan::Separators(separators.iter().map(Finder::new).collect()),
+        };
+        Self { plan, window: Window::new(arch) }
+    }
+
+    /// Appends the end of every step in code points. Steps tile the text; white space stays with the step before
+    /// it, leading white space with the first. Text of white space alone has no step. Linear in the length of the
+    /// text.
+    pub fn split(&mut self, text: &str, ends: &mut Vec<i64>) {
+        if spaces::after(text, 0) == text.len() {
+            return;
+        }
+        let first = ends.len();
+        let mut cutter = Cutter { text, start: 0, ends };
+        let is_ascii = match &self.plan {
+            Plan::Rules { by_lines } => cutter.cut_at_rules(*by_lines, &mut self.window),
+            Plan::Separators(finders) => {
+                cutter.cut_at_separators(finders);
+                text.is_ascii()
+            }
+        };
+        ends.push(text.len() as i64);
+        if !is_ascii {
+            to_code_points(text, &mut ends[first..]);
+        }
+    }
+}
+
+/// Byte ends to code-point ends: what `str` slicing and tokenizers' offset mappings use.
+fn to_code_points(text: &str, ends: &mut [i64]) {
+    let (mut start, mut points) = (0, 0);
+    for end in ends {
+        let step = &text.as_bytes()[start..*end as usize];
+        start = *end as usize;
+        points += step.chunks(255).map(count_points).sum::<i64>();
+        *end = points;
+    }
+}
+
+/// Every byte but those that continue a character; in bytes, of which a vector holds most.
+fn count_points(bytes: &[u8]) -> i64 {
+    bytes.iter().map(|byte| u8::from(byte.cast_signed() >= -64)).sum::<u8>().into()
+}
 
 struct Cutter<'a> {
     text: &'a str,
     start: usize,
-    ends: &'a mut Vec<usize>,
+    ends: &'a mut Vec<i64>,
 }
 
 impl Cutter<'_> {
-    fn cut_at_rules(&mut self, by_lines: bool) {
+    /// Gives whether the text is ASCII.
+    fn cut_at_rules(&mut self, by_lines: bool, window: &mut Window) -> bool {
         let bytes = self.text.as_bytes();
         let mut protected = Protected::new(self.text);
-        let mut at = 0;
-        while let Some(found) = bytes[at..].iter().position(|byte| CANDIDATES[usize::from(*byte)]) {
-            at += found;
-            at = match bytes[at] {
-                b'\n' if by_lines || is_blank_line(self.text, at) => self.cut(at + 1),
-                b'\n' => at + 1,
-                b'`' | b'$' | b'\\' | b'<' => protected.end(at).unwrap_or(at + 1),
-                _ => match sentence::end(self.text, self.start, at) {
-                    Ok(end) => self.cut(end),
-                    Err(next) => next,
-                },
-            };
+        let (mut from, mut is_ascii) = (0, true);
+        while from < bytes.len() {
+            let inside = &bytes[from..bytes.len().min(from + Window::SIZE)];
+            is_ascii &= window.read(inside);
+            let mut at = 0;
+            while let Some(found) = window.next(at, inside.len()) {
+                at = self.rule(by_lines, &mut protected, from + found) - from;
+            }
+            let end = from + inside.len();
+            from = end.max(from + at);
+            is_ascii = is_ascii && bytes[end..from].is_ascii();
+        }
+        is_ascii
+    }
+
+    /// Looks at the candidate at `at`; gives where to go on.
+    #[inline]
+    fn rule(&mut self, by_lines: bool, protected: &mut Protected<'_>, at: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        match bytes[at] {
+            b'\n' if by_lines || is_blank_line(self.text, at) => self.cut(at + 1),
+            b'\n' => at + 1,
+            b'`' | b'$' | b'\\' | b'<' => protected.end(at).unwrap_or(at + 1),
+            b'.' => self.period(at),
+            _ => self.terminator(at),
+        }
+    }
+
+    /// The many periods that need no second look, and the others. `terminator` says the same of all.
+    #[inline]
+    fn period(&mut self, at: usize) -> usize {
+        let next = spaces::after(self.text, at + 1);
+        if next > at + 1 && sentence::is_after_plain_word(self.text.as_bytes(), self.start, at) {
+            return self.cut_before(at + 1, next);
+        }
+        self.terminator(at)
+    }
+
+    fn terminator(&mut self, at: usize) -> usize {
+        match sentence::end(self.text, self.start, at) {
+            Ok(end) => self.cut(end),
+            Err(next) => next,
         }
     }
 
     /// Ends a step at `end` with the white space behind, unless it would hold no more than a list marker or
     /// nothing but white space follows. Gives where to go on.
+    #[inline]
     fn cut(&mut self, end: usize) -> usize {
-        let next = spaces::after(self.text, end);
-        if next < self.text.len() && !marker::is_marker(&self.text[self.start..end]) {
+        self.cut_before(end, spaces::after(self.text, end))
+    }
+
+    /// The same where `next` is known to be the end of the white space.
+    #[inline]
+    fn cut_before(&mut self, end: usize, next: usize) -> usize {
+        if next < self.text.len() && !marker::is_marker(self.text, self.start, end) {
             self.push(next);
         }
         next
     }
 
-    fn cut_at_separators<S: AsRef<str>>(&mut self, separators: &[S]) {
+    fn cut_at_separators(&mut self, finders: &[Finder<'_>]) {
         let text = self.text.as_bytes();
+        if let [finder] = finders {
+            return self.cut_at_separator(finder);
+        }
         // each with where it was found last: every one passes over the text once
-        let mut finders: Vec<(Finder<'_>, Option<usize>)> = separators
-            .iter()
-            .map(|one| Finder::new(one.as_ref()))
-            .map(|finder| (finder.clone(), finder.find(text)))
-            .collect();
+        let mut found: Vec<Option<usize>> = finders.iter().map(|finder| finder.find(text)).collect();
         let mut at = 0;
         loop {
-            for (finder, found) in &mut finders {
+            for (finder, found) in finders.iter().zip(&mut found) {
                 if found.is_some_and(|found| found < at) {
                     *found = finder.find(&text[at..]).map(|ahead| at + ahead);
                 }
             }
-            let ends =
-                finders.iter().filter_map(|(finder, found)| Some((((*found)?), finder.needle().len())));
+            let lengths = finders.iter().map(|finder| finder.needle().len());
+            let ends = found.iter().zip(lengths).filter_map(|(found, length)| Some(((*found)?, length)));
             let Some((found, length)) = ends.min_by_key(|(found, length)| (*found, usize::MAX - length))
             else {
                 return;
             };
-            at = spaces::after(self.text, found + length);
-            if at < self.text.len() && !self.text[self.start..at].trim_start().is_empty() {
-                self.push(at);
-            }
+            at = self.cut_separator(found + length);
         }
     }
 
+    fn cut_at_separator(&mut self, finder: &Finder<'_>) {
+        let mut at = 0;
+        while let Some(ahead) = finder.find(&self.text.as_bytes()[at..]) {
+            at = self.cut_separator(at + ahead + finder.needle().len());
+        }
+    }
+
+    /// Ends a step at `end` with the white space behind, unless nothing else follows or it holds nothing else.
+    fn cut_separator(&mut self, end: usize) -> usize {
+        let next = spaces::after(self.text, end);
+        if next < self.text.len() && spaces::after(self.text, self.start) < next {
+            self.push(next);
+        }
+        next
+    }
+
+    #[inline]
     fn push(&mut self, end: usize) {
-        self.ends.push(end);
+        self.ends.push(end as i64);
         self.start = end;
     }
 }

@@ -30,7 +30,8 @@ impl<'a> Protected<'a> {
                 b'\\' | b'$' | b'`' => Some(at + 2),
                 b'(' => self.math(at, br"\(", br"\)"),
                 b'[' => self.math(at, br"\[", br"\]"),
-                _ => self.environment(at),
+                b'b' => self.environment(at, rest),
+                _ => None,
             },
             b'<' if rest.starts_with(b"<<") => calculation(self.text, at),
             _ => None,
@@ -68,7 +69,8 @@ impl<'a> Protected<'a> {
         None
     }
 
-    fn environment(&mut self, at: usize) -> Option<usize> {
+    fn environment(&mut self, at: usize, rest: &[u8]) -> Option<usize> {
+        braced(rest, br"\begin{")?;
         let text = self.text;
         let all = self.environments.get_or_insert_with(|| environments(text.as_bytes()));
         all.binary_search_by_key(&at, |one| one.0).ok().map(|found| all[found].1)
@@ -84,6 +86,9 @@ pub fn is_blank_line(text: &str, at: usize) -> bool {
 /// `$x + 1$`, but not the prices of `$5 and $6`: no space inside at either end, no digit behind.
 fn inline_math(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
+    if is_price(&text[at + 1..]) {
+        return None;
+    }
     let mut close = at + 1;
     loop {
         close += memchr3(b'$', b'\\', b'\n', &bytes[close..])?;
@@ -96,16 +101,18 @@ fn inline_math(text: &str, at: usize) -> Option<usize> {
     }
     let inside = &text[at + 1..close];
     let before_digit = bytes.get(close + 1).is_some_and(u8::is_ascii_digit);
-    (is_tight(inside) && !before_digit && !is_price(inside)).then_some(close + 1)
+    (is_tight(inside) && !before_digit).then_some(close + 1)
 }
 
 /// Whether what stands behind a dollar is an amount and then a word: "5 and", "15. She", "4.50), so".
-fn is_price(inside: &str) -> bool {
-    let behind = inside.trim_start_matches(|one: char| one.is_ascii_digit() || matches!(one, '.' | ','));
+fn is_price(text: &str) -> bool {
+    if !text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
+    let behind = text.trim_start_matches(|one: char| one.is_ascii_digit() || matches!(one, '.' | ','));
     let behind = behind.trim_start_matches([';', ':', '!', '?', ')']);
     let word = behind.trim_start();
-    inside.starts_with(|one: char| one.is_ascii_digit())
-        && word.len() < behind.len()
+    word.len() < behind.len()
         && matches!(word.as_bytes(), [b'A'..=b'Z' | b'a'..=b'z', b'A'..=b'Z' | b'a'..=b'z', ..])
 }
 

@@ -1,11 +1,30 @@
 //! Where sentences end.
 
 use super::spaces;
-use super::words::{Abbreviation, LONGEST, abbreviation, is_before_letter, is_starter};
+use super::words::{Abbreviation, LONGEST, abbreviation, is_before_letter, is_plain_word, is_starter};
+
+/// Whether the word before the period at `at`, in a step that starts at `start`, is one behind which a period with
+/// white space behind it ends a sentence, whatever follows.
+#[inline]
+pub fn is_after_plain_word(bytes: &[u8], start: usize, at: usize) -> bool {
+    // the last bytes of the step, the last one highest, zeros before its start
+    let last = if let Some(last) = bytes[..at].last_chunk() {
+        u64::from_le_bytes(*last)
+    } else {
+        bytes[..at].iter().fold(0, |last, byte| last >> 8 | u64::from(*byte) << 56)
+    };
+    let outside = 64 - 8 * (at - start).min(8) as u32;
+    is_plain_word(last >> outside.min(63) << outside.min(63))
+}
 
 /// Looks at the terminators at `at`, in a step that starts at `start`. `Ok(end)`: the sentence ends at `end`, its
 /// closing quotes and brackets included. `Err(next)`: it does not; go on at `next`.
 pub fn end(text: &str, start: usize, at: usize) -> Result<usize, usize> {
+    if let [b'0'..=b'9', b'.', b'0'..=b'9'] =
+        text.as_bytes().get(at.saturating_sub(1)..at + 2).unwrap_or_default()
+    {
+        return Err(at + 1); // a decimal
+    }
     let Some(first) = text[at..].chars().next() else { return Err(text.len()) };
     if is_wide(first) {
         return Ok(after(text, at, |one| is_wide(one) || is_closer(one)));
@@ -43,7 +62,7 @@ impl<'a> Mark<'a> {
             return self.period_ends(follows);
         }
         if marks.chars().all(|one| matches!(one, '.' | '…')) {
-            let waits = self.last().is_some_and(|one| ",+-*/=<>×÷·".contains(one));
+            let waits = self.last().is_some_and(|one| one == ',' || is_operator(one));
             return !waits && (follows.is_upper() || !(follows.first.is_ascii() || follows.is_lower()));
         }
         if marks == "!" && self.is_factorial(behind) {
@@ -87,7 +106,7 @@ impl<'a> Mark<'a> {
         is_operand
             && match operator {
                 '*' => !behind.starts_with("**"),
-                one => "-=+/^<>×÷·".contains(one),
+                one => one == '^' || is_operator(one),
             }
     }
 
@@ -173,6 +192,10 @@ fn after(text: &str, at: usize, holds: impl Fn(char) -> bool) -> usize {
 
 fn is_terminator(one: char) -> bool {
     matches!(one, '.' | '!' | '?' | '…' | '؟' | '۔' | '।')
+}
+
+fn is_operator(one: char) -> bool {
+    matches!(one, '+' | '-' | '*' | '/' | '=' | '<' | '>' | '×' | '÷' | '·')
 }
 
 fn is_wide(one: char) -> bool {

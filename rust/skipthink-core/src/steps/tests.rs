@@ -3,9 +3,10 @@ use proptest::prelude::*;
 
 fn steps<'a>(text: &'a str, rules: &Rules) -> Vec<&'a str> {
     let mut ends = Vec::new();
-    split_steps(text, rules, &mut ends);
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts.zip(&ends).map(|(start, end)| &text[start..*end]).collect()
+    Splitter::new(rules).split(text, &mut ends);
+    let mut at = 0;
+    let bytes = |points| text.char_indices().nth(points).map_or(text.len(), |(byte, _)| byte);
+    ends.iter().map(|end| &text[std::mem::replace(&mut at, bytes(*end as usize))..at]).collect()
 }
 
 fn auto(text: &str) -> Vec<&str> {
@@ -39,7 +40,7 @@ fn white_space_has_no_step() {
 #[test]
 fn ends_are_appended() {
     let mut ends = vec![7];
-    split_steps("a\nb", &Rules::Auto, &mut ends);
+    Splitter::new(&Rules::Auto).split("é\nb", &mut ends);
     assert_eq!(ends, [7, 2, 3]);
 }
 
@@ -65,14 +66,142 @@ fn openers_without_closers_swallow_nothing() {
     }
 }
 
+/// Ends by the rules with each way to read that this machine has.
+fn ends_by_every_way(text: &str) -> Vec<Vec<i64>> {
+    let ends = |arch| {
+        let mut ends = Vec::new();
+        Splitter::on(arch, &Rules::Auto).split(text, &mut ends);
+        ends
+    };
+    scan::ways().into_iter().map(ends).collect()
+}
+
+#[test]
+fn every_way_to_read_finds_the_candidates() {
+    let is_candidate = |byte: &u8| b"\n`$\\<.!?\xD8\xDB\xE0\xE2\xE3\xEF".contains(byte);
+    // every byte at every place of a block, and every length up to three of them
+    let bytes: Vec<u8> = (0..=255).cycle().step_by(7).take(Window::SIZE).collect();
+    for arch in scan::ways() {
+        let mut window = Window::new(arch);
+        for length in (0..200).chain([Window::SIZE - 1, Window::SIZE]) {
+            for shift in 0..64.min(bytes.len() - length + 1) {
+                let inside = &bytes[shift..shift + length];
+                assert_eq!(window.read(inside), inside.is_ascii());
+                let (mut found, mut at) = (Vec::new(), 0);
+                while let Some(next) = window.next(at, length) {
+                    found.push(next);
+                    at = next + 1;
+                }
+                let expected: Vec<usize> = (0..length).filter(|at| is_candidate(&inside[*at])).collect();
+                assert_eq!(found, expected, "{arch:?} {shift} {length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_pass_over_windows() {
+    // every length of a step beside every window's edge, protected spans beyond several windows, é behind one
+    for length in 1..100 {
+        let sentence = format!("{}a. ", "x".repeat(length));
+        let text = sentence.repeat(10_000 / length);
+        assert!(auto(&text).iter().all(|step| step.trim_end() == sentence.trim_end()));
+    }
+    for size in [0, 1, 4000, 4095, 4096, 4097, 9000, 20_000] {
+        let code = format!("```{}\n``` ", "é.\n".repeat(size));
+        assert_eq!(auto(&format!("{code}é. B")), [format!("{code}é. "), "B".into()]);
+    }
+}
+
+#[test]
+fn words_before_a_period_are_read_alike() {
+    // what needs no second look, compared with the rules themselves
+    let words =
+        ["", "e.g", "U.S", "no", "No", "PRELIM", "thurs", "x", "A", "1", "12", "apples", "a.b", "x.1", ")"];
+    let pairs = ["", "so ", "it is (", ": ", "é", "10 cups,"]
+        .into_iter()
+        .flat_map(|one| words.map(|word| (one, word)));
+    for (before, word) in pairs {
+        for start in 0..=before.len() {
+            let text = format!("{before}{word}. Bob");
+            let at = before.len() + word.len();
+            if !text.is_char_boundary(start) || !sentence::is_after_plain_word(text.as_bytes(), start, at) {
+                continue;
+            }
+            assert_eq!(sentence::end(&text, start, at), Ok(at + 1), "{text} from {start}");
+        }
+    }
+}
+
+#[test]
+fn every_way_to_read_gives_the_same_steps_of_real_rationales() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+    let Ok(files) = std::fs::read_dir(folder) else {
+        eprintln!("skipped: the real rationales are not beside the checkout");
+        return;
+    };
+    for file in files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|one| one == "jsonl"))
+    {
+        // lines of JSON are texts as good as any; their line breaks are escaped
+        let text = std::fs::read_to_string(&file).unwrap().replace("\\n", "\n");
+        for row in text.split("\n{") {
+            let found = ends_by_every_way(row);
+            assert!(found.iter().all(|ends| *ends == found[0]), "{row}");
+        }
+        let found = ends_by_every_way(&text);
+        assert!(found.iter().all(|ends| *ends == found[0]), "{}", file.display());
+    }
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    let marks = [
+        "$",
+        "$$",
+        "`",
+        "```",
+        "\\[",
+        "\\]",
+        "\\(",
+        "\\)",
+        "\\",
+        "\\begin{a}",
+        "\\end{a}",
+        "<<",
+        ">>",
+        "\n",
+        "\r\n",
+        ". ",
+        ".",
+        "! ",
+        "…",
+        "。",
+        "؟ ",
+        "1. ",
+        "**Step 2:**",
+        "A. ",
+        "etc. ",
+        "\u{3000}",
+        "😀",
+        "é",
+        "Then",
+        "x",
+        " apples and pears",
+    ];
+    let parts = prop_oneof![proptest::sample::select(marks.to_vec()).prop_map(str::to_owned), "\\PC{0,6}"];
+    proptest::collection::vec(parts, 0..40).prop_map(|parts| parts.concat())
+}
+
 proptest! {
     #[test]
-    fn steps_tile_any_text(parts in proptest::collection::vec(prop_oneof![
-        proptest::sample::select(vec![
-            "$", "$$", "`", "```", "\\[", "\\]", "\\(", "\\)", "\\", "\\begin{a}", "\\end{a}", "<<", ">>", "\n", "\r\n",
-            ". ", ".", "! ", "…", "。", "؟ ", "1. ", "**Step 2:**", "A. ", "etc. ", "\u{3000}", "😀", "é", "Then", "x",
-        ]).prop_map(str::to_owned), "\\PC{0,6}"], 0..40)) {
-        let text = parts.concat();
+    fn every_way_to_read_gives_the_same_steps(text in texts(), times in 1_usize..40) {
+        let found = ends_by_every_way(&text.repeat(times));
+        prop_assert!(found.iter().all(|ends| *ends == found[0]));
+    }
+
+    #[test]
+    fn steps_tile_any_text(text in texts()) {
         for rules in [Rules::Auto, Rules::Lines, Rules::Sentences, Rules::Separators(vec!["$".into(), "é".into()])] {
             let steps = steps(&text, &rules);
             prop_assert_eq!(steps.concat(), if text.trim().is_empty() { "" } else { &text });
