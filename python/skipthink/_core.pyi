@@ -5,6 +5,8 @@ import numpy.typing as npt
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
+_AnyInts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+_AnyFloats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 _Bools = npt.NDArray[np.bool_]
 _Codes = npt.NDArray[np.uint8]
 
@@ -23,11 +25,11 @@ class _BuildInfo(TypedDict):
 def build_info() -> _BuildInfo: ...
 def average_boundaries(n_steps: _Ints, m: int) -> _Ints: ...
 def find_boundaries(
-    values: _Floats,
+    values: _AnyFloats,
     n_stages: int,
-    offsets: _Ints,
-    weights: _Floats | None,
-    ends: tuple[_Floats, _Ints] | None,
+    offsets: _AnyInts,
+    weights: _AnyFloats | None,
+    ends: tuple[_AnyFloats, _AnyInts] | None,
     m: int,
     init: _Ints | None,
     *,

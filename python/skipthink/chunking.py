@@ -11,7 +11,17 @@ import numpy.typing as npt
 
 from skipthink import _core
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
-from skipthink.ragged import Floats, Ints, Ragged, check_lengths, is_step_lists, to_ints, to_ragged
+from skipthink.ragged import (
+    AnyFloats,
+    AnyInts,
+    Floats,
+    Ints,
+    Ragged,
+    check_lengths,
+    is_step_lists,
+    to_ints,
+    to_ragged,
+)
 from skipthink.steps import StepSpans, split_steps_batch
 
 if TYPE_CHECKING:
@@ -154,7 +164,7 @@ def chunk(
         M: number of chunks, the same for all rows.
         eta: a result replaces the boundaries it started from only if it lowers J by more than eta, nats (greedy:
             each accepted move does).
-        method: "average", "greedy", "anneal" or "optimal" (the global optimum of J; ties: the smallest start of
+        method: "average", "greedy", "anneal" or "optimal" (the global optimum of J; ties: the largest start of
             each chunk, from the last chunk backwards).
         objective: "mean", "variance" or "max".
         n_tokens: ragged, tokens a step: weights, not negative. None: 1 each.
@@ -226,7 +236,7 @@ def _average(steps: _Steps, M: int, init: Any) -> Chunking:
     return Chunking(boundaries, nothing, nothing.copy(), np.zeros(n, dtype=np.bool_), steps)
 
 
-def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> Floats:
+def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFloats:
     """Weights in the order of the losses' values, also where the two have different offsets."""
     ragged = to_ragged(name, data)
     if ragged.width is not None:
@@ -239,7 +249,7 @@ def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> Floats:
     return values
 
 
-def _ends(data: Any, n_steps: Ints, M: int) -> tuple[Floats, Ints]:
+def _ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
     ragged = to_ragged("end_losses", data)
     if (ragged.width or 1) != M:
         raise InvalidInputError(f"end_losses must hold M = {M} numbers a position, got {ragged.width or 1}")

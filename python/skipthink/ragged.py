@@ -13,6 +13,8 @@ from skipthink.exceptions import InvalidInputError, InvalidTypeError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+AnyInts = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+AnyFloats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,12 @@ class Ragged:
     """Rows of numbers.
 
     Attributes:
-        values: float64 (total,) or, with S values a position, (total, S); C-contiguous.
-        offsets: int64 (n + 1,); row r is `values[offsets[r]:offsets[r + 1]]`. May start above 0.
+        values: float32 or float64 (total,) or, with S values a position, (total, S); C-contiguous.
+        offsets: int32 or int64 (n + 1,); row r is `values[offsets[r]:offsets[r + 1]]`. May start above 0.
     """
 
-    values: Floats
-    offsets: Ints
+    values: AnyFloats
+    offsets: AnyInts
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -33,7 +35,7 @@ class Ragged:
     @property
     def lengths(self) -> Ints:
         """Positions a row, int64 (n,)."""
-        return np.diff(self.offsets)
+        return np.diff(self.offsets).astype(np.int64, copy=False)
 
     @property
     def width(self) -> int | None:
@@ -72,19 +74,27 @@ def to_ragged(name: str, data: Any) -> Ragged:
     return _from_rows(name, list(data))
 
 
-def to_floats(name: str, values: Any) -> Floats:
-    """Numbers as a C-contiguous float64 array; no copy where they are one already."""
+def to_floats(name: str, values: Any) -> AnyFloats:
+    """Numbers as a C-contiguous float32 or float64 array; no copy where they are one already."""
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
         raise InvalidTypeError(f"{name} is no rectangular array of numbers: {error}") from error
     if array.dtype.kind not in "fiu" and array.size:
         raise InvalidTypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    # narrower floats and all integers fit into 64 bits; single floats are widened a row at a time, in the core
+    if array.dtype == np.float32:
+        return np.ascontiguousarray(array, dtype=np.float32)
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
 def to_ints(name: str, values: Any, *, ndim: int = 1) -> Ints:
     """Integers as a C-contiguous int64 array; no copy where they are one already."""
+    return np.ascontiguousarray(to_offsets(name, values, ndim=ndim), dtype=np.int64)
+
+
+def to_offsets(name: str, values: Any, *, ndim: int = 1) -> AnyInts:
+    """Integers as a C-contiguous int32 or int64 array; no copy where they are one already."""
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
@@ -93,6 +103,8 @@ def to_ints(name: str, values: Any, *, ndim: int = 1) -> Ints:
         raise InvalidTypeError(f"{name} must hold integers, got dtype {array.dtype}")
     if array.ndim != ndim:
         raise InvalidInputError(f"{name} must have {ndim} dimension{'s'[: ndim - 1]}, got {array.ndim}")
+    if array.dtype == np.int32:
+        return np.ascontiguousarray(array, dtype=np.int32)
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
@@ -121,7 +133,7 @@ def check_lengths(name: str, ragged: Ragged, expected: Ints, because: str) -> No
         )
 
 
-def check_offsets(name: str, offsets: Ints, n_values: int) -> None:
+def check_offsets(name: str, offsets: AnyInts, n_values: int) -> None:
     """Offsets must describe rows of the values: start at 0 or later, never decrease, end within the values."""
     if len(offsets) == 0:
         raise InvalidInputError(f"{name} offsets are empty; n rows have n + 1 offsets")
@@ -146,7 +158,7 @@ def _from_pair(name: str, values: Any, offsets: Any) -> Ragged:
     array = to_floats(name, values)
     if array.ndim not in (1, 2):
         raise InvalidInputError(f"{name} values must have 1 or 2 dimensions, got {array.ndim}")
-    cuts = to_ints(f"{name} offsets", offsets)
+    cuts = to_offsets(f"{name} offsets", offsets)
     check_offsets(name, cuts, len(array))
     return Ragged(array, cuts)
 
@@ -219,7 +231,7 @@ def _from_arrow(name: str, data: Any) -> Ragged:
     return Ragged(_arrow_numbers(name, values), offsets)
 
 
-def _list_parts(name: str, array: Any) -> tuple[Any, Ints]:
+def _list_parts(name: str, array: Any) -> tuple[Any, AnyInts]:
     """The child values of an Arrow list array and the offsets of its rows into them (a slice's start above 0)."""
     import pyarrow as pa
 
@@ -228,10 +240,10 @@ def _list_parts(name: str, array: Any) -> tuple[Any, Ints]:
         return array.values, (np.arange(len(array) + 1, dtype=np.int64) + start) * size
     if not isinstance(array.type, pa.ListType | pa.LargeListType):
         raise InvalidTypeError(f"{name} must be an Arrow list array, got {array.type}")
-    return array.values, np.asarray(array.offsets).astype(np.int64, copy=False)
+    return array.values, np.asarray(array.offsets)
 
 
-def _arrow_numbers(name: str, values: Any) -> Floats:
+def _arrow_numbers(name: str, values: Any) -> AnyFloats:
     if values.null_count:
         raise InvalidInputError(f"{name} holds null values; fill them in or drop their rows")
     return to_floats(name, values.to_numpy(zero_copy_only=False))

@@ -48,7 +48,9 @@ def whole(tmp_path):
 
 def test_a_file_cut_at_any_byte_goes_on(tmp_path, whole, monkeypatch):
     """What is whole counts, what is torn is cut off and asked again, nothing is asked twice."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # hundreds of files: what reaches the disk is tested below
+    monkeypatch.setattr(
+        os, "fsync", lambda _: None
+    )  # hundreds of files: what reaches the disk is tested below
     content, edges, expected = whole
     path = tmp_path / "ledger.bin"
     for size in range(len(content) + 1):

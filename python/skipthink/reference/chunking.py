@@ -9,6 +9,7 @@ from skipthink.reference.random import SplitMix64
 
 Rows = Sequence[Sequence[float]]
 Cost = Callable[[int, int, int], float]
+RunningCosts = Callable[[int, int], list[float]]
 
 
 def average_boundaries(n_steps: Sequence[int], M: int) -> list[list[int]]:
@@ -45,6 +46,7 @@ def chunk(
         weights = [1.0] * len(row_losses) if n_tokens is None else n_tokens[row]
         ends = None if end_losses is None else end_losses[row]
         cost = make_cost(row_losses, weights, ends, objective)
+        running = make_running_costs(row_losses, weights, ends, objective, weighted=n_tokens is not None)
         k = len(row_losses)
         start = list(average_boundaries([k], M)[0] if init is None else init[row])
         best = list(start)
@@ -52,17 +54,18 @@ def chunk(
             if method == "greedy":
                 best = greedy(start, cost, objective, scope, eta, min_steps, max_sweeps)
             elif method == "optimal":
-                best = optimal(k, M, cost, objective, min_steps)
+                best = optimal(k, M, running, objective, min_steps)
             elif method == "anneal":
                 random = SplitMix64.of_row(seed, row)
                 schedule = (anneal_moves, anneal_width, anneal_start, anneal_end)
                 best = anneal(start, cost, objective, min_steps, random, schedule)
             # greedy has asked eta of each of its moves already
-            if method != "greedy" and not total(start, cost, objective) - total(best, cost, objective) > eta:
+            gain = running_total(start, running, objective) - running_total(best, running, objective)
+            if method != "greedy" and not gain > eta:
                 best = start
         boundaries.append(best)
-        objectives.append(total(best, cost, objective))
-        initials.append(total(start, cost, objective))
+        objectives.append(running_total(best, running, objective))
+        initials.append(running_total(start, running, objective))
     return boundaries, objectives, initials
 
 
@@ -88,6 +91,57 @@ def make_cost(
         return mass / weight if weight > 0 else 0.0
 
     return cost
+
+
+def make_running_costs(
+    losses: Sequence[float] | Rows,
+    weights: Sequence[float],
+    ends: Rows | None,
+    objective: str,
+    *,
+    weighted: bool,
+) -> RunningCosts:
+    """The costs of chunk m (0-based) that ends at `end`, by start, each from the one a step shorter.
+
+    Nothing is subtracted from a larger sum. The core computes the same in the same order, so ties are ties in both.
+    """
+
+    def loss(step: int, m: int) -> float:
+        value = losses[step]
+        return float(value[m] if isinstance(value, Sequence) else value)
+
+    def deviations(m: int, end: int) -> list[float]:
+        weight = mean = squares = 0.0
+        costs = [0.0]
+        for start in range(end - 1, -1, -1):
+            off = loss(start, m) - mean
+            if weighted:
+                share = weights[start] / (weight + weights[start]) if weight + weights[start] > 0 else 0.0
+                squares += off * off * (weight * share)
+                weight += weights[start]
+                mean += off * share
+            else:
+                n = end - start
+                mean += off * (1 / n)
+                squares += off * off * ((n - 1) / n)
+            costs.insert(0, squares)
+        return costs
+
+    def means(m: int, end: int) -> list[float]:
+        mass, weight = (0.0, 0.0) if ends is None else (ends[end][m], 1.0)
+        costs = [mass / weight if weight > 0 else 0.0]
+        for start in range(end - 1, -1, -1):
+            mass += weights[start] * loss(start, m)
+            weight += weights[start]
+            costs.insert(0, mass / weight if weight > 0 else 0.0)
+        return costs
+
+    return deviations if objective == "variance" else means
+
+
+def running_total(boundaries: Sequence[int], running: RunningCosts, objective: str) -> float:
+    """J from running costs."""
+    return total(boundaries, lambda m, i, j: running(m, j)[i], objective)
 
 
 def total(boundaries: Sequence[int], cost: Cost, objective: str) -> float:
@@ -124,20 +178,20 @@ def judge(boundaries: list[int], cut: int, at: int, cost: Cost, objective: str, 
     return cost(cut - 1, boundaries[cut - 1], at) + cost(cut, at, boundaries[cut + 1])
 
 
-def optimal(k: int, M: int, cost: Cost, objective: str, min_steps: int) -> list[int]:
-    """Dynamic programme over (stage, step); ties: the smallest start of each chunk, from the last one backwards."""
+def optimal(k: int, M: int, running: RunningCosts, objective: str, min_steps: int) -> list[int]:
+    """Dynamic programme over (stage, step); ties: the largest start of each chunk, from the last one backwards."""
     nothing = -math.inf if objective == "max" else 0.0
     best: list[dict[int, tuple[float, int]]] = [{0: (nothing, 0)}]
     for m in range(M):
         layer: dict[int, tuple[float, int]] = {}
         for end in range(k + 1):
+            costs = running(m, end)
             for start in sorted(best[m]):
                 if end - start < min_steps:
                     break
-                value = cost(m, start, end)
                 before = best[m][start][0]
-                joined = max(before, value) if objective == "max" else before + value
-                if end not in layer or joined < layer[end][0]:
+                joined = max(before, costs[start]) if objective == "max" else before + costs[start]
+                if end not in layer or joined <= layer[end][0]:
                     layer[end] = (joined, start)
         best.append(layer)
     boundaries = [k]

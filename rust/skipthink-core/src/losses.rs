@@ -1,7 +1,14 @@
-//! Cached step losses and the cost of a chunk (method §4).
+//! Cached step losses, checked and loaded row by row (method §4).
+
+use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::ragged::Offsets;
+use crate::ragged::{Numbers, Offsets};
+
+/// Largest size of a loss that is searched over: squares of it are still summed without overflow.
+pub const MAX_LOSS: f64 = 1e100;
+/// Largest weight: up to here whole numbers are exact.
+pub const MAX_WEIGHT: f64 = 9_007_199_254_740_992.0;
 
 /// What boundary search minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,23 +37,23 @@ impl Objective {
 #[derive(Debug, Clone, Copy)]
 pub struct Losses<'a> {
     /// Mean loss of a step, nats a token: `(total_steps, n_stages)`, row-major.
-    pub values: &'a [f64],
+    pub values: Numbers<'a>,
     /// 1 (stage-free) or M (stage-conditioned).
     pub n_stages: usize,
     /// Rows of steps.
     pub steps: Offsets<'a>,
     /// Tokens of a step, in the order of `values`; None: 1 each.
-    pub weights: Option<&'a [f64]>,
+    pub weights: Option<Numbers<'a>>,
     /// Losses of the end token after k steps: `(total_steps + n, M)`, and their row offsets.
-    pub ends: Option<(&'a [f64], Offsets<'a>)>,
+    pub ends: Option<(Numbers<'a>, Offsets<'a>)>,
 }
 
 impl Losses<'_> {
-    /// Checks shapes and values of all rows.
+    /// Checks what concerns all rows.
     ///
     /// # Errors
-    /// What is wrong first, with its row.
-    pub fn check(&self, m: usize) -> Result<()> {
+    /// What does not fit together.
+    pub fn check_shape(&self, m: usize) -> Result<()> {
         if self.n_stages != 1 && self.n_stages != m {
             return Err(Error::Option {
                 name: "losses",
@@ -54,23 +61,37 @@ impl Losses<'_> {
                 got: format!("{} a step with M = {m}", self.n_stages),
             });
         }
-        if let Some((_, offsets)) = self.ends
-            && offsets.len() != self.steps.len()
-        {
-            return Err(Error::Rows { name: "end_losses", got: offsets.len(), expected: self.steps.len() });
+        match self.ends {
+            Some((_, offsets)) if offsets.len() != self.steps.len() => {
+                Err(Error::Rows { name: "end_losses", got: offsets.len(), expected: self.steps.len() })
+            }
+            _ => Ok(()),
         }
-        for row in 0..self.steps.len() {
-            self.check_row(row, m)?;
+    }
+
+    /// Checks lengths and values of some rows.
+    ///
+    /// # Errors
+    /// What is wrong first, with its row.
+    pub fn check_rows(&self, rows: Range<usize>, m: usize) -> Result<()> {
+        let steps = self.steps.rows(rows.clone());
+        let scaled = |range: Range<usize>, width: usize| range.start * width..range.end * width;
+        let mut fine = self.values.all_within(scaled(steps.clone(), self.n_stages), -MAX_LOSS, MAX_LOSS);
+        fine &= self.weights.is_none_or(|weights| weights.all_within(steps, 0.0, MAX_WEIGHT));
+        if let Some((ends, offsets)) = self.ends {
+            let positions = scaled(offsets.rows(rows.clone()), m);
+            fine &= ends.all_within(positions, -MAX_LOSS, MAX_LOSS);
+            fine &= rows.clone().all(|row| offsets.row(row).len() == self.steps.row(row).len() + 1);
         }
-        Ok(())
+        // which row it is, is looked for only where something is wrong
+        if fine { Ok(()) } else { rows.into_iter().try_for_each(|row| self.check_row(row, m)) }
     }
 
     fn check_row(&self, row: usize, m: usize) -> Result<()> {
         let steps = self.steps.row(row);
-        let values = &self.values[steps.start * self.n_stages..steps.end * self.n_stages];
-        check_values("losses", row, self.n_stages, values, false)?;
+        check_values("losses", row, self.n_stages, self.values, steps.clone())?;
         if let Some(weights) = self.weights {
-            check_values("n_tokens", row, 1, &weights[steps.clone()], true)?;
+            check_values("n_tokens", row, 1, weights, steps.clone())?;
         }
         if let Some((ends, offsets)) = self.ends {
             let found = offsets.row(row);
@@ -83,176 +104,94 @@ impl Losses<'_> {
                     hint: "one loss of the end token before each step and one after the last",
                 });
             }
-            check_values("end_losses", row, m, &ends[found.start * m..found.end * m], false)?;
+            check_values("end_losses", row, m, ends, found)?;
         }
         Ok(())
     }
 }
 
-fn check_values(name: &'static str, row: usize, width: usize, values: &[f64], positive: bool) -> Result<()> {
-    let allowed = |value: &f64| value.is_finite() && (!positive || *value >= 0.0);
-    match values.iter().position(|value| !allowed(value)) {
-        None => Ok(()),
-        Some(index) => Err(Error::Value {
-            name,
-            row,
-            index: index / width,
-            got: values[index].to_string(),
-            expected: if positive {
-                "weights are finite and not negative"
-            } else {
-                "losses are finite numbers"
-            },
-        }),
-    }
-}
-
-/// Prefix sums of one row; reused from row to row. They are taken of losses less the row's mean, so that
-/// little cancels when they are subtracted.
-#[derive(Debug)]
-pub struct RowCosts {
-    objective: Objective,
-    m: usize,
-    n_stages: usize,
-    n_steps: usize,
-    centre: f64,
-    weight: Vec<f64>,
-    first: Vec<f64>,
-    second: Vec<f64>,
-    ends: Vec<f64>,
-    has_ends: bool,
-}
-
-impl RowCosts {
-    /// Empty sums for M chunks under an objective.
-    pub fn new(objective: Objective, m: usize) -> Self {
-        Self {
-            objective,
-            m,
-            n_stages: 1,
-            n_steps: 0,
-            centre: 0.0,
-            weight: Vec::new(),
-            first: Vec::new(),
-            second: Vec::new(),
-            ends: Vec::new(),
-            has_ends: false,
+fn check_values(
+    name: &'static str,
+    row: usize,
+    width: usize,
+    values: Numbers<'_>,
+    range: Range<usize>,
+) -> Result<()> {
+    let wrong = |expected| move |value: &f64| (!value.is_finite()).then_some(expected);
+    let judge = |value: f64| match name {
+        "n_tokens" if value < 0.0 => Some("weights are finite and not negative"),
+        "n_tokens" if value > MAX_WEIGHT && value.is_finite() => Some("weights are at most 2**53"),
+        "n_tokens" => wrong("weights are finite and not negative")(&value),
+        _ if value.abs() > MAX_LOSS && value.is_finite() => Some("losses are at most 1e100 in size"),
+        _ => wrong("losses are finite numbers")(&value),
+    };
+    for index in range.start * width..range.end * width {
+        if let Some(expected) = judge(values.at(index)) {
+            let got = values.at(index).to_string();
+            let index = (index - range.start * width) / width;
+            return Err(Error::Value { name, row, index, got, expected });
         }
     }
+    Ok(())
+}
 
-    /// Number of steps K of the loaded row.
-    pub fn n_steps(&self) -> usize {
-        self.n_steps
-    }
+/// One row, widened to 64 bits and ordered by stage; reused from row to row.
+#[derive(Debug, Default)]
+pub struct Row {
+    /// Steps K.
+    pub n_steps: usize,
+    /// Mean losses, `(n_stages, K)`.
+    pub values: Vec<f64>,
+    /// 1 or M.
+    pub n_stages: usize,
+    /// Weights, `(K,)`; 1 each where none were given.
+    pub weights: Vec<f64>,
+    /// Losses of the end token, `(M, K + 1)`; empty where none enter.
+    pub ends: Vec<f64>,
+    scratch: Vec<f64>,
+}
 
-    /// Number of chunks M.
-    pub fn n_chunks(&self) -> usize {
-        self.m
-    }
-
-    /// The objective.
-    pub fn objective(&self) -> Objective {
-        self.objective
-    }
-
-    /// Loads a row.
-    pub fn load(&mut self, losses: &Losses<'_>, row: usize) {
+impl Row {
+    /// Loads a row of checked losses; `with_ends`: whether losses of the end token enter.
+    pub fn load(&mut self, losses: &Losses<'_>, row: usize, m: usize, with_ends: bool) {
         let steps = losses.steps.row(row);
-        let stages = losses.n_stages;
-        let values = &losses.values[steps.start * stages..steps.end * stages];
-        let weight = |step: usize| losses.weights.map_or(1.0, |weights| weights[steps.start + step]);
-        self.n_stages = stages;
         self.n_steps = steps.len();
-        self.centre = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        self.weight.clear();
-        self.weight.push(0.0);
-        self.first.clear();
-        self.first.resize(stages, 0.0);
-        self.second.clear();
-        self.second.resize(stages, 0.0);
-        for step in 0..steps.len() {
-            let w = weight(step);
-            self.weight.push(self.weight[step] + w);
-            for stage in 0..stages {
-                let x = values[step * stages + stage] - self.centre;
-                let before = step * stages + stage;
-                self.first.push(self.first[before] + w * x);
-                self.second.push(self.second[before] + w * x * x);
-            }
+        self.n_stages = losses.n_stages;
+        self.scratch.resize(steps.len() * self.n_stages, 0.0);
+        losses.values.copy_to(steps.start * self.n_stages..steps.end * self.n_stages, &mut self.scratch);
+        transpose(&self.scratch, self.n_stages, &mut self.values);
+        self.weights.clear();
+        self.weights.resize(steps.len(), 1.0);
+        if let Some(weights) = losses.weights {
+            weights.copy_to(steps, &mut self.weights);
         }
         self.ends.clear();
-        self.has_ends = losses.ends.is_some() && self.objective != Objective::Variance;
-        if let Some((ends, offsets)) = losses.ends.filter(|_| self.has_ends) {
-            let found = offsets.row(row);
-            self.ends.extend_from_slice(&ends[found.start * self.m..found.end * self.m]);
+        if let Some((ends, offsets)) = losses.ends.filter(|_| with_ends) {
+            let positions = offsets.row(row);
+            self.scratch.resize(positions.len() * m, 0.0);
+            ends.copy_to(positions.start * m..positions.end * m, &mut self.scratch);
+            transpose(&self.scratch, m, &mut self.ends);
         }
     }
 
-    /// Cost of chunk `m` (0-based) over steps `start..end`.
-    pub fn cost(&self, m: usize, start: usize, end: usize) -> f64 {
-        let stage = if self.n_stages == 1 { 0 } else { m };
-        let difference =
-            |sums: &[f64]| sums[end * self.n_stages + stage] - sums[start * self.n_stages + stage];
-        let weight = self.weight[end] - self.weight[start];
-        if self.objective == Objective::Variance {
-            if weight <= 0.0 || end - start < 2 {
-                return 0.0;
-            }
-            let sum = difference(&self.first);
-            return (difference(&self.second) - sum * sum / weight).max(0.0);
-        }
-        let total = if weight > 0.0 { difference(&self.first) + self.centre * weight } else { 0.0 };
-        if self.has_ends {
-            return (total + self.ends[end * self.m + m]) / (weight + 1.0);
-        }
-        if weight > 0.0 { total / weight } else { 0.0 }
+    /// Losses of a chunk's stage, `(K,)`.
+    pub fn stage(&self, chunk: usize) -> &[f64] {
+        let stage = if self.n_stages == 1 { 0 } else { chunk };
+        &self.values[stage * self.n_steps..][..self.n_steps]
     }
 
-    /// J of boundaries `b_0 … b_M`.
-    pub fn total(&self, boundaries: &[usize]) -> f64 {
-        boundaries.windows(2).enumerate().fold(self.objective.start(), |joined, (m, pair)| {
-            self.objective.join(joined, self.cost(m, pair[0], pair[1]))
-        })
+    /// Loss of the end token after `end` steps under a chunk's stage, where it enters.
+    pub fn end(&self, chunk: usize, end: usize) -> Option<f64> {
+        self.ends.get(chunk * (self.n_steps + 1) + end).copied()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn costs(objective: Objective, m: usize, values: &[f64], ends: Option<&[f64]>) -> RowCosts {
-        let k = values.len();
-        let steps = [0, k as i64];
-        let end_offsets = [0, k as i64 + 1];
-        let losses = Losses {
-            values,
-            n_stages: 1,
-            steps: Offsets::new("losses", &steps, k).unwrap(),
-            weights: None,
-            ends: ends.map(|ends| (ends, Offsets::new("end_losses", &end_offsets, k + 1).unwrap())),
-        };
-        losses.check(m).unwrap();
-        let mut row = RowCosts::new(objective, m);
-        row.load(&losses, 0);
-        row
-    }
-
-    #[test]
-    fn the_example_of_the_method() {
-        let losses = [0.1, 0.1, 0.1, 3.0];
-        let mean = costs(Objective::Mean, 2, &losses, None);
-        assert!((mean.total(&[0, 1, 4]) - (0.1 + 3.2 / 3.0)).abs() < 1e-12);
-        let variance = costs(Objective::Variance, 2, &losses, None);
-        assert!(variance.total(&[0, 3, 4]).abs() < 1e-12);
-        let max = costs(Objective::Max, 2, &losses, None);
-        assert!((max.total(&[0, 3, 4]) - 3.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn an_empty_chunk_costs_its_end_token() {
-        let row = costs(Objective::Mean, 2, &[1.0, 2.0], Some(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]));
-        assert!((row.cost(1, 2, 2) - 0.6).abs() < 1e-12);
-        assert!((row.cost(0, 0, 2) - (3.0 + 0.5) / 3.0).abs() < 1e-12);
-        assert!(costs(Objective::Mean, 2, &[1.0, 2.0], None).cost(1, 2, 2).abs() < 1e-12);
+/// `(rows, width)` to `(width, rows)`.
+fn transpose(values: &[f64], width: usize, out: &mut Vec<f64>) {
+    out.clear();
+    if width == 1 {
+        out.extend_from_slice(values);
+    } else {
+        (0..width).for_each(|column| out.extend(values.iter().skip(column).step_by(width)));
     }
 }

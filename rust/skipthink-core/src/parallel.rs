@@ -46,13 +46,32 @@ pub fn map_blocks<T: Send>(
     threads: usize,
     work: impl Fn(Range<usize>) -> Result<T> + Sync + Send,
 ) -> Result<Vec<T>> {
-    let block = n_rows.div_ceil(threads * 8).max(ROWS_A_BLOCK);
-    let blocks: Vec<Range<usize>> =
-        (0..n_rows).step_by(block).map(|start| start..(start + block).min(n_rows)).collect();
-    if threads == 1 || blocks.len() <= 1 {
-        return blocks.into_iter().map(work).collect();
+    let blocks = blocks(n_rows, threads, usize::MAX);
+    run_parts(blocks, threads, || (), |(), rows| work(rows))
+}
+
+/// Cuts rows into blocks: enough of them to keep all threads busy, none longer than `most`.
+pub fn blocks(n_rows: usize, threads: usize, most: usize) -> Vec<Range<usize>> {
+    let block = n_rows.div_ceil(threads * 8).max(ROWS_A_BLOCK).min(most);
+    (0..n_rows).step_by(block).map(|start| start..(start + block).min(n_rows)).collect()
+}
+
+/// Applies `work` to parts of a task, each thread with work space of its own; results in the order of the parts.
+///
+/// # Errors
+/// The error of the first part that failed.
+pub fn run_parts<P: Send, S, T: Send>(
+    parts: Vec<P>,
+    threads: usize,
+    space: impl Fn() -> S + Sync + Send,
+    work: impl Fn(&mut S, P) -> Result<T> + Sync + Send,
+) -> Result<Vec<T>> {
+    if threads == 1 || parts.len() <= 1 {
+        let mut space = space();
+        return parts.into_iter().map(|part| work(&mut space, part)).collect();
     }
-    let results: Vec<Result<T>> = pool(threads).install(|| blocks.into_par_iter().map(work).collect());
+    let results: Vec<Result<T>> =
+        pool(threads).install(|| parts.into_par_iter().map_init(space, work).collect());
     results.into_iter().collect()
 }
 

@@ -328,7 +328,7 @@ mod tests {
         let rows = Rows {
             boundaries: &[0, 1, 1, 4],
             m: 3,
-            step_tokens: (&[0, 3, 4, 6, 9], Offsets::new("step_token_offsets", &offsets, 5).unwrap()),
+            step_tokens: (&[0, 3, 4, 6, 9], Offsets::new("step_token_offsets", &offsets[..], 5).unwrap()),
             n_question: &[7],
             n_answer: &[2],
             skipped,

@@ -7,7 +7,7 @@ use skipthink_core::losses::{Losses, Objective};
 use skipthink_core::ragged::Offsets;
 use skipthink_core::search::{self, Annealing, Found, Method, Options, Scope};
 
-use crate::convert::{Floats, Ints, matrix, vector};
+use crate::convert::{AnyInts, Floats, Ints, matrix, vector};
 use crate::runtime::detached;
 
 type FoundArrays<'py> = (
@@ -47,9 +47,9 @@ pub fn find_boundaries<'py>(
     py: Python<'py>,
     values: Floats<'py>,
     n_stages: usize,
-    offsets: Ints<'py>,
+    offsets: AnyInts<'py>,
     weights: Option<Floats<'py>>,
-    ends: Option<(Floats<'py>, Ints<'py>)>,
+    ends: Option<(Floats<'py>, AnyInts<'py>)>,
     m: usize,
     init: Option<Ints<'py>>,
     method: &str,
@@ -62,11 +62,11 @@ pub fn find_boundaries<'py>(
     annealing: (usize, usize, f64, f64),
     num_threads: Option<usize>,
 ) -> PyResult<FoundArrays<'py>> {
-    let (values, offsets) = (values.as_slice()?, offsets.as_slice()?);
-    let weights = weights.as_ref().map(|weights| weights.as_slice()).transpose()?;
+    let (values, offsets) = (values.borrow()?, offsets.borrow()?);
+    let weights = weights.as_ref().map(Floats::borrow).transpose()?;
     let init = init.as_ref().map(|init| init.as_slice()).transpose()?;
     let ends = match &ends {
-        Some((ends, offsets)) => Some((ends.as_slice()?, offsets.as_slice()?)),
+        Some((ends, offsets)) => Some((ends.borrow()?, offsets.borrow()?)),
         None => None,
     };
     let found: Found = detached(py, num_threads, |threads| {

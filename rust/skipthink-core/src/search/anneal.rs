@@ -1,8 +1,8 @@
 //! Simulated annealing over boundaries, with a generator a row (method §4).
 
 use crate::error::{Error, Result};
-use crate::losses::RowCosts;
-use crate::search::greedy::{Scope, judged};
+use crate::losses::Objective;
+use crate::search::prefix::PrefixCosts;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -65,27 +65,41 @@ impl Annealing {
         Ok(())
     }
 
+    /// The temperature of each move: geometric cooling.
+    pub fn temperatures(&self) -> Vec<f64> {
+        let last = (self.moves - 1).max(1) as f64;
+        (0..self.moves).map(|step| self.start * (self.end / self.start).powf(step as f64 / last)).collect()
+    }
+
     /// Walks from `boundaries` and leaves the best state met there.
-    pub fn search(&self, costs: &RowCosts, boundaries: &mut [usize], min_steps: usize, seed: u64, row: u64) {
-        let mut random = SplitMix64::of_row(seed, row);
-        let mut state = boundaries.to_vec();
-        let mut best = costs.total(boundaries);
-        for step in 0..self.moves {
-            let cut = 1 + (random.next_u64() % (state.len() as u64 - 2)) as usize;
+    pub fn search(
+        &self,
+        costs: &PrefixCosts,
+        boundaries: &mut [usize],
+        min_steps: usize,
+        mut random: SplitMix64,
+        temperatures: &[f64],
+    ) {
+        let mut state = State::new(costs, boundaries);
+        let mut best = state.total();
+        for temperature in temperatures {
+            let cut = 1 + (random.next_u64() % (boundaries.len() as u64 - 2)) as usize;
             let drawn = (random.next_u64() % (2 * self.width as u64)) as usize;
             let unit = random.next_unit();
-            let Some(candidate) = self.shifted(state[cut], drawn) else { continue };
-            if candidate < state[cut - 1] + min_steps || candidate + min_steps > state[cut + 1] {
+            let Some(candidate) = self.shifted(state.cuts[cut], drawn) else { continue };
+            if candidate < state.cuts[cut - 1] + min_steps || candidate + min_steps > state.cuts[cut + 1] {
                 continue;
             }
-            let change = judged(costs, &state, cut, candidate, Scope::Pair)
-                - judged(costs, &state, cut, state[cut], Scope::Pair);
-            if change <= 0.0 || unit < (-change / self.temperature(step)).exp() {
-                state[cut] = candidate;
-                let total = costs.total(&state);
+            let (left, right) = state.costs_if(cut, candidate);
+            let change = state.judged(cut, left, right)
+                - state.judged(cut, state.chunk_costs[cut - 1], state.chunk_costs[cut]);
+            if change <= 0.0 || unit < (-change / temperature).exp() {
+                state.cuts[cut] = candidate;
+                (state.chunk_costs[cut - 1], state.chunk_costs[cut]) = (left, right);
+                let total = state.total();
                 if total < best {
                     best = total;
-                    boundaries.copy_from_slice(&state);
+                    boundaries.copy_from_slice(&state.cuts);
                 }
             }
         }
@@ -99,12 +113,41 @@ impl Annealing {
             Some(boundary + drawn - self.width + 1)
         }
     }
+}
 
-    fn temperature(&self, step: usize) -> f64 {
-        if self.moves == 1 {
-            return self.start;
+/// Boundaries with the costs of their chunks, so that a move computes no cost anew that it does not change.
+struct State<'a> {
+    costs: &'a PrefixCosts,
+    cuts: Vec<usize>,
+    chunk_costs: Vec<f64>,
+}
+
+impl<'a> State<'a> {
+    fn new(costs: &'a PrefixCosts, cuts: &[usize]) -> Self {
+        let chunk_costs = cuts.windows(2).enumerate().map(|(m, pair)| costs.cost(m, pair[0], pair[1]));
+        Self { costs, cuts: cuts.to_vec(), chunk_costs: chunk_costs.collect() }
+    }
+
+    /// Costs of the two chunks at a boundary if it stood at `candidate`.
+    fn costs_if(&self, cut: usize, candidate: usize) -> (f64, f64) {
+        let left = self.costs.cost(cut - 1, self.cuts[cut - 1], candidate);
+        (left, self.costs.cost(cut, candidate, self.cuts[cut + 1]))
+    }
+
+    /// What a move is judged by: the loss of the pair or, for the worst chunk, of the whole row.
+    fn judged(&self, cut: usize, left: f64, right: f64) -> f64 {
+        let objective = self.costs.objective();
+        let pair = objective.join(left, right);
+        if objective != Objective::Max {
+            return pair;
         }
-        self.start * (self.end / self.start).powf(step as f64 / (self.moves - 1) as f64)
+        let others = self.chunk_costs.iter().enumerate().filter(|(m, _)| *m + 1 != cut && *m != cut);
+        others.fold(pair, |worst, (_, cost)| worst.max(*cost))
+    }
+
+    fn total(&self) -> f64 {
+        let objective = self.costs.objective();
+        self.chunk_costs.iter().fold(objective.start(), |joined, cost| objective.join(joined, *cost))
     }
 }
 

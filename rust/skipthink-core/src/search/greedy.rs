@@ -1,6 +1,7 @@
 //! Greedy search-based chunking: merge two adjacent chunks, try the cut points, accept what gains enough.
 
-use crate::losses::{Objective, RowCosts};
+use crate::losses::Objective;
+use crate::search::prefix::PrefixCosts;
 
 /// Which loss a move is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub enum Scope {
 
 /// Moves boundaries, left to right, sweep after sweep, until nothing moves.
 pub fn search(
-    costs: &RowCosts,
+    costs: &PrefixCosts,
     boundaries: &mut [usize],
     scope: Scope,
     eta: f64,
@@ -32,7 +33,7 @@ pub fn search(
 }
 
 fn move_cut(
-    costs: &RowCosts,
+    costs: &PrefixCosts,
     boundaries: &mut [usize],
     cut: usize,
     scope: Scope,
@@ -56,7 +57,7 @@ fn move_cut(
 }
 
 /// The loss that a candidate for one boundary is judged by.
-pub fn judged(costs: &RowCosts, boundaries: &[usize], cut: usize, candidate: usize, scope: Scope) -> f64 {
+fn judged(costs: &PrefixCosts, boundaries: &[usize], cut: usize, candidate: usize, scope: Scope) -> f64 {
     let left = costs.cost(cut - 1, boundaries[cut - 1], candidate);
     if scope == Scope::Left {
         return left;

@@ -4,15 +4,29 @@ mod anneal;
 mod average;
 mod greedy;
 mod optimal;
+mod prefix;
+mod running;
+#[cfg(test)]
+mod tests;
 
 pub use anneal::{Annealing, SplitMix64};
 pub use average::{average_boundaries, average_row};
 pub use greedy::Scope;
 
 use crate::error::{Error, Result};
-use crate::losses::{Losses, Objective, RowCosts};
-use crate::parallel::map_blocks;
+use std::ops::Range;
+
+use crate::losses::{Losses, Objective, Row};
+use crate::parallel::{blocks, run_parts};
 use crate::ragged::check_boundaries;
+use optimal::Optimal;
+use prefix::PrefixCosts;
+use running::{Lengths, OverCosts, Running, over_costs, total};
+
+/// Most rows of a block: its results stay in the cache while they are written.
+const BLOCK_ROWS: usize = 4096;
+/// Most cells (chunks × steps) of a row's dynamic programme.
+const MOST_CELLS: usize = 1 << 28;
 
 /// How boundaries are found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +71,98 @@ pub struct Found {
     pub searched: Vec<bool>,
 }
 
+/// One search over a batch.
+#[derive(Debug, Clone, Copy)]
+struct Task<'a> {
+    losses: &'a Losses<'a>,
+    m: usize,
+    init: Option<&'a [i64]>,
+    options: &'a Options,
+}
+
+impl Task<'_> {
+    /// Steps below which a row keeps its start.
+    fn least_steps(&self) -> usize {
+        self.m.saturating_mul(self.options.min_steps)
+    }
+
+    /// Whether there is anything to search in a row of `k` steps.
+    fn is_searched(&self, k: usize) -> bool {
+        self.m > 1 && k > 0 && k >= self.least_steps()
+    }
+
+    /// The end token is no step, so its losses do not enter the variance.
+    fn with_ends(&self) -> bool {
+        self.options.objective != Objective::Variance
+    }
+
+    /// Writes the boundaries that a row starts from.
+    fn start(&self, row: usize, k: usize, cuts: &mut Vec<usize>) {
+        cuts.clear();
+        match self.init {
+            Some(init) => cuts.extend(init[row * (self.m + 1)..][..=self.m].iter().map(|cut| *cut as usize)),
+            None => cuts.extend(average_row(k, self.m)),
+        }
+    }
+}
+
+/// Where the results of a block of rows go.
+#[derive(Debug)]
+struct Part<'a> {
+    rows: Range<usize>,
+    boundaries: &'a mut [i64],
+    objective: &'a mut [f64],
+    initial: &'a mut [f64],
+    searched: &'a mut [bool],
+}
+
+impl Part<'_> {
+    #[inline]
+    fn write(&mut self, row: usize, cuts: &[usize], objective: f64, initial: f64, searched: bool) {
+        let place = row - self.rows.start;
+        for (to, cut) in self.boundaries[place * cuts.len()..][..cuts.len()].iter_mut().zip(cuts) {
+            *to = *cut as i64;
+        }
+        self.objective[place] = objective;
+        self.initial[place] = initial;
+        self.searched[place] = searched;
+    }
+}
+
+impl Found {
+    fn new(n: usize, m: usize) -> Result<Self> {
+        let too_many = |_| Error::Option {
+            name: "M",
+            expected: "small enough that n · (M + 1) boundaries fit into memory",
+            got: format!("{m} for {n} rows"),
+        };
+        let mut found = Self::default();
+        let places = n.saturating_mul(m.saturating_add(1));
+        found.boundaries.try_reserve_exact(places).map_err(too_many)?;
+        found.boundaries.resize(places, 0);
+        found.objective.resize(n, 0.0);
+        found.initial.resize(n, 0.0);
+        found.searched.resize(n, false);
+        Ok(found)
+    }
+
+    /// Cuts the results into blocks of rows.
+    fn parts(&mut self, m: usize, blocks: Vec<Range<usize>>) -> Vec<Part<'_>> {
+        let mut boundaries = &mut self.boundaries[..];
+        let mut objective = &mut self.objective[..];
+        let mut initial = &mut self.initial[..];
+        let mut searched = &mut self.searched[..];
+        let part = |rows: Range<usize>| Part {
+            boundaries: boundaries.split_off_mut(..rows.len() * (m + 1)).unwrap_or_default(),
+            objective: objective.split_off_mut(..rows.len()).unwrap_or_default(),
+            initial: initial.split_off_mut(..rows.len()).unwrap_or_default(),
+            searched: searched.split_off_mut(..rows.len()).unwrap_or_default(),
+            rows,
+        };
+        blocks.into_iter().map(part).collect()
+    }
+}
+
 /// Searches boundaries of M chunks for every row, from `init` or from average chunks.
 ///
 /// # Errors
@@ -68,33 +174,39 @@ pub fn find_boundaries(
     options: &Options,
     threads: usize,
 ) -> Result<Found> {
+    find_boundaries_on(pulp::Arch::new(), losses, m, init, options, threads)
+}
+
+/// The same with the vector unit named, so that tests can compare them.
+fn find_boundaries_on(
+    arch: pulp::Arch,
+    losses: &Losses<'_>,
+    m: usize,
+    init: Option<&[i64]>,
+    options: &Options,
+    threads: usize,
+) -> Result<Found> {
     check_options(m, options)?;
-    losses.check(m)?;
+    losses.check_shape(m)?;
+    let n = losses.steps.len();
     if let Some(init) = init {
-        if init.len() != losses.steps.len() * (m + 1) {
-            return Err(Error::Rows {
-                name: "init",
-                got: init.len() / (m + 1),
-                expected: losses.steps.len(),
-            });
+        if init.len() != n * (m + 1) {
+            return Err(Error::Rows { name: "init", got: init.len() / (m + 1), expected: n });
         }
         check_boundaries("init", init, m, |row| losses.steps.row(row).len())?;
     }
-    let blocks = map_blocks(losses.steps.len(), threads, |rows| {
-        let mut block = Found::default();
-        let mut searcher = Searcher::new(m, *options);
-        for row in rows {
-            searcher.search(losses, row, init, &mut block);
-        }
-        Ok(block)
-    })?;
-    let mut found = Found::default();
-    for block in blocks {
-        found.boundaries.extend(block.boundaries);
-        found.objective.extend(block.objective);
-        found.initial.extend(block.initial);
-        found.searched.extend(block.searched);
-    }
+    let task = Task { losses, m, init, options };
+    let mut found = Found::new(n, m)?;
+    let parts = found.parts(m, blocks(n, threads, BLOCK_ROWS));
+    run_parts(
+        parts,
+        threads,
+        || Searcher::new(arch, options),
+        |searcher, mut part| {
+            losses.check_rows(part.rows.clone(), m)?;
+            searcher.search(&task, &mut part)
+        },
+    )?;
     Ok(found)
 }
 
@@ -117,73 +229,94 @@ fn check_options(m: usize, options: &Options) -> Result<()> {
 
 /// Work space of one thread.
 struct Searcher {
-    options: Options,
-    costs: RowCosts,
+    optimal: Optimal,
+    row: Row,
+    costs: PrefixCosts,
+    lengths: Lengths,
+    temperatures: Vec<f64>,
     start: Vec<usize>,
     best: Vec<usize>,
-    table: optimal::Table,
 }
 
 impl Searcher {
-    fn new(m: usize, options: Options) -> Self {
+    fn new(arch: pulp::Arch, options: &Options) -> Self {
+        let temperatures = match &options.method {
+            Method::Anneal(annealing) => annealing.temperatures(),
+            _ => Vec::new(),
+        };
         Self {
-            options,
-            costs: RowCosts::new(options.objective, m),
-            start: Vec::with_capacity(m + 1),
-            best: Vec::with_capacity(m + 1),
-            table: optimal::Table::default(),
+            optimal: Optimal::new(arch),
+            row: Row::default(),
+            costs: PrefixCosts::new(options.objective),
+            lengths: Lengths::default(),
+            temperatures,
+            start: Vec::new(),
+            best: Vec::new(),
         }
     }
 
-    fn search(&mut self, losses: &Losses<'_>, row: usize, init: Option<&[i64]>, block: &mut Found) {
-        self.costs.load(losses, row);
-        let (m, k) = (self.costs.n_chunks(), self.costs.n_steps());
-        self.start.clear();
-        match init {
-            Some(init) => self.start.extend(init[row * (m + 1)..][..=m].iter().map(|cut| *cut as usize)),
-            None => self.start.extend(average_row(k, m)),
+    fn search(&mut self, task: &Task<'_>, part: &mut Part<'_>) -> Result<()> {
+        if task.options.method == Method::Optimal {
+            return self.optimal.search(task, part);
         }
-        let initial = self.costs.total(&self.start);
-        let searched = k >= m.saturating_mul(self.options.min_steps);
-        self.best.clone_from(&self.start);
-        if searched && m > 1 {
-            self.improve(row);
-        }
-        let objective = self.costs.total(&self.best);
-        block.boundaries.extend(self.best.iter().map(|cut| *cut as i64));
-        block.objective.push(objective);
-        block.initial.push(initial);
-        block.searched.push(searched);
+        let weighted = task.losses.weights.is_some();
+        over_costs(task.options.objective, weighted, ByMoves { searcher: self, task, part });
+        Ok(())
     }
+}
 
-    /// Moves `best` away from `start` where the method finds enough to gain.
-    fn improve(&mut self, row: usize) {
-        let options = &self.options;
+/// Search by moving boundaries of one row after the other.
+struct ByMoves<'a, 'p> {
+    searcher: &'a mut Searcher,
+    task: &'a Task<'a>,
+    part: &'a mut Part<'p>,
+}
+
+impl OverCosts for ByMoves<'_, '_> {
+    type Output = ();
+
+    fn with<C: Running>(self) {
+        let Self { searcher, task, part } = self;
+        for row in part.rows.clone() {
+            let Searcher { row: loaded, lengths, start, best, .. } = searcher;
+            loaded.load(task.losses, row, task.m, task.with_ends());
+            lengths.grow(loaded.n_steps);
+            task.start(row, loaded.n_steps, start);
+            best.clone_from(start);
+            let initial = total::<C>(loaded, lengths, start);
+            let searched = loaded.n_steps >= task.least_steps();
+            let mut objective = initial;
+            if task.is_searched(loaded.n_steps) && task.options.method != Method::Average {
+                searcher.move_boundaries(task, row);
+                objective = total::<C>(&searcher.row, &searcher.lengths, &searcher.best);
+                // greedy has asked eta of each of its moves already
+                let anneals = matches!(task.options.method, Method::Anneal(_));
+                if anneals && initial - objective <= task.options.eta {
+                    searcher.best.clone_from(&searcher.start);
+                    objective = initial;
+                }
+            }
+            part.write(row, &searcher.best, objective, initial, searched);
+        }
+    }
+}
+
+impl Searcher {
+    /// Moves `best` away from `start`.
+    fn move_boundaries(&mut self, task: &Task<'_>, row: usize) {
+        let options = task.options;
+        self.costs.load(&self.row);
         match options.method {
-            Method::Average => {}
-            Method::Greedy(scope) => greedy::search(
-                &self.costs,
-                &mut self.best,
-                scope,
-                options.eta,
-                options.min_steps,
-                options.max_sweeps,
-            ),
+            Method::Average | Method::Optimal => {}
+            Method::Greedy(scope) => {
+                let (eta, least) = (options.eta, options.min_steps);
+                greedy::search(&self.costs, &mut self.best, scope, eta, least, options.max_sweeps);
+            }
             Method::Anneal(annealing) => {
-                annealing.search(&self.costs, &mut self.best, options.min_steps, options.seed, row as u64);
-                self.keep_if_worth_it();
+                let random = SplitMix64::of_row(options.seed, row as u64);
+                let least = options.min_steps;
+                annealing.search(&self.costs, &mut self.best, least, random, &self.temperatures);
             }
-            Method::Optimal => {
-                self.table.search(&self.costs, &mut self.best, options.min_steps);
-                self.keep_if_worth_it();
-            }
-        }
-    }
-
-    fn keep_if_worth_it(&mut self) {
-        let gain = self.costs.total(&self.start) - self.costs.total(&self.best);
-        if gain.is_nan() || gain <= self.options.eta {
-            self.best.clone_from(&self.start);
         }
     }
 }

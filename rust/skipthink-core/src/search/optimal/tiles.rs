@@ -1,0 +1,265 @@
+//! Optimal boundaries of one row, one end of a chunk in each lane.
+//!
+//! Ends come in blocks of `VECTORS` vectors. For a block the starts run from the right to the left, so that each
+//! lane's chunk grows by one step; the costs of a tile of starts are computed once and then serve all layers. The
+//! starts within the block itself (the corner) come last: a layer needs the layer before it to be finished there.
+//! Loops over vectors are plain `for`s: what happens in a closure may not be compiled for the vector unit.
+#![allow(clippy::inline_always)] // a call that is not inlined loses the vector unit it was chosen for
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::Problem;
+use crate::search::running::{Lengths, Running, Step};
+
+/// Vectors of ends in a block: enough independent sums to hide how long one takes.
+const VECTORS: usize = 4;
+/// Starts in a tile: its costs stay in the nearest cache.
+const TILE: usize = 64;
+
+/// Work space, reused from row to row.
+#[derive(Debug, Default)]
+pub struct Space {
+    losses: Vec<f64>,
+    weights: Vec<f64>,
+    ends: Vec<f64>,
+    best: Vec<f64>,
+    corner: Vec<f64>,
+    found: Vec<f64>,
+}
+
+/// The best J of the first steps of a row in the first chunks: `best.at(m, end)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Layers<'a> {
+    values: &'a [f64],
+    width: usize,
+}
+
+impl Layers<'_> {
+    /// J of `end` steps in `m` chunks; infinite where there are too few.
+    pub fn at(&self, m: usize, end: usize) -> f64 {
+        self.values[m * self.width + end]
+    }
+}
+
+/// Fills all layers of a row.
+pub fn fill<'s, C: Running>(
+    arch: pulp::Arch,
+    space: &'s mut Space,
+    lengths: &mut Lengths,
+    problem: &Problem<'_>,
+) -> Layers<'s> {
+    lengths.grow(problem.row.n_steps);
+    arch.dispatch(Fill::<C> { space, lengths, problem, costs: PhantomData });
+    Layers { values: &space.best, width: width_of(problem) }
+}
+
+/// Places of a layer: all ends, and room for the last block.
+fn width_of(problem: &Problem<'_>) -> usize {
+    problem.row.n_steps + 1 + Lengths::PAD
+}
+
+struct Fill<'a, C> {
+    space: &'a mut Space,
+    lengths: &'a Lengths,
+    problem: &'a Problem<'a>,
+    costs: PhantomData<C>,
+}
+
+type Block<S> = [<S as Simd>::f64s; VECTORS];
+
+impl<C: Running> WithSimd for Fill<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { space, lengths, problem, .. } = self;
+        let lanes = S::F64_LANES * VECTORS;
+        debug_assert!(lanes <= Lengths::PAD, "the tables have room for a block");
+        space.load(problem, lanes);
+        space.best[0] = C::start();
+        let first = usize::from(problem.min_steps > 0);
+        for left in (first..=problem.row.n_steps).step_by(lanes) {
+            Ends { simd, lengths, problem, left }.fill::<C>(space);
+        }
+    }
+}
+
+impl Space {
+    fn load(&mut self, problem: &Problem<'_>, lanes: usize) {
+        let (row, width) = (problem.row, width_of(problem));
+        let padded = |out: &mut Vec<f64>, values: &[f64], n: usize| {
+            out.clear();
+            for part in values.chunks_exact(n) {
+                out.extend_from_slice(part);
+                out.resize(out.len() + width - n, 0.0);
+            }
+        };
+        padded(&mut self.losses, &row.values, row.n_steps);
+        padded(&mut self.weights, &row.weights, row.n_steps);
+        padded(&mut self.ends, &row.ends, row.n_steps + 1);
+        self.best.clear();
+        self.best.resize((problem.m + 1) * width, f64::INFINITY);
+        self.found.resize((problem.m + 1) * lanes, 0.0);
+    }
+}
+
+/// One block of ends: `left`, `left + 1`, …, one a lane.
+struct Ends<'a, S> {
+    simd: S,
+    lengths: &'a Lengths,
+    problem: &'a Problem<'a>,
+    left: usize,
+}
+
+impl<S: Simd> Ends<'_, S> {
+    const LANES: usize = S::F64_LANES * VECTORS;
+
+    /// The last end of the block.
+    #[inline(always)]
+    fn right(&self) -> usize {
+        (self.left + Self::LANES - 1).min(self.problem.row.n_steps)
+    }
+
+    /// Starts from which some end of the block is no whole chunk away.
+    #[inline(always)]
+    fn corner(&self) -> Range<usize> {
+        (self.left + 1).saturating_sub(self.problem.min_steps.max(1))..self.right() + 1
+    }
+
+    #[inline(always)]
+    fn fill<C: Running>(&self, space: &mut Space) {
+        let Problem { row, m, min_steps, all_layers, .. } = *self.problem;
+        // layers that these ends can belong to, given what earlier and later chunks need at least
+        let spare = (row.n_steps - self.left).checked_div(min_steps).unwrap_or(m);
+        let low = if all_layers { 1 } else { m.saturating_sub(spare).max(1) };
+        let high = self.right().checked_div(min_steps).unwrap_or(m).min(m);
+        space.found[..].fill(f64::INFINITY);
+        if self.problem.per_stage {
+            for layer in low..=high {
+                self.reach::<C>(space, layer..layer + 1);
+                self.finish::<C>(space, layer);
+            }
+        } else {
+            self.reach::<C>(space, low..high + 1);
+            for layer in low..=high {
+                self.finish::<C>(space, layer);
+            }
+        }
+    }
+
+    /// Computes the costs of all chunks that end in this block, stores those of the corner, and tries the others.
+    #[inline(always)]
+    fn reach<C: Running>(&self, space: &mut Space, layers: Range<usize>) {
+        let Self { simd, lengths, problem, left } = *self;
+        let (width, stage) = (width_of(problem), layers.start - 1);
+        let Space { losses, weights, ends, best, corner: corner_costs, found } = space;
+        let losses = &losses[if problem.row.n_stages == 1 { 0 } else { stage * width }..][..width];
+        let zero = simd.splat_f64s(0.0);
+        let mut sums = [C::open(simd, zero, zero); VECTORS];
+        if !ends.is_empty() {
+            let ends = load::<S>(&ends[stage * width + left..]);
+            for v in 0..VECTORS {
+                sums[v] = C::open(simd, ends[v], simd.splat_f64s(1.0));
+            }
+        }
+        let corner = self.corner();
+        corner_costs.resize(corner.len() * Self::LANES, 0.0);
+        let infinity = simd.splat_f64s(f64::INFINITY);
+        let least = simd.splat_f64s(problem.min_steps as f64);
+        for start in corner.clone().rev() {
+            let n = left as isize - start as isize;
+            let counts = load::<S>(lengths.counts(n));
+            let (inverse, rest) = (load::<S>(lengths.inverse(n)), load::<S>(lengths.rest(n)));
+            let (loss, weight) = (simd.splat_f64s(losses[start]), simd.splat_f64s(weights[start]));
+            let mut costs = [zero; VECTORS];
+            for v in 0..VECTORS {
+                let weight = simd.select_f64s(simd.less_than_f64s(zero, counts[v]), weight, zero);
+                let step = Step { loss, weight, inverse: inverse[v], rest: rest[v] };
+                sums[v] = C::push(simd, sums[v], step);
+                let too_short = simd.less_than_f64s(counts[v], least);
+                costs[v] = simd.select_f64s(too_short, infinity, C::cost(simd, sums[v]));
+            }
+            store::<S>(costs, &mut corner_costs[(start - corner.start) * Self::LANES..]);
+        }
+        let lowest = stage * problem.min_steps;
+        let mut tile = [[zero; VECTORS]; TILE];
+        let mut upper = corner.start;
+        while upper > lowest {
+            let lower = upper.saturating_sub(TILE).max(lowest);
+            for start in (lower..upper).rev() {
+                let n = (left - start) as isize;
+                let (inverse, rest) = (load::<S>(lengths.inverse(n)), load::<S>(lengths.rest(n)));
+                let (loss, weight) = (simd.splat_f64s(losses[start]), simd.splat_f64s(weights[start]));
+                let costs = &mut tile[start - lower];
+                for v in 0..VECTORS {
+                    let step = Step { loss, weight, inverse: inverse[v], rest: rest[v] };
+                    sums[v] = C::push(simd, sums[v], step);
+                    costs[v] = C::cost(simd, sums[v]);
+                }
+            }
+            for layer in layers.clone() {
+                self.try_starts::<C>(best, found, layer, lower, &tile[..upper - lower]);
+            }
+            upper = lower;
+        }
+    }
+
+    /// Improves a layer by chunks that begin at `first`, `first + 1`, …
+    #[inline(always)]
+    fn try_starts<C: Running>(
+        &self,
+        best: &[f64],
+        found: &mut [f64],
+        layer: usize,
+        first: usize,
+        costs: &[Block<S>],
+    ) {
+        let simd = self.simd;
+        // the first chunk begins at 0; chunks before the others need steps as well
+        let skipped = ((layer - 1) * self.problem.min_steps).saturating_sub(first);
+        let (from, to) = if layer == 1 { (0, usize::from(first == 0)) } else { (skipped, costs.len()) };
+        let before = &best[(layer - 1) * width_of(self.problem) + first..][..costs.len()];
+        let found = &mut found[layer * Self::LANES..];
+        let mut least = load::<S>(found);
+        for (before, costs) in before.iter().zip(costs).take(to).skip(from) {
+            let before = simd.splat_f64s(*before);
+            for v in 0..VECTORS {
+                least[v] = simd.min_f64s(least[v], C::join(simd, before, costs[v]));
+            }
+        }
+        store::<S>(least, found);
+    }
+
+    /// Tries the corner and writes a layer.
+    #[inline(always)]
+    fn finish<C: Running>(&self, space: &mut Space, layer: usize) {
+        let simd = self.simd;
+        let corner = self.corner();
+        let to = if layer == 1 { usize::from(corner.start == 0) } else { corner.len() };
+        let width = width_of(self.problem);
+        let (before, after) = space.best.split_at_mut(layer * width);
+        let before = &before[(layer - 1) * width + corner.start..][..corner.len()];
+        let mut least = load::<S>(&space.found[layer * Self::LANES..]);
+        for (before, costs) in before.iter().zip(space.corner.chunks_exact(Self::LANES)).take(to) {
+            let (before, costs) = (simd.splat_f64s(*before), load::<S>(costs));
+            for v in 0..VECTORS {
+                least[v] = simd.min_f64s(least[v], C::join(simd, before, costs[v]));
+            }
+        }
+        store::<S>(least, &mut after[self.left..]);
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd>(values: &[f64]) -> Block<S> {
+    let vectors = S::as_simd_f64s(&values[..S::F64_LANES * VECTORS]).0;
+    std::array::from_fn(|v| vectors[v])
+}
+
+#[inline(always)]
+fn store<S: Simd>(block: Block<S>, out: &mut [f64]) {
+    S::as_mut_simd_f64s(&mut out[..S::F64_LANES * VECTORS]).0.copy_from_slice(&block);
+}

@@ -1,0 +1,229 @@
+//! Costs of chunks that grow step by step on their left, in one lane or many.
+//!
+//! Nothing is subtracted from a larger sum, so a cost is as exact as its own size allows, whatever stands outside
+//! the chunk. Every path of the search uses these few operations in this order and none is fused: results are the
+//! same, bit for bit, on every machine.
+#![allow(clippy::inline_always)] // a call that is not inlined loses the vector unit it was chosen for
+
+use pulp::{Scalar, Simd};
+
+use crate::losses::{Objective, Row};
+
+/// What a step adds to the chunk it joins. All lanes may stand at different lengths of their chunks.
+#[derive(Clone, Copy)]
+pub struct Step<S: Simd> {
+    /// Mean loss of the step.
+    pub loss: S::f64s,
+    /// Its weight; 0 where it does not belong to the lane's chunk.
+    pub weight: S::f64s,
+    /// 1 / n, n counting the chunk's steps with this one; 0 where it does not belong to the lane's chunk.
+    pub inverse: S::f64s,
+    /// (n - 1) / n; 0 likewise.
+    pub rest: S::f64s,
+}
+
+/// A chunk's sums under one objective.
+pub trait Running: Copy + Send + Sync {
+    /// Whether J is the worst chunk instead of the sum.
+    const WORST: bool;
+    /// The sums.
+    type Sums<S: Simd>: Copy;
+
+    /// An empty chunk: the loss of its end token (0 where none enters) and its weight (0 or 1).
+    fn open<S: Simd>(simd: S, end: S::f64s, end_weight: S::f64s) -> Self::Sums<S>;
+    /// The chunk with one step more on its left.
+    fn push<S: Simd>(simd: S, sums: Self::Sums<S>, step: Step<S>) -> Self::Sums<S>;
+    /// Its cost.
+    fn cost<S: Simd>(simd: S, sums: Self::Sums<S>) -> S::f64s;
+
+    /// Joins costs: J of two parts.
+    #[inline(always)]
+    fn join<S: Simd>(simd: S, left: S::f64s, right: S::f64s) -> S::f64s {
+        if Self::WORST { simd.max_f64s(left, right) } else { simd.add_f64s(left, right) }
+    }
+
+    /// J of no chunk.
+    fn start() -> f64 {
+        if Self::WORST { f64::NEG_INFINITY } else { 0.0 }
+    }
+}
+
+/// Squared deviation from the mean, every step weighing the same (Welford's update).
+#[derive(Clone, Copy)]
+pub struct Deviation;
+
+impl Running for Deviation {
+    const WORST: bool = false;
+    type Sums<S: Simd> = (S::f64s, S::f64s);
+
+    #[inline(always)]
+    fn open<S: Simd>(simd: S, _end: S::f64s, _end_weight: S::f64s) -> Self::Sums<S> {
+        (simd.splat_f64s(0.0), simd.splat_f64s(0.0))
+    }
+
+    #[inline(always)]
+    fn push<S: Simd>(simd: S, (mean, squares): Self::Sums<S>, step: Step<S>) -> Self::Sums<S> {
+        let off = simd.sub_f64s(step.loss, mean);
+        let mean = simd.add_f64s(mean, simd.mul_f64s(off, step.inverse));
+        (mean, simd.add_f64s(squares, simd.mul_f64s(simd.mul_f64s(off, off), step.rest)))
+    }
+
+    #[inline(always)]
+    fn cost<S: Simd>(_simd: S, (_, squares): Self::Sums<S>) -> S::f64s {
+        squares
+    }
+}
+
+/// Squared deviation from the mean, steps weighing as they are given (West's update).
+#[derive(Clone, Copy)]
+pub struct WeightedDeviation;
+
+impl Running for WeightedDeviation {
+    const WORST: bool = false;
+    type Sums<S: Simd> = (S::f64s, S::f64s, S::f64s);
+
+    #[inline(always)]
+    fn open<S: Simd>(simd: S, _end: S::f64s, _end_weight: S::f64s) -> Self::Sums<S> {
+        let zero = simd.splat_f64s(0.0);
+        (zero, zero, zero)
+    }
+
+    #[inline(always)]
+    fn push<S: Simd>(simd: S, (before, mean, squares): Self::Sums<S>, step: Step<S>) -> Self::Sums<S> {
+        let weight = simd.add_f64s(before, step.weight);
+        let share = or_zero(simd, weight, simd.div_f64s(step.weight, weight));
+        let off = simd.sub_f64s(step.loss, mean);
+        let mean = simd.add_f64s(mean, simd.mul_f64s(off, share));
+        let grown = simd.mul_f64s(simd.mul_f64s(off, off), simd.mul_f64s(before, share));
+        (weight, mean, simd.add_f64s(squares, grown))
+    }
+
+    #[inline(always)]
+    fn cost<S: Simd>(_simd: S, (_, _, squares): Self::Sums<S>) -> S::f64s {
+        squares
+    }
+}
+
+/// Mean token loss; J is their sum, or with `WORST` the largest.
+#[derive(Clone, Copy)]
+pub struct MeanLoss<const WORST: bool>;
+
+impl<const WORST: bool> Running for MeanLoss<WORST> {
+    const WORST: bool = WORST;
+    type Sums<S: Simd> = (S::f64s, S::f64s);
+
+    #[inline(always)]
+    fn open<S: Simd>(_simd: S, end: S::f64s, end_weight: S::f64s) -> Self::Sums<S> {
+        (end, end_weight)
+    }
+
+    #[inline(always)]
+    fn push<S: Simd>(simd: S, (sum, weight): Self::Sums<S>, step: Step<S>) -> Self::Sums<S> {
+        (simd.add_f64s(sum, simd.mul_f64s(step.weight, step.loss)), simd.add_f64s(weight, step.weight))
+    }
+
+    #[inline(always)]
+    fn cost<S: Simd>(simd: S, (sum, weight): Self::Sums<S>) -> S::f64s {
+        or_zero(simd, weight, simd.div_f64s(sum, weight))
+    }
+}
+
+/// A quotient, or 0 where there is no weight to divide by.
+#[inline(always)]
+fn or_zero<S: Simd>(simd: S, weight: S::f64s, quotient: S::f64s) -> S::f64s {
+    let zero = simd.splat_f64s(0.0);
+    simd.select_f64s(simd.less_than_f64s(zero, weight), quotient, zero)
+}
+
+/// What chunks of n steps need, for n from `-PAD` up: lanes that stand at n ≤ 0 have not begun their chunk.
+#[derive(Debug, Default)]
+pub struct Lengths {
+    counts: Vec<f64>,
+    inverse: Vec<f64>,
+    rest: Vec<f64>,
+}
+
+impl Lengths {
+    /// Room on the left: the most ends that one block of lanes holds.
+    pub const PAD: usize = 64;
+
+    /// Grows the tables up to chunks of `longest` steps (and a block of lanes).
+    pub fn grow(&mut self, longest: usize) {
+        for at in self.counts.len()..=longest + 2 * Self::PAD {
+            let n = at as f64 - Self::PAD as f64;
+            self.counts.push(n);
+            self.inverse.push(if n > 0.0 { 1.0 / n } else { 0.0 });
+            self.rest.push(if n > 0.0 { (n - 1.0) / n } else { 0.0 });
+        }
+    }
+
+    /// n, for n from `first` on.
+    pub fn counts(&self, first: isize) -> &[f64] {
+        &self.counts[Self::at(first)..]
+    }
+
+    /// 1 / n, for n from `first` on; 0 for n ≤ 0.
+    pub fn inverse(&self, first: isize) -> &[f64] {
+        &self.inverse[Self::at(first)..]
+    }
+
+    /// (n - 1) / n, for n from `first` on; 0 for n ≤ 0.
+    pub fn rest(&self, first: isize) -> &[f64] {
+        &self.rest[Self::at(first)..]
+    }
+
+    fn at(n: isize) -> usize {
+        (n + Self::PAD as isize) as usize
+    }
+
+    /// A step that is the n-th of the chunk in every lane.
+    #[inline(always)]
+    pub fn step<S: Simd>(&self, simd: S, n: usize, loss: S::f64s, weight: S::f64s) -> Step<S> {
+        let (inverse, rest) = (self.inverse[n + Self::PAD], self.rest[n + Self::PAD]);
+        Step { loss, weight, inverse: simd.splat_f64s(inverse), rest: simd.splat_f64s(rest) }
+    }
+}
+
+/// The costs of chunk `m` that ends at `end`, for starts from `end` down to 0.
+#[inline(always)]
+pub fn costs_to_the_left<'a, C: Running>(
+    row: &'a Row,
+    lengths: &'a Lengths,
+    m: usize,
+    end: usize,
+) -> impl Iterator<Item = (usize, f64)> + use<'a, C> {
+    let (end_loss, end_weight) = row.end(m, end).map_or((0.0, 0.0), |loss| (loss, 1.0));
+    let mut sums = C::open(Scalar, end_loss, end_weight);
+    let empty = std::iter::once((end, C::cost(Scalar, sums)));
+    let steps = row.stage(m)[..end].iter().zip(&row.weights[..end]).enumerate().rev();
+    empty.chain(steps.map(move |(start, (loss, weight))| {
+        sums = C::push(Scalar, sums, lengths.step(Scalar, end - start, *loss, *weight));
+        (start, C::cost(Scalar, sums))
+    }))
+}
+
+/// J of boundaries `b_0 … b_M`.
+pub fn total<C: Running>(row: &Row, lengths: &Lengths, boundaries: &[usize]) -> f64 {
+    boundaries.windows(2).enumerate().fold(C::start(), |joined, (m, pair)| {
+        let cost = costs_to_the_left::<C>(row, lengths, m, pair[1]).nth(pair[1] - pair[0]);
+        C::join(Scalar, joined, cost.expect("a chunk starts at 0 or later").1)
+    })
+}
+
+/// A computation that is written once for all objectives.
+pub trait OverCosts {
+    /// Its result.
+    type Output;
+    /// The computation.
+    fn with<C: Running>(self) -> Self::Output;
+}
+
+/// Picks the costs of an objective.
+pub fn over_costs<F: OverCosts>(objective: Objective, weighted: bool, call: F) -> F::Output {
+    match (objective, weighted) {
+        (Objective::Variance, false) => call.with::<Deviation>(),
+        (Objective::Variance, true) => call.with::<WeightedDeviation>(),
+        (Objective::Mean, _) => call.with::<MeanLoss<false>>(),
+        (Objective::Max, _) => call.with::<MeanLoss<true>>(),
+    }
+}

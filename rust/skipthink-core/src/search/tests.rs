@@ -1,0 +1,213 @@
+//! Search against brute force, on every vector unit of the machine.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::ragged::{Numbers, Offsets};
+
+/// A batch with everything that losses may bring along.
+#[derive(Debug, Clone)]
+struct Batch {
+    m: usize,
+    n_stages: usize,
+    values: Vec<f64>,
+    offsets: Vec<i64>,
+    weights: Option<Vec<f64>>,
+    ends: Option<Vec<f64>>,
+}
+
+impl Batch {
+    /// Numbers from a small lattice come out equal often, so that there are ties.
+    fn new(lengths: &[usize], m: usize, per_stage: bool, weighted: bool, ends: bool, seed: u64) -> Self {
+        let mut random = SplitMix64(seed);
+        let mut draw = |n: usize, steps: f64, scale: f64| -> Vec<f64> {
+            (0..n).map(|_| (random.next_unit() * steps).floor() * scale).collect()
+        };
+        let n_stages = if per_stage { m } else { 1 };
+        let total: usize = lengths.iter().sum();
+        let offsets = std::iter::once(0).chain(lengths.iter().scan(0, |sum, k| {
+            *sum += *k as i64;
+            Some(*sum)
+        }));
+        Self {
+            m,
+            n_stages,
+            offsets: offsets.collect(),
+            values: draw(total * n_stages, 30.0, 0.1),
+            weights: weighted.then(|| draw(total, 6.0, 1.0)),
+            ends: ends.then(|| draw((total + lengths.len()) * m, 30.0, 0.1)),
+        }
+    }
+
+    fn find(&self, arch: pulp::Arch, objective: Objective, min_steps: usize, threads: usize) -> Found {
+        let end_offsets: Vec<i64> =
+            self.offsets.iter().enumerate().map(|(row, cut)| cut + row as i64).collect();
+        let losses = Losses {
+            values: Numbers::Double(&self.values),
+            n_stages: self.n_stages,
+            steps: Offsets::new("losses", &self.offsets[..], self.values.len() / self.n_stages).unwrap(),
+            weights: self.weights.as_deref().map(Numbers::Double),
+            ends: self.ends.as_deref().map(|ends| {
+                let offsets = Offsets::new("end_losses", &end_offsets[..], ends.len() / self.m).unwrap();
+                (Numbers::Double(ends), offsets)
+            }),
+        };
+        let options =
+            Options { method: Method::Optimal, objective, eta: 0.0, min_steps, max_sweeps: 1, seed: 0 };
+        find_boundaries_on(arch, &losses, self.m, None, &options, threads).unwrap()
+    }
+
+    /// J of boundaries, each chunk summed anew in two passes.
+    fn objective(&self, objective: Objective, row: usize, cuts: &[usize]) -> f64 {
+        let begin = self.offsets[row] as usize;
+        let weight = |step: usize| self.weights.as_ref().map_or(1.0, |weights| weights[begin + step]);
+        let cost = |m: usize, start: usize, end: usize| {
+            let stage = if self.n_stages == 1 { 0 } else { m };
+            let loss = |step: usize| self.values[(begin + step) * self.n_stages + stage];
+            let mass: f64 = (start..end).map(|step| weight(step) * loss(step)).sum();
+            let total: f64 = (start..end).map(weight).sum();
+            let mean = if total > 0.0 { mass / total } else { 0.0 };
+            match (&self.ends, objective) {
+                (_, Objective::Variance) => {
+                    (start..end).map(|step| weight(step) * (loss(step) - mean).powi(2)).sum()
+                }
+                (Some(ends), _) => (mass + ends[(begin + row + end) * self.m + m]) / (total + 1.0),
+                (None, _) => mean,
+            }
+        };
+        let costs = cuts.windows(2).enumerate().map(|(m, pair)| cost(m, pair[0], pair[1]));
+        costs.fold(objective.start(), |joined, cost| objective.join(joined, cost))
+    }
+
+    /// The least J of all boundaries that keep `min_steps`.
+    fn least(&self, objective: Objective, row: usize, min_steps: usize, cuts: &mut Vec<usize>) -> f64 {
+        let k = (self.offsets[row + 1] - self.offsets[row]) as usize;
+        let from = cuts[cuts.len() - 1] + min_steps;
+        if cuts.len() == self.m {
+            if from > k {
+                return f64::INFINITY;
+            }
+            cuts.push(k);
+            let found = self.objective(objective, row, cuts);
+            cuts.pop();
+            return found;
+        }
+        (from..=k).fold(f64::INFINITY, |least, cut| {
+            cuts.push(cut);
+            let found = self.least(objective, row, min_steps, cuts);
+            cuts.pop();
+            least.min(found)
+        })
+    }
+}
+
+/// What this machine can run.
+fn arches() -> Vec<pulp::Arch> {
+    let mut found = vec![pulp::Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    {
+        found.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+        found.extend(pulp::x86::V4::try_new().map(pulp::Arch::V4));
+    }
+    #[cfg(target_arch = "aarch64")]
+    found.extend(pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon));
+    found
+}
+
+const OBJECTIVES: [Objective; 3] = [Objective::Mean, Objective::Variance, Objective::Max];
+
+fn flags() -> impl Strategy<Value = (bool, bool, bool)> {
+    (any::<bool>(), any::<bool>(), any::<bool>())
+}
+
+proptest! {
+    #[test]
+    fn optimal_is_the_least_of_all(
+        lengths in proptest::collection::vec(1usize..10, 1..20),
+        (m, min_steps) in (1usize..5, 0usize..3),
+        (per_stage, weighted, ends) in flags(),
+        objective in proptest::sample::select(&OBJECTIVES[..]),
+        seed in any::<u64>(),
+    ) {
+        let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
+        let found = batch.find(pulp::Arch::new(), objective, min_steps, 1);
+        for (row, k) in lengths.iter().enumerate() {
+            prop_assert_eq!(found.searched[row], *k >= m * min_steps);
+            if found.searched[row] {
+                let least = batch.least(objective, row, min_steps, &mut vec![0]);
+                prop_assert!((found.objective[row] - least).abs() <= 1e-12 * (1.0 + least));
+            }
+            let cuts: Vec<usize> = found.boundaries[row * (m + 1)..][..=m].iter().map(|cut| *cut as usize).collect();
+            let again = batch.objective(objective, row, &cuts);
+            prop_assert!((found.objective[row] - again).abs() <= 1e-12 * (1.0 + again));
+        }
+    }
+
+    #[test]
+    fn every_vector_unit_and_thread_count_finds_the_same(
+        lengths in proptest::collection::vec(prop_oneof![1usize..SHORT_AND_LONG.0, 1usize..SHORT_AND_LONG.1], 1..40),
+        (m, min_steps) in (1usize..7, 0usize..4),
+        (per_stage, weighted, ends) in flags(),
+        objective in proptest::sample::select(&OBJECTIVES[..]),
+        seed in any::<u64>(),
+    ) {
+        let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
+        let expected = batch.find(pulp::Arch::Scalar, objective, min_steps, 1);
+        for arch in arches() {
+            for threads in [1, 3] {
+                let found = batch.find(arch, objective, min_steps, threads);
+                prop_assert_eq!(&found.boundaries, &expected.boundaries);
+                prop_assert_eq!(&found.objective, &expected.objective);
+                prop_assert_eq!(&found.initial, &expected.initial);
+            }
+        }
+    }
+}
+
+/// Rows on both sides of the length at which rows are no longer searched side by side, and of several blocks.
+const SHORT_AND_LONG: (usize, usize) = (40, 300);
+
+/// Losses of mean 50 and spread 0.1: prefix sums of squares lose 7 digits here.
+#[test]
+fn long_rows_far_from_zero_stay_exact() {
+    let (k, m) = (4096, 8);
+    let mut random = SplitMix64(7);
+    let losses: Vec<f64> = (0..k).map(|_| 50.0 + 0.1 * (random.next_unit() - 0.5)).collect();
+    let mut batch = Batch::new(&[k], m, false, false, false, 0);
+    let shifted: Vec<f64> = losses.iter().map(|loss| loss - 50.0).collect();
+    batch.values.clone_from(&shifted);
+    let expected = batch.find(pulp::Arch::new(), Objective::Variance, 1, 1);
+    batch.values = losses;
+    let found = batch.find(pulp::Arch::new(), Objective::Variance, 1, 1);
+    // `loss - 50.0` is exact, so both rows have the same costs but for rounding
+    assert!((found.objective[0] - expected.objective[0]).abs() <= 1e-12 * expected.objective[0]);
+    let cuts: Vec<usize> = found.boundaries.iter().map(|cut| *cut as usize).collect();
+    batch.values = shifted;
+    let again = batch.objective(Objective::Variance, 0, &cuts);
+    assert!((again - expected.objective[0]).abs() <= 1e-12 * again);
+}
+
+#[test]
+fn losses_beyond_what_can_be_squared_are_refused() {
+    let mut batch = Batch::new(&[3, 4], 2, false, false, false, 1);
+    batch.values[5] = 1e200;
+    let losses = Losses {
+        values: Numbers::Double(&batch.values),
+        n_stages: 1,
+        steps: Offsets::new("losses", &batch.offsets[..], 7).unwrap(),
+        weights: None,
+        ends: None,
+    };
+    match losses.check_rows(0..2, 2) {
+        Err(Error::Value { row: 1, index: 2, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_example_of_the_method() {
+    let mut batch = Batch::new(&[4], 2, false, false, false, 1);
+    batch.values = vec![0.1, 0.1, 0.1, 3.0];
+    let cut = |objective| batch.find(pulp::Arch::new(), objective, 1, 1).boundaries[1];
+    assert_eq!((cut(Objective::Mean), cut(Objective::Variance)), (1, 3));
+}
