@@ -153,6 +153,29 @@ def chunk(
 
 
 @app.command()
+def export(
+    folder: Annotated[
+        Path, typer.Argument(help="A trained method of a run, such as runs/demo/train/stt/s0.")
+    ],
+    out: Annotated[Path, typer.Option(help="A .jsonl or .parquet file.")],
+    format: Annotated[
+        str, typer.Option(help="prompt-completion, messages, sharegpt or ids.")
+    ] = "prompt-completion",
+    mismatch: Annotated[
+        str, typer.Option(help="Items whose text gives other token ids: error, drop or keep.")
+    ] = "error",
+) -> None:
+    """Writes the items a method was trained on for other trainers."""
+    from skipthink.exports import export_trained
+
+    counts = export_trained(folder, out, format=format, mismatch=mismatch)
+    typer.echo(
+        f"{counts['written']} of {counts['items']} items in {out}; "
+        f"{counts['mismatched']} whose text gives other token ids than the run trained on"
+    )
+
+
+@app.command()
 def doctor() -> None:
     """Shows what is installed, what the machine has, and whether the core works."""
     from skipthink.doctor import examine

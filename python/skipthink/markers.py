@@ -107,11 +107,11 @@ def get_markers(tokenizer: PreTrainedTokenizerBase, n_chunks: int) -> Markers:
         thought=vocabulary[THOUGHT_TEXT],
         end=int(tokenizer.eos_token_id),
         pad=int(tokenizer.pad_token_id),
-        bos=_leading_bos(tokenizer),
+        bos=leading_bos(tokenizer),
     )
 
 
-def _leading_bos(tokenizer: PreTrainedTokenizerBase) -> int | None:
+def leading_bos(tokenizer: PreTrainedTokenizerBase) -> int | None:
     """The begin-of-sequence id, where this tokenizer puts one in front of ordinary text."""
     bos = tokenizer.bos_token_id
     if bos is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -110,7 +111,7 @@ def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) 
         extras["boundaries"] = _boundaries(folder, seed, samples)
         if method == "stt":
             extras["skipped"] = _skipped(folder, seed, samples)
-    return train_method(
+    summary = train_method(
         method,
         student=folder.stage(f"student/s{seed}"),
         samples=samples,
@@ -120,6 +121,34 @@ def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) 
         settings=training_settings(recipe, method),
         progress=progress,
         **extras,
+    )
+    _dress(recipe, folder, method, seed, None)
+    return summary
+
+
+def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: dict[str, Any] | None) -> None:
+    """Makes the saved student an ordinary folder with a model card, which says what is known of it by now."""
+    from skipthink.report import versions
+    from skipthink.student_folder import dress_student
+
+    trained = folder.stage(f"train/{method}/s{seed}")
+    summary = json.loads((trained / "train.json").read_text(encoding="utf-8"))
+    section, values = recipe.student, recipe.training.of(method)
+    made = f"{section.architecture}, {section.num_layers} layers, width {section.hidden_size}, from scratch"
+    dress_student(
+        trained / "model",
+        facts={
+            "data": recipe.task_name,
+            "training samples": _samples(folder, "train").num_rows,
+            "student": made if section.path is None else Path(section.path).name,
+            "seed": seed,
+            "training steps": summary["train_steps"],
+            "target tokens": summary["train_target_tokens"],
+            "learning rate": values.learning_rate,
+            "chunking": f"{recipe.chunks.method}, objective {recipe.chunks.objective}, eta {recipe.chunks.eta}",
+            **versions(),
+        },
+        metrics=metrics,
     )
 
 
@@ -170,6 +199,7 @@ def _evaluate(
                 settings=recipe.evaluation.model_dump(exclude={"split"}),
                 progress=partial(_report_part, progress, index, len(parts)),
             )
+            _dress(recipe, folder, method, seed, {**result, "split": recipe.evaluation.split})
             folder.finish(name, fingerprint, result, time.monotonic() - started)
         _report_part(progress, index, len(parts), 1, 1)
     return {"evaluated": len(parts)}

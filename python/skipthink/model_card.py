@@ -1,0 +1,147 @@
+"""The model card of a trained student: what it is, how to prompt it, what it learned from, how well it does.
+
+Names in a card come from recipes and files. They are escaped: nothing in them becomes markup, HTML or metadata.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skipthink.files import write_text
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
+_MODES = {
+    "base": ("the question, then a line break", "rationale, `[answer]`, answer"),
+    "answer-only": ("`[answer]`, the question, then a line break", "answer"),
+    "skip": ("`[skip]`, the question, then a line break", "the chunks it needs, `[answer]`, answer"),
+    "full": (
+        "`[m]`, the question, a line break, then the chunks 1 … m − 1 (at last: `[answer]`, the question, all chunks)",
+        "chunk m; at last the answer",
+    ),
+}
+_METRICS = (
+    ("accuracy", "accuracy", lambda value: f"{100 * value:.1f} %"),
+    ("accuracy_low", "95 % interval, lower end", lambda value: f"{100 * value:.1f} %"),
+    ("accuracy_high", "95 % interval, upper end", lambda value: f"{100 * value:.1f} %"),
+    ("unparsed", "answers that could not be read", str),
+    ("looped", "answers that ran into a loop", str),
+    ("tokens_per_answer", "generated tokens an answer", lambda value: f"{value:.1f}"),
+    ("prompt_tokens_per_answer", "prompt tokens an answer", lambda value: f"{value:.1f}"),
+    ("seconds_per_answer", "seconds an answer, batched", lambda value: f"{value:.4f}"),
+    ("seconds_per_answer_alone", "seconds an answer, one at a time", lambda value: f"{value:.4f}"),
+)
+
+
+def write_card(
+    path: Path,
+    *,
+    about: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a model card.
+
+    Args:
+        path: the README.md to write.
+        about: content of the student's `skipthink.json`.
+        facts: name → value of the table "What it learned from": data, sample counts, seed, steps, settings, versions.
+        metrics: what `evaluate` returned, and `split`; None before an evaluation.
+    """
+    write_text(path, make_card(about=about, facts=facts, metrics=metrics))
+
+
+def make_card(
+    *, about: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[str, Any] | None = None
+) -> str:
+    """The text of a model card; see `write_card`."""
+    import yaml
+
+    head = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["skipthink", "distillation", "chain-of-thought", str(about["method"])],
+    }
+    method, mode, n_chunks = about["method"], str(about["mode"]), int(about["n_chunks"])
+    prompt, target = _MODES[mode]
+    lines = [
+        "---",
+        yaml.safe_dump(head, sort_keys=False).strip(),
+        "---",
+        "",
+        f"# Student trained with {escape(method)}",
+        "",
+        "A small model that learned to reason from the rationales of a larger one, by chunk-wise distillation "
+        "(Skip-Thinking, arXiv 2505.18642).",
+        "",
+        "## How to ask it",
+        "",
+        f"It reads {prompt}, and writes {target}, then the end token. `[1]` … `[{n_chunks}]`, `[answer]`, `[skip]` and "
+        "`[thought]` are special tokens of its tokenizer. The chat template writes this prompt from one user message:",
+        "",
+        *_example(mode, n_chunks),
+        "",
+        "The answer is what stands behind `[answer]`; decode with `skip_special_tokens=False` to see the markers. "
+        "Special tokens in a question are taken apart with a space (`[ skip]`), so that they stay text.",
+        "",
+        "## What it learned from",
+        "",
+        *_table({"method": method, "chunks (M)": n_chunks, "mode": mode, **facts}),
+        "",
+        "## How well it does",
+        "",
+        *_measured(metrics),
+        "",
+        "A small student is right about what resembles its training data and about little else. Its rationale is not "
+        "proof of its answer.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escape(value: object) -> str:
+    """A value as plain text inside Markdown: on one line, without markup, HTML or links."""
+    text = " ".join(str(value).split())
+    text = "".join(character if character.isprintable() else "�" for character in text)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # a bare address would become a link
+    return re.sub(r"(?i)\b(https?|ftp|www)(?=[:.])", r"\1&#8203;", _SPECIAL.sub(r"\\\1", text))
+
+
+def _example(mode: str, n_chunks: int) -> list[str]:
+    ask = [
+        "```python",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained(".")',
+        'model = AutoModelForCausalLM.from_pretrained(".")',
+        'messages = [{"role": "user", "content": "Anna has 3 pens and buys 4. How many has she?"}]',
+    ]
+    call = [
+        "inputs = tokenizer.apply_chat_template(",
+        '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
+        ")",
+        "output = model.generate(**inputs)",
+        'text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=SKIP)',
+    ]
+    if mode != "full":
+        return [*ask, *(line.replace("SKIP", "False") for line in call), "```"]
+    loop = [
+        f"for _ in range({n_chunks} + 1):  # the chunks, then the answer",
+        *("    " + line.replace("SKIP", "True") for line in call),
+        '    messages.append({"role": "assistant", "content": text})',
+    ]
+    return [*ask, *loop, "```"]
+
+
+def _measured(metrics: Mapping[str, Any] | None) -> list[str]:
+    if metrics is None:
+        return ["Not evaluated yet."]
+    rows = {"questions": metrics["n"], "split": metrics.get("split", "")}
+    rows |= {title: show(metrics[key]) for key, title, show in _METRICS if metrics.get(key) is not None}
+    return _table(rows)
+
+
+def _table(rows: Mapping[str, Any]) -> list[str]:
+    return ["| | |", "|---|---|", *(f"| {escape(name)} | {escape(value)} |" for name, value in rows.items())]

@@ -1,0 +1,140 @@
+"""What makes a trained student an ordinary Hugging Face folder: how to prompt it, when it ends, what it is.
+
+`generation_config.json` and `chat_template.jinja` are what `generate`, servers and evaluation harnesses read;
+`README.md` is the model card. Nothing but these three files is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skipthink.exceptions import InvalidInputError
+from skipthink.files import write_text
+from skipthink.inference import MODES, Decoding
+from skipthink.markers import ANSWER_TEXT, SKIP_TEXT, get_markers
+from skipthink.model_card import write_card
+from skipthink.training.methods import read_student_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TEMPLATE = """\
+{%- macro plain(content) -%}
+    {%- if content is string -%}{%- set parts = [content] -%}
+    {%- else -%}{%- set parts = content | map(attribute='text') | list -%}
+    {%- endif -%}
+    {%- set text = namespace(value=parts | join) -%}
+    {%- for marker in RESERVED -%}
+        {%- set text.value = text.value | replace(marker, marker[0] + ' ' + marker[1:]) -%}
+    {%- endfor -%}
+    {{- text.value -}}
+{%- endmacro -%}
+{%- set users = messages | selectattr('role', 'equalto', 'user') | list -%}
+{%- set replies = messages | selectattr('role', 'equalto', 'assistant') | list -%}
+{%- if users | length != 1 or messages[0]['role'] != 'user' or (users + replies) | length != messages | length -%}
+    {{- raise_exception('this student answers one question: send one user message, and no system message') -}}
+{%- endif -%}
+"""
+SINGLE = """\
+{{- BOS + LEAD + plain(users[0]['content']) + '\\n' -}}
+{%- for reply in replies -%}
+    {%- generation -%}{{- plain(reply['content']) + END -}}{%- endgeneration -%}
+{%- endfor -%}
+"""
+STAGES = """\
+{%- set stages = STAGES -%}
+{%- if replies | length >= stages | length -%}
+    {{- raise_exception('this student has written all chunks and the answer: ask the next question anew') -}}
+{%- endif -%}
+{{- BOS + stages[replies | length] + plain(users[0]['content']) + '\\n' -}}
+{%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}
+"""
+
+
+def dress_student(
+    model_dir: str | Path, *, facts: Mapping[str, Any], metrics: Mapping[str, Any] | None = None
+) -> None:
+    """Writes generation config, chat template and model card of a trained student into its folder.
+
+    Args:
+        model_dir: a folder with a student and its `skipthink.json`.
+        facts: what the card says of data and training; see `model_card.write_card`.
+        metrics: what an evaluation found, once there is one.
+
+    Raises:
+        InvalidInputError: the student answers in an unknown mode.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    model_dir = Path(model_dir)
+    about = read_student_file(model_dir)
+    mode, n_chunks = about["mode"], int(about["n_chunks"])
+    tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
+    config = AutoConfig.from_pretrained(str(model_dir))
+    limits = Decoding({int(stage): limit for stage, limit in about["max_target_tokens"].items()})
+    write_text(
+        model_dir / "generation_config.json",
+        json.dumps(_generation(tokenizer, config, mode, limits, n_chunks), indent=2) + "\n",
+    )
+    write_text(model_dir / "chat_template.jinja", chat_template(tokenizer, mode, n_chunks))
+    write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics)
+
+
+def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int) -> str:
+    """The chat template of a student: a question as a user message becomes the prompt it was trained on.
+
+    In the mode "full" each reply is one chunk: asked again with its replies so far, the student writes the next one,
+    and after M chunks the answer. Markers and special tokens in the text of messages are taken apart with a space
+    ("[ skip]"), since a template's text is tokenised as a whole.
+
+    Args:
+        tokenizer: the student's tokenizer, with the markers.
+        mode: the mode it answers in, as in `skipthink.inference.MODES`.
+        n_chunks: M.
+
+    Raises:
+        InvalidInputError: unknown mode.
+    """
+    if mode not in MODES:
+        raise InvalidInputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    markers = get_markers(tokenizer, n_chunks)
+    reserved = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    bos = "" if markers.bos is None else str(tokenizer.bos_token)
+    if mode == "full":
+        body = STAGES.replace(
+            "= STAGES", "= " + _jinja([f"[{k}]" for k in range(1, n_chunks + 1)] + [ANSWER_TEXT])
+        )
+    else:
+        lead = {"base": "", "answer-only": ANSWER_TEXT, "skip": SKIP_TEXT}[mode]
+        body = SINGLE.replace("LEAD", _jinja(lead)).replace("END", _jinja(str(tokenizer.eos_token)))
+    # longest first: what is taken apart must not leave a shorter one behind
+    longest = sorted(reserved, key=len, reverse=True)
+    return TEMPLATE.replace("RESERVED", _jinja(longest)) + body.replace("BOS", _jinja(bos))
+
+
+def _jinja(value: str | list[str]) -> str:
+    """A literal of Jinja; JSON with its escapes is one."""
+    return json.dumps(value)
+
+
+def _generation(
+    tokenizer: PreTrainedTokenizerBase,
+    config: Any,
+    mode: str,
+    limits: Decoding,
+    n_chunks: int,
+) -> dict[str, Any]:
+    """Greedy, ended by the end token, and bounded as in evaluation: the longest target and a quarter."""
+    stages = [*range(1, n_chunks + 1), MODES["full"]] if mode == "full" else [MODES[mode]]
+    settings = {
+        "do_sample": False,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "decoder_start_token_id": getattr(config, "decoder_start_token_id", None),
+        "max_new_tokens": max(limits.max_new_tokens(stage) for stage in stages),
+    }
+    return {name: value for name, value in settings.items() if value is not None}
