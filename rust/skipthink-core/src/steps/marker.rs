@@ -9,21 +9,38 @@ const ROMAN: [&str; 7] = ["ii", "iii", "iv", "vi", "vii", "viii", "ix"];
 /// "a)", "-", "**Step 2:**", "### Part 3".
 #[inline]
 pub fn is_marker(text: &str, start: usize, end: usize) -> bool {
-    !is_plainly_none(&text.as_bytes()[start..end]) && is_marker_when_read(&text[start..end])
+    let step = &text.as_bytes()[start..end];
+    if let [first, .., last_but_one, last] = step {
+        let is_long =
+            step.len() > LONGEST + 1 && (last_but_one.is_ascii_graphic() || last.is_ascii_graphic());
+        if is_long && first.is_ascii_graphic() {
+            return false;
+        }
+    }
+    at_first_sight(step).unwrap_or_else(|| is_marker_when_read(&text[start..end]))
 }
 
-/// Whether a look at its edges tells that a step is no marker: it is too long, or begins with two letters that begin
-/// no marker.
-#[inline]
-fn is_plainly_none(step: &[u8]) -> bool {
-    let [first, second, .., last_but_one, last] = step else { return false };
-    let is_long = step.len() > LONGEST + 1 && (last_but_one.is_ascii_graphic() || last.is_ascii_graphic());
-    if is_long && first.is_ascii_graphic() {
-        return true;
+/// What a look at the first letters or digits of a short step tells: two letters that begin no marker, a number and
+/// its period, or a number with more behind.
+fn at_first_sight(step: &[u8]) -> Option<bool> {
+    let lead = step.iter().position(|byte| !matches!(byte, b' ' | b'-' | b'*' | b'#' | b'(' | b'\n'))?;
+    let inner = &step[lead..];
+    let (first, second) = (inner[0], *inner.get(1)?);
+    if first.is_ascii_alphabetic() {
+        let pair = [first | 0x20, second | 0x20];
+        let begins = matches!(&pair, b"st" | b"pa" | b"ca" | b"ii" | b"iv" | b"vi" | b"ix");
+        return (second.is_ascii_alphabetic() && !begins).then_some(false);
     }
-    let pair = [first | 0x20, second | 0x20];
-    let begins = matches!(&pair, b"st" | b"pa" | b"ca" | b"ii" | b"iv" | b"vi" | b"ix");
-    first.is_ascii_alphabetic() && second.is_ascii_alphabetic() && !begins
+    if !first.is_ascii_digit() {
+        return None;
+    }
+    let digits = inner.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match inner[digits..] {
+        [b'.' | b')'] if digits <= 3 && step.len() <= LONGEST => Some(true),
+        [b' ', next, ..] if next.is_ascii_alphanumeric() || b"+-/=<>%$".contains(&next) => Some(false),
+        [next, ..] if next.is_ascii_alphabetic() || b"+-/=<>%$".contains(&next) => Some(false),
+        _ => None,
+    }
 }
 
 fn is_marker_when_read(step: &str) -> bool {

@@ -69,9 +69,9 @@ impl<'r> Splitter<'r> {
             return;
         }
         let first = ends.len();
-        let mut cutter = Cutter { text, start: 0, ends };
+        let mut cutter = Cutter { text, start: 0, ends, window: &mut self.window };
         let is_ascii = match &self.plan {
-            Plan::Rules { by_lines } => cutter.cut_at_rules(*by_lines, &mut self.window),
+            Plan::Rules { by_lines } => cutter.cut_at_rules(*by_lines),
             Plan::Separators(finders) => {
                 cutter.cut_at_separators(finders);
                 text.is_ascii()
@@ -79,49 +79,32 @@ impl<'r> Splitter<'r> {
         };
         ends.push(text.len() as i64);
         if !is_ascii {
-            to_code_points(text, &mut ends[first..]);
+            scan::to_code_points(self.window.arch, text, &mut ends[first..]);
         }
     }
-}
-
-/// Byte ends to code-point ends: what `str` slicing and tokenizers' offset mappings use.
-fn to_code_points(text: &str, ends: &mut [i64]) {
-    let (mut start, mut points) = (0, 0);
-    for end in ends {
-        let step = &text.as_bytes()[start..*end as usize];
-        start = *end as usize;
-        points += step.chunks(255).map(count_points).sum::<i64>();
-        *end = points;
-    }
-}
-
-/// Every byte but those that continue a character; in bytes, of which a vector holds most.
-fn count_points(bytes: &[u8]) -> i64 {
-    bytes.iter().map(|byte| u8::from(byte.cast_signed() >= -64)).sum::<u8>().into()
 }
 
 struct Cutter<'a> {
     text: &'a str,
     start: usize,
     ends: &'a mut Vec<i64>,
+    window: &'a mut Window,
 }
 
 impl Cutter<'_> {
     /// Gives whether the text is ASCII.
-    fn cut_at_rules(&mut self, by_lines: bool, window: &mut Window) -> bool {
+    fn cut_at_rules(&mut self, by_lines: bool) -> bool {
         let bytes = self.text.as_bytes();
         let mut protected = Protected::new(self.text);
-        let (mut from, mut is_ascii) = (0, true);
-        while from < bytes.len() {
-            let inside = &bytes[from..bytes.len().min(from + Window::SIZE)];
-            is_ascii &= window.read(inside);
-            let mut at = 0;
-            while let Some(found) = window.next(at, inside.len()) {
-                at = self.rule(by_lines, &mut protected, from + found) - from;
+        let (mut at, mut is_ascii) = (0, true);
+        while at < bytes.len() {
+            is_ascii &= self.window.read(bytes, at);
+            while let Some(found) = self.window.next(at) {
+                at = self.rule(by_lines, &mut protected, found);
             }
-            let end = from + inside.len();
-            from = end.max(from + at);
-            is_ascii = is_ascii && bytes[end..from].is_ascii();
+            let end = self.window.end();
+            at = at.max(end);
+            is_ascii = is_ascii && bytes[end..at].is_ascii();
         }
         is_ascii
     }
@@ -142,7 +125,7 @@ impl Cutter<'_> {
     /// The many periods that need no second look, and the others. `terminator` says the same of all.
     #[inline]
     fn period(&mut self, at: usize) -> usize {
-        let next = spaces::after(self.text, at + 1);
+        let next = self.window.after_space(self.text, at + 1);
         if next > at + 1 && sentence::is_after_plain_word(self.text.as_bytes(), self.start, at) {
             return self.cut_before(at + 1, next);
         }
@@ -160,7 +143,7 @@ impl Cutter<'_> {
     /// nothing but white space follows. Gives where to go on.
     #[inline]
     fn cut(&mut self, end: usize) -> usize {
-        self.cut_before(end, spaces::after(self.text, end))
+        self.cut_before(end, self.window.after_space(self.text, end))
     }
 
     /// The same where `next` is known to be the end of the white space.

@@ -5,6 +5,8 @@
 use std::arch::x86_64::{__m256i, __m512i};
 
 use pulp::Arch;
+
+use super::spaces;
 #[cfg(target_arch = "x86_64")]
 use pulp::{
     NullaryFnOnce, cast,
@@ -19,6 +21,12 @@ const MASKS: usize = 64;
 /// Bytes at which a rule may hold: all that begin a protected span, a line break or a terminator. The last six
 /// begin the terminators beyond ASCII: ؟ ۔ । … 。 ！ and ？
 const CANDIDATES: &[u8] = b"\n`$\\<.!?\xD8\xDB\xE0\xE2\xE3\xEF";
+
+/// ASCII white space, each at the place of its low four bits; elsewhere what has other low bits.
+const SPACES: [u8; 16] = *b" \x00\x00\x00\x00\x00\x00\x00\x00\t\n\x0B\x0C\r\x00\x00";
+
+/// The greatest of the bytes that continue a character, as signed numbers.
+const CONTINUES: i8 = -65;
 
 /// A byte is a candidate where the entries of its low and its high four bits share a bit.
 const NIBBLES: ([u8; 16], [u8; 16]) = {
@@ -46,11 +54,20 @@ pub fn ways() -> Vec<Arch> {
     by_vectors.into_iter().flatten().chain([Arch::Scalar]).collect()
 }
 
-/// The candidates among up to 4096 bytes of a text.
+/// What is known of up to 4096 bytes of a text.
 #[derive(Debug, Clone)]
 pub struct Window {
-    arch: Arch,
-    masks: [u64; MASKS],
+    pub arch: Arch,
+    start: usize,
+    length: usize,
+    masks: Masks,
+}
+
+#[derive(Debug, Clone)]
+struct Masks {
+    candidates: [u64; MASKS],
+    /// ASCII white space.
+    spaces: [u64; MASKS],
 }
 
 impl Window {
@@ -58,72 +75,162 @@ impl Window {
     pub const SIZE: usize = BLOCK * MASKS;
 
     pub fn new(arch: Arch) -> Self {
-        Self { arch, masks: [0; MASKS] }
+        let masks = Masks { candidates: [0; MASKS], spaces: [0; MASKS] };
+        Self { arch, start: 0, length: 0, masks }
     }
 
-    /// Finds the candidates of at most `SIZE` bytes; gives whether all bytes are ASCII.
-    pub fn read(&mut self, bytes: &[u8]) -> bool {
-        let masks = &mut self.masks;
-        match self.arch {
-            #[cfg(target_arch = "x86_64")]
-            Arch::V4(simd) => simd.vectorize(On { simd, bytes, masks }),
-            #[cfg(target_arch = "x86_64")]
-            Arch::V3(simd) => simd.vectorize(On { simd, bytes, masks }),
-            _ => fill(bytes, masks, &Scalar),
-        }
+    /// Reads the bytes from `start` on, `SIZE` at most; gives whether all of them are ASCII.
+    pub fn read(&mut self, text: &[u8], start: usize) -> bool {
+        let bytes = &text[start..text.len().min(start + Self::SIZE)];
+        (self.start, self.length) = (start, bytes.len());
+        by_vectors(self.arch, Read { bytes, masks: &mut self.masks })
     }
 
-    /// The first candidate at or behind `at`, below `length`, the number of bytes read.
+    /// The end of the bytes read.
+    pub fn end(&self) -> usize {
+        self.start + self.length
+    }
+
+    /// The first candidate at or behind `at`, which is not before the window.
     #[inline]
-    pub fn next(&self, at: usize, length: usize) -> Option<usize> {
-        if at >= length {
+    pub fn next(&self, at: usize) -> Option<usize> {
+        let at = at - self.start;
+        if at >= self.length {
             return None;
         }
         let mut word = at / BLOCK;
-        let mut bits = self.masks[word] & (!0 << (at % BLOCK));
+        let mut bits = self.masks.candidates[word] & (!0 << (at % BLOCK));
         while bits == 0 {
             word += 1;
-            if word * BLOCK >= length {
+            if word * BLOCK >= self.length {
                 return None;
             }
-            bits = self.masks[word];
+            bits = self.masks.candidates[word];
         }
-        Some(word * BLOCK + bits.trailing_zeros() as usize)
+        Some(self.start + word * BLOCK + bits.trailing_zeros() as usize)
+    }
+
+    /// The end of the white space that starts at `at`, which is not before the window.
+    #[inline]
+    pub fn after_space(&self, text: &str, at: usize) -> usize {
+        if at < self.end() {
+            let (word, bit) = ((at - self.start) / BLOCK, (at - self.start) % BLOCK);
+            let run = (self.masks.spaces[word] >> bit).trailing_ones() as usize;
+            let end = at + run;
+            // a run that may go on in the next block, or in white space beyond ASCII, is looked at below
+            if bit + run < BLOCK && text.as_bytes().get(end).is_some_and(u8::is_ascii) {
+                return end;
+            }
+        }
+        spaces::after(text, at)
     }
 }
 
-/// Candidates of a block, and its bytes beyond ASCII.
-type Bits = (u64, u64);
+/// Byte ends of the pieces of a text to code-point ends: what `str` slicing and tokenizers' offset mappings use.
+pub fn to_code_points(arch: Arch, text: &str, ends: &mut [i64]) {
+    by_vectors(arch, CodePoints { bytes: text.as_bytes(), ends });
+}
 
-/// One way to classify a block. Its methods are inlined into a function that may use the vector units (closures
+/// A block's candidates, its white space, and its bytes beyond ASCII.
+struct Bits {
+    candidates: u64,
+    spaces: u64,
+    beyond: u64,
+}
+
+/// One way to look at a block. Its methods are inlined into a function that may use the vector units (closures
 /// would not be).
 trait Classify {
     fn block(&self, block: &[u8; BLOCK]) -> Bits;
+    /// Bytes that begin a character.
+    fn points(&self, block: &[u8; BLOCK]) -> u64;
 }
 
-#[inline(always)]
-fn fill(bytes: &[u8], masks: &mut [u64; MASKS], by: &impl Classify) -> bool {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let mut beyond = 0;
-    for (mask, block) in masks.iter_mut().zip(blocks) {
-        let (candidates, high) = by.block(block);
-        *mask = candidates;
-        beyond |= high;
+/// Work on blocks.
+trait Task {
+    type Output;
+    fn run(self, by: &impl Classify) -> Self::Output;
+}
+
+fn by_vectors<T: Task>(arch: Arch, task: T) -> T::Output {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(simd) => simd.vectorize(On { simd, task }),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(simd) => simd.vectorize(On { simd, task }),
+        _ => task.run(&Scalar),
     }
-    if !rest.is_empty() {
-        // the last block over again, if there is one, is cheaper than a copy of the rest
-        let (candidates, high) = if let Some(last) = bytes.last_chunk() {
-            let (candidates, high) = by.block(last);
-            (candidates >> (BLOCK - rest.len()), high)
-        } else {
-            let mut padded = [0; BLOCK];
-            padded[..rest.len()].copy_from_slice(rest);
-            by.block(&padded)
-        };
-        masks[blocks.len()] = candidates;
-        beyond |= high;
+}
+
+struct Read<'a> {
+    bytes: &'a [u8],
+    masks: &'a mut Masks,
+}
+
+impl Task for Read<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self, by: &impl Classify) -> bool {
+        let Masks { candidates, spaces } = self.masks;
+        let (blocks, rest) = self.bytes.as_chunks::<BLOCK>();
+        let mut beyond = 0;
+        for ((candidates, spaces), block) in candidates.iter_mut().zip(spaces.iter_mut()).zip(blocks) {
+            let bits = by.block(block);
+            (*candidates, *spaces) = (bits.candidates, bits.spaces);
+            beyond |= bits.beyond;
+        }
+        if !rest.is_empty() {
+            // the last block over again, if there is one, is cheaper than a copy of the rest
+            let (bits, shift) = match self.bytes.last_chunk() {
+                Some(last) => (by.block(last), BLOCK - rest.len()),
+                None => (by.block(&padded(rest)), 0),
+            };
+            candidates[blocks.len()] = bits.candidates >> shift;
+            spaces[blocks.len()] = bits.spaces >> shift;
+            beyond |= bits.beyond;
+        }
+        beyond == 0
     }
-    beyond == 0
+}
+
+struct CodePoints<'a> {
+    bytes: &'a [u8],
+    ends: &'a mut [i64],
+}
+
+impl Task for CodePoints<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, by: &impl Classify) {
+        let (mut start, mut before, mut at) = (0, 0, 0);
+        while at < self.ends.len() {
+            let rest = &self.bytes[start..];
+            let points = if let Some(block) = rest.first_chunk() {
+                by.points(block)
+            } else {
+                by.points(&padded(rest))
+            };
+            while let Some(end) = self.ends.get_mut(at) {
+                let inside = *end as usize - start;
+                if inside > BLOCK {
+                    break;
+                }
+                let until = if inside == BLOCK { points } else { points & ((1 << inside) - 1) };
+                *end = before + i64::from(until.count_ones());
+                at += 1;
+            }
+            before += i64::from(points.count_ones());
+            start += BLOCK;
+        }
+    }
+}
+
+fn padded(rest: &[u8]) -> [u8; BLOCK] {
+    let mut padded = [0; BLOCK];
+    padded[..rest.len()].copy_from_slice(rest);
+    padded
 }
 
 struct Scalar;
@@ -131,52 +238,73 @@ struct Scalar;
 impl Classify for Scalar {
     fn block(&self, block: &[u8; BLOCK]) -> Bits {
         let (low, high) = &NIBBLES;
-        block.iter().enumerate().fold((0, 0), |(candidates, beyond), (at, &byte)| {
-            let holds = low[usize::from(byte & 15)] & high[usize::from(byte >> 4)] != 0;
-            (candidates | u64::from(holds) << at, beyond | u64::from(byte >> 7) << at)
-        })
+        let bits = |holds: &dyn Fn(u8) -> bool| {
+            block.iter().enumerate().fold(0, |bits, (at, byte)| bits | (u64::from(holds(*byte)) << at))
+        };
+        Bits {
+            candidates: bits(&|byte| low[usize::from(byte & 15)] & high[usize::from(byte >> 4)] != 0),
+            spaces: bits(&|byte| SPACES[usize::from(byte & 15)] == byte),
+            beyond: bits(&|byte| !byte.is_ascii()),
+        }
+    }
+
+    fn points(&self, block: &[u8; BLOCK]) -> u64 {
+        block
+            .iter()
+            .enumerate()
+            .fold(0, |bits, (at, byte)| bits | (u64::from(byte.cast_signed() > CONTINUES) << at))
     }
 }
 
-/// What a call with vector units on works on.
+/// A task, with vector units on.
 #[cfg(target_arch = "x86_64")]
-struct On<'a, S> {
+struct On<S, T> {
     simd: S,
-    bytes: &'a [u8],
-    masks: &'a mut [u64; MASKS],
+    task: T,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl NullaryFnOnce for On<'_, V3> {
-    type Output = bool;
+impl<T: Task> NullaryFnOnce for On<V3, T> {
+    type Output = T::Output;
 
     #[inline(always)]
-    fn call(self) -> bool {
+    fn call(self) -> T::Output {
         let table = |half: [u8; 16]| self.simd.avx2._mm256_broadcastsi128_si256(cast(half));
-        let tables = (table(NIBBLES.0), table(NIBBLES.1));
-        fill(self.bytes, self.masks, &OnV3 { simd: self.simd, tables })
+        let tables = [NIBBLES.0, NIBBLES.1, SPACES].map(table);
+        self.task.run(&OnV3 { simd: self.simd, tables })
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 struct OnV3 {
     simd: V3,
-    tables: (__m256i, __m256i),
+    tables: [__m256i; 3],
 }
 
 #[cfg(target_arch = "x86_64")]
 impl OnV3 {
     #[inline(always)]
-    fn half(&self, bytes: __m256i) -> (u32, u32) {
+    fn half(&self, bytes: __m256i) -> [u32; 3] {
         let (avx, avx2) = (self.simd.avx, self.simd.avx2);
         let nibble = avx._mm256_set1_epi8(15);
-        let low = avx2._mm256_and_si256(bytes, nibble);
-        let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), nibble);
-        let (low, high) =
-            (avx2._mm256_shuffle_epi8(self.tables.0, low), avx2._mm256_shuffle_epi8(self.tables.1, high));
+        let right = avx2._mm256_and_si256(bytes, nibble);
+        let left = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), nibble);
+        let low = avx2._mm256_shuffle_epi8(self.tables[0], right);
+        let high = avx2._mm256_shuffle_epi8(self.tables[1], left);
         let none = avx2._mm256_cmpeq_epi8(avx2._mm256_and_si256(low, high), avx._mm256_setzero_si256());
-        (!avx2._mm256_movemask_epi8(none) as u32, avx2._mm256_movemask_epi8(bytes) as u32)
+        let space = avx2._mm256_cmpeq_epi8(avx2._mm256_shuffle_epi8(self.tables[2], right), bytes);
+        [
+            !avx2._mm256_movemask_epi8(none) as u32,
+            avx2._mm256_movemask_epi8(space) as u32,
+            avx2._mm256_movemask_epi8(bytes) as u32,
+        ]
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn joined(left: u32, right: u32) -> u64 {
+    u64::from(left) | (u64::from(right) << 32)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -185,27 +313,39 @@ impl Classify for OnV3 {
     fn block(&self, block: &[u8; BLOCK]) -> Bits {
         let [left, right]: [[u8; 32]; 2] = cast(*block);
         let (left, right) = (self.half(cast(left)), self.half(cast(right)));
-        let joined = |left: u32, right: u32| u64::from(left) | u64::from(right) << 32;
-        (joined(left.0, right.0), joined(left.1, right.1))
+        Bits {
+            candidates: joined(left[0], right[0]),
+            spaces: joined(left[1], right[1]),
+            beyond: joined(left[2], right[2]),
+        }
+    }
+
+    #[inline(always)]
+    fn points(&self, block: &[u8; BLOCK]) -> u64 {
+        let [left, right]: [[u8; 32]; 2] = cast(*block);
+        let (avx2, last) = (self.simd.avx2, self.simd.avx._mm256_set1_epi8(CONTINUES));
+        let (left, right) =
+            (avx2._mm256_cmpgt_epi8(cast(left), last), avx2._mm256_cmpgt_epi8(cast(right), last));
+        joined(avx2._mm256_movemask_epi8(left) as u32, avx2._mm256_movemask_epi8(right) as u32)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl NullaryFnOnce for On<'_, V4> {
-    type Output = bool;
+impl<T: Task> NullaryFnOnce for On<V4, T> {
+    type Output = T::Output;
 
     #[inline(always)]
-    fn call(self) -> bool {
+    fn call(self) -> T::Output {
         let table = |half: [u8; 16]| self.simd.avx512f._mm512_broadcast_i32x4(cast(half));
-        let tables = (table(NIBBLES.0), table(NIBBLES.1));
-        fill(self.bytes, self.masks, &OnV4 { simd: self.simd, tables })
+        let tables = [NIBBLES.0, NIBBLES.1, SPACES].map(table);
+        self.task.run(&OnV4 { simd: self.simd, tables })
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 struct OnV4 {
     simd: V4,
-    tables: (__m512i, __m512i),
+    tables: [__m512i; 3],
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -214,12 +354,21 @@ impl Classify for OnV4 {
     fn block(&self, block: &[u8; BLOCK]) -> Bits {
         let (avx512f, avx512bw) = (self.simd.avx512f, self.simd.avx512bw);
         let (bytes, nibble) = (cast(*block), avx512f._mm512_set1_epi8(15));
-        let low = avx512f._mm512_and_si512(bytes, nibble);
-        let high = avx512f._mm512_and_si512(avx512bw._mm512_srli_epi16::<4>(bytes), nibble);
-        let (low, high) = (
-            avx512bw._mm512_shuffle_epi8(self.tables.0, low),
-            avx512bw._mm512_shuffle_epi8(self.tables.1, high),
-        );
-        (avx512bw._mm512_test_epi8_mask(low, high), avx512bw._mm512_movepi8_mask(bytes))
+        let right = avx512f._mm512_and_si512(bytes, nibble);
+        let left = avx512f._mm512_and_si512(avx512bw._mm512_srli_epi16::<4>(bytes), nibble);
+        let low = avx512bw._mm512_shuffle_epi8(self.tables[0], right);
+        let high = avx512bw._mm512_shuffle_epi8(self.tables[1], left);
+        Bits {
+            candidates: avx512bw._mm512_test_epi8_mask(low, high),
+            spaces: avx512bw
+                ._mm512_cmpeq_epi8_mask(avx512bw._mm512_shuffle_epi8(self.tables[2], right), bytes),
+            beyond: avx512bw._mm512_movepi8_mask(bytes),
+        }
+    }
+
+    #[inline(always)]
+    fn points(&self, block: &[u8; BLOCK]) -> u64 {
+        let last = self.simd.avx512f._mm512_set1_epi8(CONTINUES);
+        self.simd.avx512bw._mm512_cmpgt_epi8_mask(cast(*block), last)
     }
 }

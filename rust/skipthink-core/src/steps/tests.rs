@@ -80,21 +80,44 @@ fn ends_by_every_way(text: &str) -> Vec<Vec<i64>> {
 fn every_way_to_read_finds_the_candidates() {
     let is_candidate = |byte: &u8| b"\n`$\\<.!?\xD8\xDB\xE0\xE2\xE3\xEF".contains(byte);
     // every byte at every place of a block, and every length up to three of them
-    let bytes: Vec<u8> = (0..=255).cycle().step_by(7).take(Window::SIZE).collect();
+    let bytes: Vec<u8> = (0..=255).cycle().step_by(7).take(Window::SIZE + 64).collect();
     for arch in scan::ways() {
         let mut window = Window::new(arch);
         for length in (0..200).chain([Window::SIZE - 1, Window::SIZE]) {
-            for shift in 0..64.min(bytes.len() - length + 1) {
-                let inside = &bytes[shift..shift + length];
-                assert_eq!(window.read(inside), inside.is_ascii());
-                let (mut found, mut at) = (Vec::new(), 0);
-                while let Some(next) = window.next(at, length) {
+            for start in 0..64 {
+                let text = &bytes[..start + length];
+                assert_eq!(window.read(text, start), text[start..].is_ascii());
+                assert_eq!(window.end(), text.len());
+                let (mut found, mut at) = (Vec::new(), start);
+                while let Some(next) = window.next(at) {
                     found.push(next);
                     at = next + 1;
                 }
-                let expected: Vec<usize> = (0..length).filter(|at| is_candidate(&inside[*at])).collect();
-                assert_eq!(found, expected, "{arch:?} {shift} {length}");
+                let expected: Vec<usize> =
+                    (start..text.len()).filter(|at| is_candidate(&text[*at])).collect();
+                assert_eq!(found, expected, "{arch:?} {start} {length}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_way_to_read_finds_white_space() {
+    let text: String = (0..2000)
+        .map(|at| {
+            if at % 97 < 60 {
+                " \t\n\r\u{B}\u{C}\0\u{1C}x\u{85}é\u{3000}".chars().nth(at * at % 12)
+            } else {
+                Some(' ')
+            }
+            .unwrap()
+        })
+        .collect();
+    for arch in scan::ways() {
+        let mut window = Window::new(arch);
+        window.read(text.as_bytes(), 3);
+        for at in (3..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+            assert_eq!(window.after_space(&text, at), text.len() - text[at..].trim_start().len());
         }
     }
 }
