@@ -41,7 +41,7 @@ PYTHON_FLOORS = [
     ["scoring.losses", "scoring.sequences", "generation", "training.items"],
     ["scoring.agreement", "scoring.cache", "scoring.forward"],
     ["scoring"],
-    ["inference", "training.batches", "training.loss", "training.boundaries", "training.lora"],
+    ["scoring.command", "inference", "training.batches", "training.loss", "training.boundaries", "training.lora"],
     ["training.config", "training.checkpoints"],
     ["training.chunkwise"],
     ["training.skip_thinking"],

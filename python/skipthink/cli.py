@@ -176,6 +176,43 @@ def export(
 
 
 @app.command()
+def score(
+    file: DataFile,
+    student: Annotated[str, typer.Option(help="Folder or name of the student that scores.")],
+    chunks: Annotated[int, typer.Option("--chunks", "-M", help="M, the number of chunks.")],
+    stages: Annotated[
+        str, typer.Option(help="conditioned: M passes; free: one; both: conditioned, and how far they agree.")
+    ] = "conditioned",
+    rules: Rules = "auto",
+    batch_tokens: Annotated[int, typer.Option(help="Padded tokens of a forward pass.")] = 8192,
+    autocast: Annotated[str | None, typer.Option(help="bfloat16 or float16.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU where there is one.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of scores; a killed call goes on from it.")
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Scores the steps of rationales with a student: the losses that chunk searches on."""
+    from skipthink.scoring.command import score_file
+
+    _write(
+        score_file(
+            file,
+            student=student,
+            n_chunks=chunks,
+            stages=stages,
+            rules=rules,
+            batch_tokens=batch_tokens,
+            autocast=autocast,
+            device=device,
+            cache=cache,
+            say=lambda text: typer.echo(text, err=True),
+        ),
+        out,
+    )
+
+
+@app.command()
 def doctor() -> None:
     """Shows what is installed, what the machine has, and whether the core works."""
     from skipthink.doctor import examine

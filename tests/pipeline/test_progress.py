@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from skipthink.progress import Display, format_progress, format_seconds
+from skipthink.progress import Display, Meter, format_progress, format_seconds
 
 
 class Terminal(io.StringIO):
@@ -46,3 +46,16 @@ def test_without_a_terminal_progress_is_plain_and_rare():
         now[0] = float(second)
         display.show([f"a {second}"])
     assert stream.getvalue() == "  a 30\n  a 60\n"
+
+
+def test_a_meter_shows_time_left_and_rate_of_what_it_has_seen_done():
+    now = [0.0]
+    stream = Terminal()
+    meter = Meter("scoring", "tokens", Display(stream, clock=lambda: now[0]))
+    meter(4000, 10_000)  # kept from an earlier run
+    now[0] = 2.0
+    meter(7000, 10_000)
+    meter.close()
+    first, second = "scoring 40% (4000/10000, 0s)", "scoring 70% (7000/10000, 2s, 2s left, 1,500 tokens/s)"
+    wipe = "\r" + " " * len(second) + "\r"
+    assert stream.getvalue() == first + "\r" + " " * len(first) + "\r" + second + wipe

@@ -80,3 +80,8 @@ def test_bad_arguments(student, encoded, markers):
             score_steps(student, encoded, markers)
     finally:
         student.config.max_position_embeddings = limit
+
+
+def test_bad_batch_tokens(student, encoded, markers):
+    with pytest.raises(InvalidInputError, match="batch_tokens must be at least 1, got 0"):
+        score_steps(student, encoded, markers, batch_tokens=0)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from skipthink.encoding import EncodedSamples, Ints, offsets_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,22 +54,17 @@ class StepLosses:
             arguments["end_losses"] = (self.end_nll, self.end_offsets)
         return arguments
 
-    def to_arrow(self, ids: list[str]) -> pa.Table:
-        """A table with the columns id, losses, n_tokens and, stage-conditioned, end_losses, one row a sample.
-
-        The columns are those that `skipthink chunk` reads: losses are lists of one number a step, or of M.
-        """
-        import pyarrow as pa
-
-        conditioned = self.end_nll is not None
-        columns: dict[str, Any] = {
-            "id": pa.array(ids, pa.string()),
-            "losses": _lists(self.losses if conditioned else self.losses[:, 0], self.offsets),
-            "n_tokens": _lists(self.n_tokens.astype(np.float64), self.offsets),
+    def row(self, row: int) -> dict[str, Any]:
+        """One sample as lists by the column names that `skipthink chunk` reads: losses, n_tokens, end_losses."""
+        steps = slice(self.offsets[row], self.offsets[row + 1])
+        losses = self.losses[steps]
+        columns = {
+            "losses": losses[:, 0] if self.end_nll is None else losses,
+            "n_tokens": self.n_tokens[steps],
         }
         if self.end_nll is not None:
-            columns["end_losses"] = _lists(self.end_nll, self.end_offsets)
-        return pa.table(columns)
+            columns["end_losses"] = self.end_nll[self.end_offsets[row] : self.end_offsets[row + 1]]
+        return {name: values.tolist() for name, values in columns.items()}
 
 
 class Accumulator:
@@ -102,13 +94,3 @@ class Accumulator:
         inside = np.delete(np.arange(len(n_tokens)), self.encoded.step_tokens.offsets[1:-1] - 1)
         ends = self.end_nll if conditioned else None
         return StepLosses(self.nll, n_tokens[inside], self.offsets, ends, self.end_offsets, report)
-
-
-def _lists(values: npt.NDArray[Any], offsets: Ints) -> Any:
-    """Ragged numbers as Arrow lists; a second dimension becomes a list of fixed size."""
-    import pyarrow as pa
-
-    inner = pa.array(values.ravel())
-    if values.ndim == 2:
-        inner = pa.FixedSizeListArray.from_arrays(inner, values.shape[1])
-    return pa.LargeListArray.from_arrays(pa.array(offsets), inner)

@@ -1,0 +1,98 @@
+"""What `skipthink score` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import torch
+
+from skipthink.data import load_samples
+from skipthink.encoding import encode_samples
+from skipthink.exceptions import InvalidInputError
+from skipthink.markers import get_markers
+from skipthink.progress import Display, Meter
+from skipthink.scoring import STAGES, StepLosses, compare_stages, score_steps
+from skipthink.students import load_student
+
+
+def score_file(
+    file: Path,
+    *,
+    student: str,
+    n_chunks: int,
+    stages: str,
+    rules: str,
+    batch_tokens: int,
+    autocast: str | None,
+    device: str | None,
+    cache: Path | None,
+    say: Callable[[str], None],
+) -> Iterator[dict[str, Any]]:
+    """Scores the samples of a file.
+
+    Args:
+        file: see `skipthink.data.load_samples`; rows without a rationale are left out and counted.
+        student: folder or name; markers it lacks are added, their rows drawn at random with seed 0.
+        n_chunks: M.
+        stages: "conditioned", "free" or "both".
+        rules: step rules.
+        batch_tokens: see `score_steps`.
+        autocast: see `score_steps`.
+        device: where the student runs; None: a GPU where there is one.
+        cache: see `score_steps`.
+        say: told, line by line, what is to be said beside the rows.
+
+    Yields:
+        A row a sample: id, rationale, losses, n_tokens and, stage-conditioned, end_losses.
+
+    Raises:
+        SkipthinkError: whatever loading, encoding or scoring refuses.
+    """
+    if stages not in (*STAGES, "both"):
+        raise InvalidInputError(f"--stages must be conditioned, free or both, got {stages}")
+    loaded = load_samples(file, teacher="all")
+    samples = loaded.table.filter(pc.is_valid(loaded.table["rationale"]))
+    left_out = {
+        **loaded.report["dropped"],
+        "evaluation row without rationale": loaded.table.num_rows - samples.num_rows,
+    }
+    if samples.num_rows < loaded.report["read"]:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count)
+        say(
+            f"{loaded.report['read'] - samples.num_rows} of {loaded.report['read']} rows are not scored: {reasons}"
+        )
+    torch.manual_seed(0)
+    model, tokenizer = load_student(student, n_chunks=n_chunks)
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    markers = get_markers(tokenizer, n_chunks)
+    encoded = encode_samples(tokenizer, markers, samples, rules=rules)
+    found: dict[str, StepLosses] = {}
+    for kind in STAGES if stages == "both" else (stages,):
+        meter = Meter(f"scoring, stages {kind}", "tokens", Display(sys.stderr))
+        options: dict[str, Any] = {"batch_tokens": batch_tokens, "autocast": autocast, "cache": cache}
+        found[kind] = score_steps(model, encoded, markers, stages=kind, progress=meter, **options)
+        meter.close()
+        say(describe(kind, found[kind]))
+    if stages == "both":
+        say(str(compare_stages(found["conditioned"], found["free"])))
+    losses = found["free" if stages == "free" else "conditioned"]
+    texts = samples["rationale"].to_pylist()
+    for row, (row_id, text) in enumerate(zip(encoded.ids, texts, strict=True)):
+        yield {"id": row_id, "rationale": text, **losses.row(row)}
+
+
+def describe(stages: str, losses: StepLosses) -> str:
+    """One line on how scores came about."""
+    report = losses.report
+    text = (
+        f"stages {stages}: {report['scored']:,.0f} sequences scored in {report['passes']:,.0f} passes, "
+        f"{report['cached']:,.0f} from the cache, {report['tokens_per_second']:,.0f} tokens/s, "
+        f"{report['seconds']:.1f} s"
+    )
+    if report["halved_batches"]:
+        text += f"; memory ran out {report['halved_batches']:.0f} times: --batch-tokens is too large"
+    return text
