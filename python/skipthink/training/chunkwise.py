@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from skipthink.chunking import average_boundaries, chunk
 from skipthink.encoding import EncodedSamples, Ints, Items, build_items
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import Markers
+from skipthink.progress import Display, Meter
 from skipthink.training.batches import StageBatchSampler
 from skipthink.training.boundaries import BoundaryFolder, from_main, score_in_shares
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
@@ -108,13 +111,17 @@ class ChunkwiseTrainer(Trainer):
 
         Each process scores its share of the samples; the first one searches for all.
         """
+        meter = Meter("scoring", "tokens", Display(sys.stderr)) if self.is_world_process_zero() else None
         losses = score_in_shares(
             _plain(self.model),
             self.encoded.take(self.rows),
             self.markers,
             self.accelerator,
+            progress=meter,
             **self.config.score_options,
         )
+        if meter is not None:
+            meter.close()
         found = self.boundaries.copy()
         if self.is_world_process_zero():
             options = {**self.config.search_options, **losses.chunk_arguments()}
@@ -215,6 +222,8 @@ class _Epochs(TrainerCallback):
             trainer.boundaries = trainer.search_boundaries()
         if is_main:
             folder.save(epoch, trainer.boundaries)
+            # the student moves on: what it has scored is of no more use
+            shutil.rmtree(trainer.config.score_folder, ignore_errors=True)
 
 
 def whole_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:

@@ -97,13 +97,18 @@ class ChunkwiseConfig(TrainingArguments):
         )
 
     @property
+    def score_folder(self) -> Path:
+        """Where scores are kept until the boundaries of the epoch are."""
+        return Path(str(self.output_dir)) / "scores"
+
+    @property
     def score_options(self) -> dict[str, Any]:
         """Options of `score_steps`; what a killed search has scored is kept beside the checkpoints."""
         return {
             "stages": self.score_stages,
             "batch_tokens": self.score_batch_tokens,
             "autocast": "bfloat16" if self.bf16 else "float16" if self.fp16 else None,
-            "cache": Path(str(self.output_dir)) / "scores" / str(self.process_index),
+            "cache": self.score_folder / str(self.process_index),
         }
 
     @property
