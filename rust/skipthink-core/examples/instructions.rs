@@ -10,7 +10,7 @@ use skipthink_core::search::{
     Annealing, Method, Options, Scope, SplitMix64, average_boundaries, find_boundaries,
 };
 use skipthink_core::skip::Ledger;
-use skipthink_core::steps::{Rules, split_steps};
+use skipthink_core::steps::{Rules, Splitter};
 
 const SENTENCES: [&str; 8] = [
     "First, Anna buys 12 apples at $1.50 each, i.e. she pays $18.00 in all. ",
@@ -71,8 +71,9 @@ fn split(n_bytes: usize, n_texts: usize, repeats: usize) {
         .collect();
     for _ in 0..repeats {
         let mut ends = Vec::new();
+        let mut splitter = Splitter::new(&Rules::Auto);
         for text in &texts {
-            split_steps(black_box(text), &Rules::Auto, &mut ends);
+            splitter.split(black_box(text), &mut ends);
         }
         black_box(ends);
     }
