@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use skipthink_core::losses::{Losses, Objective};
 use skipthink_core::plan::{self, Kind, Scheme, Thought};
-use skipthink_core::ragged::Offsets;
+use skipthink_core::ragged::{Numbers, Offsets};
 use skipthink_core::search::{
     Annealing, Method, Options, Scope, SplitMix64, average_boundaries, find_boundaries,
 };
@@ -24,10 +24,11 @@ const SENTENCES: [&str; 8] = [
 ];
 
 /// An operation and what it runs on: K steps a row (ragged where 0), M chunks, rows.
-const SEARCHES: [(&str, usize, usize, usize); 10] = [
+const SEARCHES: [(&str, usize, usize, usize); 11] = [
     ("optimal-variance-8", 8, 4, 256),
     ("optimal-variance-64", 64, 8, 16),
     ("optimal-variance-512", 512, 8, 1),
+    ("optimal-variance-4096", 4096, 8, 1),
     ("optimal-variance-ragged", 0, 4, 256),
     ("optimal-mean-weights-64", 64, 8, 16),
     ("optimal-mean-weights-512", 512, 8, 1),
@@ -104,10 +105,10 @@ fn search(name: &str, repeats: usize) {
     let options = Options { method, objective, eta: 0.0, min_steps: 1, max_sweeps: 100, seed: 0 };
     for _ in 0..repeats {
         let losses = Losses {
-            values: black_box(&losses),
+            values: Numbers::Double(black_box(&losses)),
             n_stages,
-            steps: Offsets::new("losses", &offsets, n_steps).expect("offsets are sound"),
-            weights: (objective != Objective::Variance).then_some(&weights),
+            steps: Offsets::new("losses", &offsets[..], n_steps).expect("offsets are sound"),
+            weights: (objective != Objective::Variance).then_some(Numbers::Double(&weights)),
             ends: None,
         };
         black_box(find_boundaries(&losses, *m, None, &options, 1).expect("losses are sound"));
@@ -132,7 +133,7 @@ fn plan_items(repeats: usize) {
             m: M,
             step_tokens: (
                 &tokens,
-                Offsets::new("tokens", &token_offsets, tokens.len()).expect("offsets are sound"),
+                Offsets::new("tokens", &token_offsets[..], tokens.len()).expect("offsets are sound"),
             ),
             n_question: &counts,
             n_answer: &counts,
