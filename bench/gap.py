@@ -42,9 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--train", type=int, default=1500, help="samples the student learns from")
-    parser.add_argument("--rows", type=int, default=1200, help="samples scored")
-    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--train", type=int, default=600, help="samples the student learns from")
+    parser.add_argument("--rows", type=int, default=500, help="samples scored")
+    parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     if not inputs.DATA.is_dir():

@@ -26,7 +26,9 @@ TOLERANCE = 0.05
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--update", action="store_true", help="take the counts found as the new yardstick")
     options = parser.parse_args()
     if shutil.which("valgrind") is None:
@@ -92,7 +94,9 @@ def judge(found: dict, stored: dict | None) -> list[str]:
             faults.append(f"{operation} has no count yet: keep one with --update")
         elif instructions > before * (1 + TOLERANCE):
             growth = 100 * (instructions / before - 1)
-            faults.append(f"{operation} takes {instructions:,} instructions, {growth:.1f} % more than {before:,}")
+            faults.append(
+                f"{operation} takes {instructions:,} instructions, {growth:.1f} % more than {before:,}"
+            )
     gone = sorted(set(stored["counts"]) - set(found["counts"]))
     return faults + [f"{operation} is not counted any more: drop it with --update" for operation in gone]
 

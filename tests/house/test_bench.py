@@ -77,7 +77,7 @@ def test_what_was_measured_is_judged():
         if target.id in values
     }
     assert met == {
-        "split-short": True, "split-list": False, "split-short-threads": True, "variance-512": True,
+        "split-short": True, "split-list": False, "split-short-threads": True, "variance-512": True, "us-512": True,
         "ragged": True, "mean-512": True, "stages-512": False, "greedy-move": True, "anneal-move": False,
         "precision-float64": True,
     }  # fmt: skip
