@@ -62,7 +62,7 @@ PYTHON_FLOORS = [
     ["pipeline.prepare", "report"],
     ["pipeline.work"],
     ["worker"],
-    ["pipeline.scheduler"],
+    ["pipeline.scheduler", "pipeline.ranks"],
     ["pipeline.run", "doctor"],
     ["cli"],
     ["__main__"],

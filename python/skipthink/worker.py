@@ -66,7 +66,7 @@ def work(run_dir: Path, stage: str, threads: int) -> int:
     from skipthink.pipeline.work import run_stage
 
     folder = RunFolder(run_dir)
-    _set_threads(threads, stage)
+    set_threads(threads, stage)
     try:
         run_stage(folder, stage, ProgressFile(folder.progress(stage)))
     except SkipthinkError as error:
@@ -112,7 +112,17 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
-def _set_threads(threads: int, stage: str) -> None:
+def stage_environment(threads: int) -> dict[str, str]:
+    """Environment that bounds the threads of every library that starts its own, set before any is loaded."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+    return {
+        **dict.fromkeys(names, str(threads)),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+
+
+def set_threads(threads: int, stage: str) -> None:
     """Bounds torch's threads; `prepare` needs no torch, and is not made to load it."""
     if stage == "prepare":
         return

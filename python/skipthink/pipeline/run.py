@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from skipthink.pipeline.ranks import Ranks, follow, lead
 from skipthink.pipeline.scheduler import Scheduler
 from skipthink.pipeline.stages import build_stages
 from skipthink.pipeline.state import RunFolder
@@ -20,13 +21,15 @@ from skipthink.recipe import Recipe
 def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = None) -> dict[str, Any]:
     """Runs a recipe in a folder: finished stages are skipped, killed ones resumed.
 
+    Started by torchrun, it is called in every process of the run (`pipeline.ranks`).
+
     Args:
         recipe: what to compute.
         out: the run folder.
         display: where progress is shown; standard output by default.
 
     Returns:
-        The content of `results.json`.
+        The content of `results.json`; nothing in the processes that follow the first one.
 
     Raises:
         RunError: the folder is in use, was made with another recipe or data, or a stage failed.
@@ -35,24 +38,33 @@ def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = Non
 
     folder, display = RunFolder(out), display or Display()
     stages = build_stages(recipe)
+    ranks = Ranks.of_environment()
+    if ranks.rank > 0:
+        with _ended_in_order():
+            follow(recipe, folder, stages)
+        return {}
     with folder.locked() as lock, _ended_in_order():
         folder.adopt(recipe)
         finished = [
             name for name, stage in stages.items() if folder.done(name, stage.fingerprint) is not None
         ]
-        display.line(f"run {recipe.name} in {folder.path}: {len(stages)} stages, {recipe.workers} at a time")
+        workers = recipe.workers if ranks.n_ranks == 1 else 1
+        display.line(f"run {recipe.name} in {folder.path}: {len(stages)} stages, {workers} at a time")
         for name in finished:
             display.line(f"kept   {name}  (finished before)")
-        scheduler = Scheduler(
-            folder,
-            stages,
-            finished,
-            workers=recipe.workers,
-            threads=recipe.threads,
-            lock=lock,
-            display=display,
-        )
-        scheduler.run()
+        if ranks.n_ranks > 1:
+            lead(recipe, folder, stages, ranks, display)
+        else:
+            scheduler = Scheduler(
+                folder,
+                stages,
+                finished,
+                workers=workers,
+                threads=recipe.threads,
+                lock=lock,
+                display=display,
+            )
+            scheduler.run()
         results, table = write_report(recipe, folder, stages)
     display.line("\n" + table)
     return results

@@ -20,7 +20,7 @@ from skipthink.exceptions import RunError
 from skipthink.pipeline.stages import Stage
 from skipthink.pipeline.state import RunFolder
 from skipthink.progress import Display, format_progress, format_seconds
-from skipthink.worker import run_child
+from skipthink.worker import run_child, stage_environment
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS = 5.0
@@ -188,11 +188,8 @@ def _preloading(threads: int) -> Iterator[None]:
 
     The environment it starts in bounds the threads of every library that starts its own.
     """
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     wanted = {
-        **dict.fromkeys(names, str(threads)),
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        **stage_environment(threads),
         # asking for devices must not start CUDA before the fork
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     }

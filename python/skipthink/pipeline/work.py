@@ -38,13 +38,14 @@ SAME_NAMES = {
 """Keys of a recipe's training section that `train_method` knows by the same name."""
 
 
-def run_stage(folder: RunFolder, name: str, progress: Progress) -> None:
+def run_stage(folder: RunFolder, name: str, progress: Progress, *, is_main: bool = True) -> None:
     """Runs one stage of a run folder and notes that it is finished; finished before, it does nothing.
 
     Args:
         folder: a run folder whose recipe is written.
         name: a name of `build_stages`.
         progress: called with (done, in all), in units of the stage's own.
+        is_main: False in a process that only takes part in the stage: another one notes that it is finished.
 
     Raises:
         RunError: no such stage, or files of other inputs.
@@ -63,7 +64,8 @@ def run_stage(folder: RunFolder, name: str, progress: Progress) -> None:
         result = _evaluate(recipe, folder, stages, progress)
     else:
         result = _BODIES[stage.kind](recipe, folder, stage, progress)
-    folder.finish(name, stage.fingerprint, result, time.monotonic() - started)
+    if is_main:
+        folder.finish(name, stage.fingerprint, result, time.monotonic() - started)
 
 
 def _prepare(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:

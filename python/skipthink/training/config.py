@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 
 from skipthink.exceptions import InvalidInputError
@@ -66,6 +68,8 @@ class ChunkwiseConfig(TrainingArguments):
     long_items: str = "error"
 
     def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            self.use_cpu = True  # several processes find each other on CPUs only where this is said
         try:
             super().__post_init__()  # type: ignore[no-untyped-call]
         except ImportError as error:  # deepspeed, tensorboard, … that an argument asks for
@@ -84,6 +88,13 @@ class ChunkwiseConfig(TrainingArguments):
             raise InvalidInputError(
                 f"{self.n_gpu} devices in one process: start one process a device "
                 f"(torchrun --nproc_per_node {self.n_gpu} …), or show it one (CUDA_VISIBLE_DEVICES=0)"
+            )
+
+        expected = int(os.environ.get("WORLD_SIZE", "1"))
+        if self.world_size != expected:
+            raise InvalidInputError(
+                f"{expected} processes were started, but they form a group of {self.world_size}: each would train "
+                "by itself; start them with torchrun"
             )
 
     @property
