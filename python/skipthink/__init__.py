@@ -8,12 +8,14 @@ import warnings
 
 from skipthink import exceptions, types
 from skipthink._core import DEBUG_BUILD, __version__, build_info
+from skipthink.chunk_file import chunk_file
 from skipthink.chunking import Chunking, average_boundaries, chunk
 from skipthink.exceptions import SkipthinkError
 from skipthink.ledger_file import LedgerFile
 from skipthink.planning import ItemPlan, plan_items
 from skipthink.skip import SkipLedger
 from skipthink.steps import StepSpans, split_steps, split_steps_batch
+from skipthink.streaming import Chunker, chunk_batches
 
 if DEBUG_BUILD:
     warnings.warn(
@@ -21,6 +23,7 @@ if DEBUG_BUILD:
     )
 
 __all__ = [
+    "Chunker",
     "Chunking",
     "ItemPlan",
     "LedgerFile",
@@ -31,6 +34,8 @@ __all__ = [
     "average_boundaries",
     "build_info",
     "chunk",
+    "chunk_batches",
+    "chunk_file",
     "exceptions",
     "plan_items",
     "split_steps",

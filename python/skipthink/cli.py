@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,10 @@ import typer
 from skipthink.exceptions import InvalidInputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from skipthink.data.sources import RawRows
+    from skipthink.streaming import Chunker
 
 app = typer.Typer(
     name="skipthink",
@@ -25,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+LOSS_COLUMNS = ("losses", "n_tokens", "end_losses")
 DataFile = Annotated[Path, typer.Argument(help="JSONL or Parquet file, one sample a row.")]
 Rules = Annotated[str, typer.Option(help="Step rules: auto, lines or sentences.")]
 Out = Annotated[Path | None, typer.Option(help="A .jsonl or .parquet file; standard output where not given.")]
@@ -97,59 +102,60 @@ def split(
 
 @app.command()
 def chunk(
-    file: DataFile,
-    chunks: Annotated[int, typer.Option("--chunks", "-M", help="M, the number of chunks.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow or JSONL file, one sample a row.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .parquet, .arrow or .jsonl file; JSON lines on standard output where not given."
+        ),
+    ] = None,
+    *,
+    chunks: Annotated[int, typer.Option("--chunks", "--m", "-M", help="M, the number of chunks.")],
     eta: Annotated[float, typer.Option(help="Least gain of an accepted change, nats.")] = 0.1,
-    method: Annotated[str, typer.Option(help="average, greedy, anneal or optimal.")] = "greedy",
+    method: Annotated[str, typer.Option(help="average, greedy or optimal.")] = "greedy",
     objective: Annotated[str, typer.Option(help="mean, variance or max.")] = "mean",
     scope: Annotated[str, typer.Option(help="pair or left (greedy).")] = "pair",
     min_steps: Annotated[int, typer.Option(help="Least steps of a chunk.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seeds annealing.")] = 0,
     rules: Rules = "auto",
     column: Annotated[
         str, typer.Option(help="Column of the rationales: texts, or lists of steps.")
     ] = "rationale",
-    out: Out = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A column to keep; id where there is one.")] = None,
+    texts: Annotated[bool, typer.Option(help="Whether to write the texts of the chunks.")] = True,
 ) -> None:
-    """Cuts rationales into M chunks by search on their losses.
+    """Cuts rationales into M chunks by search on their losses, in bounded memory.
 
     Losses come from the columns losses (one mean loss a step, or M of them) and, where there are,
-    n_tokens and end_losses. Average chunking needs none.
+    n_tokens and end_losses. Average chunking needs none. The same command goes on after a kill.
     """
-    import skipthink
+    from skipthink.batches import column_names
+    from skipthink.streaming import Chunker
 
-    read = _read(file, [column] + (["losses"] if method != "average" else []))
-    texts, ids = _texts(read, column)
-    losses = read.columns.get("losses")
-    found = skipthink.chunk(
-        texts,
-        _no_losses(texts, rules) if losses is None else losses,
+    known = column_names(file)
+    for name in [column, *(["losses"] if method != "average" else []), *(keep or [])]:
+        _check_column(file, name, known)
+    losses, n_tokens, end_losses = (name if name in known else None for name in LOSS_COLUMNS)
+    absent = [name for name in LOSS_COLUMNS if name not in known]
+    chunker = Chunker(
         chunks,
         eta,
+        rationale=column,
+        losses=losses,
+        n_tokens=n_tokens,
+        end_losses=end_losses,
+        keep=[name for name in known if name == "id"] if keep is None else keep,
+        texts=texts,
+        rules=rules,
         method=method,
         objective=objective,
         scope=scope,
         min_steps=min_steps,
-        seed=seed,
-        rules=rules,
-        n_tokens=read.columns.get("n_tokens"),
-        end_losses=read.columns.get("end_losses"),
     )
-    rows = (
-        {
-            "id": row_id,
-            "boundaries": found.boundaries[row].tolist(),
-            "chunks": found[row],
-            "objective": float(found.objective[row]),
-            "initial_objective": float(found.initial_objective[row]),
-        }
-        for row, row_id in enumerate(ids)
+    n_rows, n_unsearched = (
+        _print_chunks(file, chunker, absent) if out is None else _write_chunks(file, out, chunker, absent)
     )
-    _write(rows, out)
-    if found.n_unsearched and method != "average":
-        typer.echo(
-            f"{found.n_unsearched} of {len(ids)} rows have too few steps and keep average chunks", err=True
-        )
+    if n_unsearched and method != "average":
+        typer.echo(f"{n_unsearched} of {n_rows} rows have too few steps and keep average chunks", err=True)
 
 
 @app.command()
@@ -224,14 +230,55 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _no_losses(texts: list[Any], rules: str) -> list[list[float]]:
-    """Zero losses for average chunking, which looks at none."""
-    import skipthink
+def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
+    """Prints the chunks of a file as JSON lines; rows, and those not searched."""
+    from skipthink.batches import json_lines, read_batches
+    from skipthink.streaming import stream
 
-    return [
-        [0.0] * len(text if isinstance(text, list) else skipthink.split_steps(text, rules=rules))
-        for text in texts
-    ]
+    counts = [0, 0]
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        for batch in stream(read_batches(file, chunker.columns, absent=absent), chunker):
+            counts[0] += batch.num_rows
+            counts[1] += batch.num_rows - batch["searched"].true_count
+            yield batch
+
+    _print_lines(json_lines(counted()))
+    return counts[0], counts[1]
+
+
+def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
+    """Writes the chunks of a file, with a line of progress; rows, and those not searched."""
+    from skipthink.chunk_file import chunk_file
+    from skipthink.progress import Display, format_progress
+
+    display, started = Display(sys.stderr), time.monotonic()
+
+    before: list[int] = []
+
+    def progress(done: int, total: int | None) -> None:
+        before[:] = before or [done]  # what was found done says nothing about the time left
+        left = 0 if total is None else total - before[0]
+        display.show([format_progress("chunk", done - before[0], left, time.monotonic() - started)])
+
+    report = chunk_file(file, out, chunker, absent=absent, progress=progress)
+    notes = [f"{report['rows']} rows in {report['seconds']:.1f}s"]
+    if report["resumed"]:
+        notes.append(f"{report['resumed']} were done before")
+    if report["thrown_away"]:
+        notes.append(f"{report['thrown_away']} parts of another job thrown away")
+    display.line(f"{out}: {', '.join(notes)}")
+    return report["rows"], report["unsearched"]
+
+
+def _check_column(file: Path, column: str, known: Iterable[str]) -> None:
+    if column not in known:
+        remedy = (
+            "score the rationales first, or use --method average"
+            if column == "losses"
+            else "name the column of the rationales with --column"
+        )
+        raise InvalidInputError(f"{file} has no column {column!r}, it has {', '.join(known)}; {remedy}")
 
 
 def _read(file: Path, columns: list[str]) -> RawRows:
@@ -245,14 +292,7 @@ def _read(file: Path, columns: list[str]) -> RawRows:
 
     rows = read_source(file, None)
     for column in columns:
-        if column not in rows.columns:
-            remedy = (
-                "score the rationales first, or use --method average"
-                if column == "losses"
-                else "name the column of the rationales with --column"
-            )
-            known = ", ".join(rows.columns)
-            raise InvalidInputError(f"{file} has no column {column!r}, it has {known}; {remedy}")
+        _check_column(file, column, rows.columns)
     return rows
 
 
@@ -284,6 +324,10 @@ def _write(rows: Iterable[dict[str, Any]], out: Path | None) -> None:
 
         write_text(out, "".join(lines))
         return
+    _print_lines(lines)
+
+
+def _print_lines(lines: Iterable[str]) -> None:
     try:
         sys.stdout.writelines(lines)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is there whole or not at all, also after a kill or a power cut."""
+"""Files: atomic writes, there whole or not at all also after a kill or a power cut; strict JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from skipthink.exceptions import InvalidInputError
+from skipthink.exceptions import DataError, InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,6 +100,39 @@ def write_parquet(path: str | Path, table: pa.Table) -> None:
 
     with atomic_path(path) as scratch:
         pq.write_table(table, scratch, compression="zstd")
+
+
+def parse_object(line: bytes, place: str) -> dict[str, Any]:
+    """One line of a JSONL file as an object.
+
+    Raises:
+        DataError: no JSON object; `place` says where.
+    """
+    record = parse_json(line, place)
+    if not isinstance(record, dict):
+        raise DataError(f"{place} holds {type(record).__name__}, not an object; write one object a line")
+    return record
+
+
+def parse_json(content: bytes, place: str) -> Any:
+    """JSON that is UTF-8 and has no key twice.
+
+    Raises:
+        DataError: something else; `place` says where.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place} is not UTF-8: byte {error.start} is {content[error.start]:#04x}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place} is not valid JSON: {error}") from error
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return record
 
 
 def _flush(path: Path) -> None:

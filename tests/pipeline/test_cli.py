@@ -60,7 +60,7 @@ def test_split_prints_steps_that_join_to_the_text(rows_file):
 
 def test_chunk_writes_parquet(rows_file, tmp_path):
     out = tmp_path / "chunks.parquet"
-    cli("chunk", rows_file, "--chunks", 2, "--method", "optimal", "--eta", 0, "--out", out)
+    cli("chunk", rows_file, out, "--chunks", 2, "--method", "optimal", "--eta", 0)
     table = pq.read_table(out)
     expected = skipthink.chunk(
         [row["rationale"] for row in ROWS], [row["losses"] for row in ROWS], 2, 0.0, method="optimal"
@@ -81,13 +81,31 @@ def test_chunk_reads_token_weights_and_end_losses(tmp_path):
     }
     pq.write_table(pa.table(table), tmp_path / "rows.parquet")
     out = tmp_path / "out.jsonl"
-    cli("chunk", tmp_path / "rows.parquet", "--chunks", 2, "--method", "optimal", "--eta", 0, "--out", out)
+    cli("chunk", tmp_path / "rows.parquet", out, "--chunks", 2, "--method", "optimal", "--eta", 0)
     expected = skipthink.chunk(
         table["rationale"], conditioned, 2, 0.0, method="optimal", n_tokens=weights, end_losses=ends
     )
     row = json.loads(out.read_text())
     assert row["boundaries"] == expected.boundaries[0].tolist()
     assert row["objective"] == pytest.approx(expected.objective[0])
+
+
+def test_chunk_from_file_to_file_tells_what_it_did(rows_file, tmp_path):
+    """Of every kind, with the columns asked for; parts that are there already are not made again."""
+    out = tmp_path / "chunks.arrow"
+    done = cli("chunk", rows_file, out, "--m", 4, "--keep", "id", "--keep", "losses", "--no-texts")
+    assert f"{out}: 2 rows in " in done.stderr
+    assert "1 of 2 rows have too few steps" in done.stderr
+    with pa.memory_map(str(out)) as file:
+        table = pa.ipc.open_file(file).read_all()
+    assert table.column_names == ["id", "losses", "boundaries", "objective", "initial_objective", "searched"]
+    assert table["id"].to_pylist() == ["a", "b"]
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text(
+        rows_file.read_text().replace("[1.0, 2.0, 0.5]", '[1.0, 2.0, 0.5], "n_tokens": [1, 2, 3]')
+    )
+    done = cli("chunk", mixed, "--m", 2, check=2)
+    assert done.stderr.startswith(f"error: {mixed}, line 2 has 'n_tokens', which the first line has not")
 
 
 def test_average_chunks_need_no_losses(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skipthink.exceptions import DataError
+from skipthink.files import parse_json, parse_object
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -76,7 +76,7 @@ def _read_jsonl(path: Path) -> RawRows:
     n_blank = 0
     for number, line in enumerate(_read_bytes(path).removesuffix(b"\n").split(b"\n"), 1):
         if line.strip():
-            records.append(_parse_object(line, f"{path}, line {number}"))
+            records.append(parse_object(line, f"{path}, line {number}"))
             lines.append(number)
         else:
             n_blank += 1
@@ -85,7 +85,7 @@ def _read_jsonl(path: Path) -> RawRows:
 
 def _read_json(path: Path) -> RawRows:
     place = str(path)
-    records = _parse_json(_read_bytes(path), place)
+    records = parse_json(_read_bytes(path), place)
     if not isinstance(records, list):
         raise DataError(
             f"{place} holds {type(records).__name__}, not a list of objects; write one, or JSON lines"
@@ -101,29 +101,6 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _parse_object(line: bytes, place: str) -> dict[str, Any]:
-    record = _parse_json(line, place)
-    if not isinstance(record, dict):
-        raise DataError(f"{place} holds {type(record).__name__}, not an object; write one object a line")
-    return record
-
-
-def _parse_json(content: bytes, place: str) -> Any:
-    try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{place} is not UTF-8: byte {error.start} is {content[error.start]:#04x}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place} is not valid JSON: {error}") from error
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return record
 
 
 def _from_records(
