@@ -139,6 +139,7 @@ def make(path, n_rows):
 
 
 def time_ledger(n_rows, batch=100_000):
+    pa.array(np.zeros(1))  # imports what Arrow imports
     random = np.random.default_rng(0)
     boundaries = np.zeros((n_rows, M + 1), dtype=np.int64)
     np.cumsum(random.integers(0, 4, (n_rows, M)), axis=1, out=boundaries[:, 1:])

@@ -102,8 +102,13 @@ class LedgerFile:
             if self._file.closed:
                 raise LedgerError(f"{self.path} is closed; open it anew, with a new ledger")
             self.ledger.check(rows, chunks, len(flags))  # what cannot be must not reach the disk
-            self._append(_pack_record(rows, chunks, flags, notes))
-            self.ledger.record(rows, chunks, flags)
+            try:
+                self._append(_pack_record(rows, chunks, flags, notes))
+                self.ledger.record(rows, chunks, flags)
+            except BaseException:
+                # what has reached the disk is not known: opening the file anew finds out, and cuts off what is torn
+                self._file.close()
+                raise
             self._count(notes)
 
     def total(self, note: str) -> int | float:
@@ -115,15 +120,10 @@ class LedgerFile:
             self._totals[name] = self._totals.get(name, 0) + number
 
     def _append(self, record: bytes) -> None:
-        try:
-            left = memoryview(record)
-            while left:
-                left = left[self._file.write(left) :]
-            os.fsync(self._file.fileno())
-        except BaseException:
-            # how much has reached the disk is not known: opening the file anew finds out, and cuts off what is torn
-            self._file.close()
-            raise
+        left = memoryview(record)
+        while left:
+            left = left[self._file.write(left) :]
+        os.fsync(self._file.fileno())
 
     def _replay(self) -> int:
         """Reads the file into the ledger; returns where its last whole record ends."""

@@ -128,7 +128,7 @@ class SkipLedger:
         states = self._core.states()
         columns = {
             "row": np.arange(len(self), dtype=np.int64),
-            "n_chunks": (states != EMPTY).sum(axis=1, dtype=np.int32),
+            "n_chunks": _count_chunks(states),
             "base": self._core.base(),
             "states": pa.FixedSizeListArray.from_arrays(pa.array(states.ravel()), self.n_chunks),
         }
@@ -250,6 +250,14 @@ def _digest(cuts: Ints) -> bytes:
     return digest.digest()
 
 
+def _count_chunks(states: _Codes) -> npt.NDArray[np.int32]:
+    """Chunks with a step, a row; column by column, which is far faster than row by row."""
+    counts = np.zeros(len(states), dtype=np.int32)
+    for column in states.T:
+        counts += column != EMPTY
+    return counts
+
+
 def _read_table(table: pa.Table) -> tuple[_Codes, _Codes]:
     """States of rows and chunks of a ledger's table, in the order of its column row."""
     import pyarrow as pa
@@ -263,14 +271,15 @@ def _read_table(table: pa.Table) -> tuple[_Codes, _Codes]:
     if any(table[name].null_count for name in ("row", "n_chunks", "base", "states")):
         raise LedgerError("the table of the skip ledger has nulls")
     row, n_chunks, base = (table[name].to_numpy() for name in ("row", "n_chunks", "base"))
-    order = np.argsort(row, kind="stable")
-    if not np.array_equal(row[order], np.arange(len(row))):
+    every = np.arange(len(row))
+    order = slice(None) if np.array_equal(row, every) else np.argsort(row, kind="stable")
+    if not np.array_equal(row[order], every):
         raise LedgerError(
             f"the table of the skip ledger does not hold each of the rows 0 … {len(row) - 1} once"
         )
     parts = [chunk.flatten().to_numpy() for chunk in table["states"].chunks]
     codes = np.concatenate([np.empty(0, np.uint8), *parts]).reshape(len(row), kind.list_size)
-    wrong = np.flatnonzero((codes != EMPTY).sum(axis=1) != n_chunks)
+    wrong = np.flatnonzero(_count_chunks(codes) != n_chunks)
     if len(wrong):
         raise LedgerError(f"row {row[wrong[0]]} of the table has states that do not fit its n_chunks")
     return base[order].astype(np.uint8, casting="same_kind"), codes[order]

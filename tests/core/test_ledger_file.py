@@ -86,6 +86,12 @@ def test_a_flipped_byte_anywhere_is_damage_with_its_place(tmp_path, whole):
 def test_file_equals_ledger_and_reads_back(tmp_path_factory, data):
     """Batches of any size and mixture of chunks come back as they were written."""
     path = tmp_path_factory.mktemp("ledger") / "ledger.bin"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        check_a_file_that_equals_its_ledger(path, data)
+
+
+def check_a_file_that_equals_its_ledger(path, data):
     n = data.draw(st.integers(0, 40))
     boundaries = np.tile([0, 1, 2, 3], (n, 1))
     file, ledger = opened(path, boundaries)
@@ -199,6 +205,29 @@ def test_a_failed_write_closes_the_file_and_loses_nothing(tmp_path, monkeypatch,
     file, ledger = opened(path)
     with file:
         assert file.torn_bytes == 5
+        answer_all(file, ledger)
+    assert path.read_bytes() == content
+
+
+def test_an_interruption_after_the_write_does_not_count_a_batch_twice(tmp_path, monkeypatch, whole):
+    """The disk is ahead of the state then: nothing may be written behind it but by a ledger that knows."""
+    content, edges, _ = whole
+    path = tmp_path / "ledger.bin"
+    file, ledger = opened(path)
+    answers = ledger.next_batch(2)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "record", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            file.record(*answers, [True, True], tokens=2)
+    with pytest.raises(LedgerError, match="open it anew"):
+        file.record(*answers, [True, True], tokens=2)
+    assert path.read_bytes() == content[: edges[1]]
+    file, ledger = opened(path)
+    with file:
         answer_all(file, ledger)
     assert path.read_bytes() == content
 
