@@ -4,6 +4,8 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256i, __m512i};
 
+use std::hint::select_unpredictable;
+
 use pulp::Arch;
 
 use super::spaces;
@@ -66,6 +68,8 @@ pub struct Window {
 #[derive(Debug, Clone)]
 struct Masks {
     candidates: [u64; MASKS],
+    /// The blocks that hold candidates.
+    filled: u64,
     /// ASCII white space.
     spaces: [u64; MASKS],
 }
@@ -75,7 +79,7 @@ impl Window {
     pub const SIZE: usize = BLOCK * MASKS;
 
     pub fn new(arch: Arch) -> Self {
-        let masks = Masks { candidates: [0; MASKS], spaces: [0; MASKS] };
+        let masks = Masks { candidates: [0; MASKS], filled: 0, spaces: [0; MASKS] };
         Self { arch, start: 0, length: 0, masks }
     }
 
@@ -98,15 +102,16 @@ impl Window {
         if at >= self.length {
             return None;
         }
-        let mut word = at / BLOCK;
-        let mut bits = self.masks.candidates[word] & (!0 << (at % BLOCK));
-        while bits == 0 {
-            word += 1;
-            if word * BLOCK >= self.length {
-                return None;
-            }
-            bits = self.masks.candidates[word];
+        let word = at / BLOCK;
+        let here = self.masks.candidates[word] & (!0 << (at % BLOCK));
+        let others = self.masks.filled & (!1 << word);
+        if here == 0 && others == 0 {
+            return None;
         }
+        // which of the two is as good as random
+        let other = others.trailing_zeros() as usize % MASKS;
+        let word = select_unpredictable(here == 0, other, word);
+        let bits = select_unpredictable(here == 0, self.masks.candidates[other], here);
         Some(self.start + word * BLOCK + bits.trailing_zeros() as usize)
     }
 
@@ -172,12 +177,14 @@ impl Task for Read<'_> {
 
     #[inline(always)]
     fn run(self, by: &impl Classify) -> bool {
-        let Masks { candidates, spaces } = self.masks;
+        let Masks { candidates, filled, spaces } = self.masks;
         let (blocks, rest) = self.bytes.as_chunks::<BLOCK>();
         let mut beyond = 0;
-        for ((candidates, spaces), block) in candidates.iter_mut().zip(spaces.iter_mut()).zip(blocks) {
+        *filled = 0;
+        for (at, block) in blocks.iter().enumerate().take(MASKS) {
             let bits = by.block(block);
-            (*candidates, *spaces) = (bits.candidates, bits.spaces);
+            (candidates[at], spaces[at]) = (bits.candidates, bits.spaces);
+            *filled |= u64::from(bits.candidates != 0) << at;
             beyond |= bits.beyond;
         }
         if !rest.is_empty() {
@@ -187,6 +194,7 @@ impl Task for Read<'_> {
                 None => (by.block(&padded(rest)), 0),
             };
             candidates[blocks.len()] = bits.candidates >> shift;
+            *filled |= u64::from(candidates[blocks.len()] != 0) << blocks.len();
             spaces[blocks.len()] = bits.spaces >> shift;
             beyond |= bits.beyond;
         }
@@ -204,25 +212,28 @@ impl Task for CodePoints<'_> {
 
     #[inline(always)]
     fn run(self, by: &impl Classify) {
-        let (mut start, mut before, mut at) = (0, 0, 0);
+        // a block's characters, and how many the blocks before it have
+        let (mut masks, mut before) = ([0_u64; MASKS], [0; MASKS]);
+        let (mut start, mut count, mut at) = (0, 0, 0);
         while at < self.ends.len() {
-            let rest = &self.bytes[start..];
-            let points = if let Some(block) = rest.first_chunk() {
-                by.points(block)
-            } else {
-                by.points(&padded(rest))
-            };
+            let bytes = &self.bytes[start..self.bytes.len().min(start + Window::SIZE)];
+            let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+            for ((mask, before), block) in masks.iter_mut().zip(before.iter_mut()).zip(blocks) {
+                (*mask, *before) = (by.points(block), count);
+                count += i64::from(mask.count_ones());
+            }
+            if blocks.len() < MASKS {
+                (masks[blocks.len()], before[blocks.len()]) = (by.points(&padded(rest)), count);
+            }
             while let Some(end) = self.ends.get_mut(at) {
-                let inside = *end as usize - start;
-                if inside > BLOCK {
+                let (block, bit) = ((*end as usize - start) / BLOCK, *end as usize % BLOCK);
+                if block >= MASKS {
                     break;
                 }
-                let until = if inside == BLOCK { points } else { points & ((1 << inside) - 1) };
-                *end = before + i64::from(until.count_ones());
+                *end = before[block] + i64::from((masks[block] & !(!0 << bit)).count_ones());
                 at += 1;
             }
-            before += i64::from(points.count_ones());
-            start += BLOCK;
+            start += Window::SIZE;
         }
     }
 }
