@@ -18,7 +18,8 @@ from skipthink.reference import steps as rules_as_written
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
-CASES = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
+TABLE = json.loads((Path(__file__).parent / "cases.json").read_text(encoding="utf-8"))
+CASES = TABLE["cases"]
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real rationales are not beside the checkout")
 both = pytest.mark.parametrize(
     "split", [skipthink.split_steps, reference.split_steps], ids=["core", "reference"]
@@ -135,9 +136,12 @@ def test_case(case, split):
     assert split(text, rules=case.get("rules", "auto")) == case["steps"]
 
 
-def test_the_table_is_no_stub():
+def test_the_table_has_several_cases_of_every_kind():
     assert len(CASES) >= 60
     assert len({case["name"] for case in CASES}) == len(CASES)
+    assert {case["kind"] for case in CASES} == set(TABLE["kinds"])
+    for kind in TABLE["kinds"]:
+        assert sum(case["kind"] == kind for case in CASES) >= 4, kind
 
 
 @both
@@ -200,6 +204,14 @@ def test_core_equals_reference(text, rules):
     steps = skipthink.split_steps(text, rules=rules)
     assert steps == reference.split_steps(text, rules=rules)
     assert_tiles(text, steps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts, lead=st.integers(0, 5000), times=st.integers(1, 40))
+def test_core_equals_reference_on_long_texts(text, lead, times):
+    """The core reads 64 bytes and 4096 bytes at a time: rules hold over these edges too."""
+    text = "word " * (lead // 5) + "x" * (lead % 5) + text * times
+    assert skipthink.split_steps(text) == reference.split_steps(text)
 
 
 @settings(max_examples=30, deadline=None)
