@@ -49,7 +49,8 @@ def main() -> None:
 def count_all() -> dict:
     """Builds the program and counts each of its operations."""
     command = ["cargo", "build", "--release", "--locked", "-p", "skipthink-core", "--example", "instructions"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
     arch, *operations = _valgrind([], "none")[0].split("\n")
     path = arch.partition("(")[0]
     counts = {}
