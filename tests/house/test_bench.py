@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -140,3 +141,26 @@ def test_results_in_the_repository_are_readable():
     gap = bench("gap")
     if gap.RESULT.exists():
         assert gap.table(json.loads(gap.RESULT.read_text())).count("\n") > 5
+
+
+def test_grown_counts_fail(capsys):
+    instructions = bench("instructions")
+    stored = {"rustc": "1.95.0", "path": "V3", "counts": {"a": 1000, "b": 1000, "gone": 5}}
+    found = {"rustc": "1.95.0", "path": "V3", "counts": {"a": 1049, "b": 1051, "new": 7}}
+    faults = instructions.judge(found, stored)
+    assert [fault.split()[0] for fault in faults] == ["b", "new", "gone"]
+    assert "5.1 % more than 1,000" in faults[0]
+    assert instructions.judge(found, None)
+    assert instructions.judge({**found, "path": "Scalar"}, stored) == []
+    assert "not judged" in capsys.readouterr().out
+
+
+def test_the_yardstick_has_every_operation():
+    """The program's list of operations and the counts kept name the same ones."""
+    kept = json.loads((BENCH / "instructions.json").read_text(encoding="utf-8"))["counts"]
+    source = BENCH.parent / "rust" / "skipthink-core" / "examples" / "instructions.rs"
+    text = source.read_text(encoding="utf-8")
+    operations = re.findall(r'^    \("([\w-]+)", \d', text, re.MULTILINE) + re.findall(
+        r'"([\w-]+)" => \w', text
+    )
+    assert sorted(kept) == sorted(operations)
