@@ -145,7 +145,7 @@ def _json(value: object) -> str:
 
 
 def _job(source: Path, chunker: Chunker) -> dict[str, Any]:
-    """What parts depend on. A source is known by size and time of change: a digest would read it all once more."""
+    """What parts depend on. A source is known by place, size and time of change: a digest would read it once more."""
     try:
         state = source.stat()
     except OSError as error:
@@ -153,6 +153,7 @@ def _job(source: Path, chunker: Chunker) -> dict[str, Any]:
     settings = {name: value for name, value in vars(chunker).items() if name != "num_threads"}
     return {
         "version": _core.__version__,
+        "source": str(source.resolve()),
         "bytes": state.st_size,
         "changed_ns": state.st_mtime_ns,
         "settings": json.loads(json.dumps(settings)),
