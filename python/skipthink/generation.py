@@ -34,6 +34,23 @@ class Generated:
         """Tokens the student had to generate, the end token included."""
         return len(self.tokens) + int(self.ended)
 
+    @property
+    def looped(self) -> bool:
+        """Whether it was stopped at the limit while it wrote the same n-gram again and again."""
+        return not self.ended and ends_in_loop(self.tokens)
+
+
+LOOP_TOKENS, LOOP_REPEATS = 64, 4
+
+
+def ends_in_loop(tokens: Ints) -> bool:
+    """Whether tokens end in one n-gram (of at most `LOOP_TOKENS` tokens) `LOOP_REPEATS` times in a row or more."""
+    for period in range(1, min(LOOP_TOKENS, len(tokens) // LOOP_REPEATS) + 1):
+        tail = tokens[len(tokens) - period * LOOP_REPEATS :]
+        if np.array_equal(tail[period:], tail[:-period]):
+            return True
+    return False
+
 
 def generate(
     model: PreTrainedModel,

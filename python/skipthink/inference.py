@@ -33,6 +33,7 @@ class Answered:
         n_generated: generated tokens, end tokens included.
         n_prompt: prompt tokens read, over all passes.
         n_unended: passes that were stopped at the token limit.
+        n_looped: those of them that repeated one n-gram up to it.
     """
 
     thought: list[int] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Answered:
     n_generated: int = 0
     n_prompt: int = 0
     n_unended: int = 0
+    n_looped: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def answer_questions(
         thought, answer = _split_answer(
             output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only"
         )
-        results.append(Answered(thought, answer, output.n_tokens, len(prompt), int(not output.ended)))
+        unended, looped = int(not output.ended), int(output.looped)
+        results.append(Answered(thought, answer, output.n_tokens, len(prompt), unended, looped))
     return results
 
 
@@ -169,6 +172,7 @@ def continue_chains(
             result.n_generated += output.n_tokens
             result.n_prompt += len(prompt)
             result.n_unended += int(not output.ended)
+            result.n_looped += int(output.looped)
         done += len(active)
         if progress is not None:
             progress(done, n_passes)

@@ -200,10 +200,19 @@ class SkipSection(Section):
 
 
 class EvaluationSection(Section):
-    """How methods are compared (method §8). Tune on `split: validation`, report on `split: test`."""
+    """How methods are compared (method §8). Tune on `split: validation`, report on `split: test`.
+
+    Attributes:
+        split: the split of the questions.
+        batch_size: questions side by side.
+        alone_questions: how many are answered once more one at a time, to be timed.
+        stage_questions: how many the accuracy by stage is measured on.
+    """
 
     split: Literal["test", "validation"] = "test"
     batch_size: int = Field(default=64, ge=1)
+    alone_questions: int = Field(default=20, ge=0)
+    stage_questions: int = Field(default=32, ge=0)
 
 
 class Recipe(Section):
@@ -213,6 +222,8 @@ class Recipe(Section):
         name: names the run folder; letters, digits, ".", "_", "-".
         task: label in the results; the task or the file's name where None.
         answer: how answers are checked.
+        tolerance: largest absolute difference of two numbers that count as equal.
+        relative_tolerance: largest difference as a share of the gold number; the larger tolerance counts.
         methods: what is trained and compared.
         seeds: every method is trained once a seed.
         workers: stages run side by side.
@@ -222,6 +233,8 @@ class Recipe(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     task: str | None = None
     answer: Literal["number", "choice", "yes_no", "date", "string", "maths"]
+    tolerance: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
+    relative_tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     data: DataSection = DataSection()
     student: StudentSection = StudentSection()
     chunks: ChunksSection
@@ -253,6 +266,11 @@ class Recipe(Section):
         """The label of the task in the results."""
         source = self.data.task or self.data.hub or Path(self.data.file or self.name).stem
         return self.task or source
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """Both tolerances, by their names."""
+        return {"tolerance": self.tolerance, "relative_tolerance": self.relative_tolerance}
 
     def to_yaml(self) -> str:
         """The resolved recipe, every default written out."""

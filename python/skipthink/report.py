@@ -18,22 +18,49 @@ from skipthink.recipe import METHOD_NAMES, Recipe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
 PACKAGES = ("skipthink", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
 MEASURED = (
     "n",
-    "accuracy",
+    "right",
+    "wrong",
     "unparsed",
+    "timeouts",
+    "unended",
+    "looped",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
     "tokens_per_answer",
     "prompt_tokens_per_answer",
     "seconds_per_answer",
+    "seconds_per_answer_alone",
+    "n_alone",
+    "stage_accuracy",
+    "n_stage",
+)
+SUMMARISED = (
+    "accuracy",
+    "unparsed_rate",
+    "loop_rate",
+    "tokens_per_answer",
+    "prompt_tokens_per_answer",
+    "seconds_per_answer",
+    "seconds_per_answer_alone",
+    "speedup_tokens",
+    "speedup_seconds",
+    "speedup_seconds_alone",
 )
 COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("accuracy %", "accuracy", lambda value: f"{100 * value:.1f}"),
     ("tokens/answer", "tokens_per_answer", lambda value: f"{value:.1f}"),
     ("ms/answer", "seconds_per_answer", lambda value: f"{1000 * value:.1f}"),
+    ("ms alone", "seconds_per_answer_alone", lambda value: f"{1000 * value:.1f}"),
     ("speed-up tokens", "speedup_tokens", lambda value: f"{value:.2f}x"),
     ("speed-up seconds", "speedup_seconds", lambda value: f"{value:.2f}x"),
+    ("speed-up alone", "speedup_seconds_alone", lambda value: f"{value:.2f}x"),
+    ("loops %", "loop_rate", lambda value: f"{100 * value:.1f}"),
+    ("unparsed %", "unparsed_rate", lambda value: f"{100 * value:.1f}"),
 )
 
 
@@ -57,14 +84,18 @@ def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) ->
         if method in recipe.methods
         for seed in recipe.seeds
     ]
-    results = {
+    results: dict[str, Any] = {
         "schema": SCHEMA,
         "task": recipe.task_name,
         "recipe": recipe.name,
         "versions": versions(),
         "methods": with_speedups(rows),
     }
+    results["summary"] = summarise(results["methods"])
     table = format_table(results)
+    stages_table = format_stages(results["methods"])
+    if stages_table:
+        table += "\n\n" + stages_table
     chunks = chunk_summary(recipe, folder, stages)
     if chunks:
         table += "\n\n" + format_chunks(chunks)
@@ -92,20 +123,41 @@ def with_speedups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         rows: one a method and seed, with tokens_per_answer and seconds_per_answer.
     """
     base = {row["seed"]: row for row in rows if row["method"] == "base"}
+    names = {
+        "speedup_tokens": "tokens_per_answer",
+        "speedup_seconds": "seconds_per_answer",
+        "speedup_seconds_alone": "seconds_per_answer_alone",
+    }
     return [
-        row
-        | {
-            f"speedup_{unit}": _ratio(
-                base.get(row["seed"], {}).get(f"{unit}_per_answer"), row[f"{unit}_per_answer"]
-            )
-            for unit in ("tokens", "seconds")
-        }
+        row | {name: _ratio(base.get(row["seed"], {}).get(unit), row[unit]) for name, unit in names.items()}
         for row in rows
     ]
 
 
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each method over its seeds: mean, standard deviation (None of one seed) and number of seeds of each measure.
+
+    Args:
+        rows: one a method and seed, as in `results.json`.
+
+    Returns:
+        Method → measure → {mean, sd, n}; a measure no seed has is left out.
+    """
+    summary: dict[str, dict[str, Any]] = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        measures = {}
+        for name in SUMMARISED:
+            values = [row[name] for row in own if row[name] is not None]
+            if values:
+                sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+                measures[name] = {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}
+        summary[method] = measures
+    return summary
+
+
 def format_table(results: dict[str, Any]) -> str:
-    """The table of a run; mean ± standard deviation where there are several seeds.
+    """The table of a run: the 95 % Wilson interval of one seed, mean ± standard deviation of several.
 
     Args:
         results: content of `results.json`.
@@ -115,13 +167,29 @@ def format_table(results: dict[str, Any]) -> str:
     lines = [["method", *(title for title, _, _ in COLUMNS)]]
     for method in methods:
         own = [row for row in rows if row["method"] == method]
-        lines.append([method, *(_cell([row[key] for row in own], show) for _, key, show in COLUMNS)])
-    unparsed = {method: sum(row["unparsed"] for row in rows if row["method"] == method) for method in methods}
-    notes = [f"{method} {count}" for method, count in unparsed.items() if count]
+        cells = [_cell([row[key] for row in own], show) for _, key, show in COLUMNS]
+        if len(own) == 1:
+            low, high = (100 * own[0][end] for end in ("accuracy_low", "accuracy_high"))
+            cells[0] += f" [{low:.1f}, {high:.1f}]"
+        lines.append([method, *cells])
     n_seeds = len({row["seed"] for row in rows})
     head = f"{results['recipe']}: {results['task']}, n = {rows[0]['n']}, {n_seeds} seed{'s' * (n_seeds > 1)}"
-    tail = [f"answers that could not be read: {', '.join(notes)}"] if notes else []
-    return "\n".join([head, _align(lines), *tail])
+    return "\n".join([head, _align(lines)])
+
+
+def format_stages(rows: Sequence[dict[str, Any]]) -> str:
+    """Accuracy when the teacher's first m chunks are given, a method a line; empty where no method has stages."""
+    staged = [row for row in rows if row["stage_accuracy"] is not None]
+    if not staged:
+        return ""
+    n_stages = len(staged[0]["stage_accuracy"])
+    lines = [["accuracy % given chunks", "n", *map(str, range(n_stages))]]
+    for method in dict.fromkeys(row["method"] for row in staged):
+        own = [row for row in staged if row["method"] == method]
+        columns = zip(*(row["stage_accuracy"] for row in own), strict=True)
+        cells = [_cell(list(column), lambda value: f"{100 * value:.1f}") for column in columns]
+        lines.append([method, str(own[0]["n_stage"]), *cells])
+    return _align(lines)
 
 
 def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
@@ -173,17 +241,20 @@ def _row(
     trained = folder.done(train, stages[train].fingerprint)
     if evaluated is None or trained is None:
         raise RunError(f"{method} with seed {seed} is not finished in {folder.path}")
+    measured = {key: evaluated["result"][key] for key in MEASURED}
     return {
         "method": method,
         "seed": seed,
-        **{key: evaluated["result"][key] for key in MEASURED},
+        **measured,
+        "unparsed_rate": measured["unparsed"] / measured["n"],
+        "loop_rate": measured["looped"] / measured["n"],
         "train_steps": trained["result"]["train_steps"],
         "train_target_tokens": trained["result"]["train_target_tokens"],
     }
 
 
-def _ratio(base: float | None, own: float) -> float | None:
-    return None if base is None or own == 0 else base / own
+def _ratio(base: float | None, own: float | None) -> float | None:
+    return None if base is None or not own else base / own
 
 
 def _stage_rows(

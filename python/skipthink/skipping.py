@@ -42,6 +42,8 @@ class SkipSettings:
         batch_size: prompts generated side by side.
         write_every: questions asked between two writes of the ledger.
         rules: step rules.
+        tolerance: of numbers, see `skipthink.answers.check_answer`.
+        relative_tolerance: of numbers.
     """
 
     continuation: str = "student"
@@ -50,6 +52,8 @@ class SkipSettings:
     batch_size: int = 128
     write_every: int = 512
     rules: str | tuple[str, ...] = "auto"
+    tolerance: float = 1e-6
+    relative_tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.continuation not in ("student", "teacher"):
@@ -164,7 +168,10 @@ class _Judge:
             )
             for index, result in enumerate(answered):
                 text = answer_text(self.tokenizer, result)
-                votes[index] += judge(self.answer_kind, text, self.gold[rows[index]]) is Verdict.RIGHT
+                verdict = judge(self.answer_kind, text, self.gold[rows[index]],
+                                tolerance=self.options.tolerance,
+                                relative_tolerance=self.options.relative_tolerance)  # fmt: skip
+                votes[index] += verdict is Verdict.RIGHT
                 n_generated += result.n_generated
         return votes * 2 > self.options.votes, n_generated
 

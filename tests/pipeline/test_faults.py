@@ -70,7 +70,11 @@ def results(out):
 def without_seconds(content):
     """Results less what a clock has measured."""
     rows = [{key: value for key, value in row.items() if "seconds" not in key} for row in content["methods"]]
-    return {**content, "methods": rows}
+    summary = {
+        method: {name: value for name, value in measures.items() if "seconds" not in name}
+        for method, measures in content["summary"].items()
+    }
+    return {**content, "methods": rows, "summary": summary}
 
 
 @pytest.fixture
@@ -97,15 +101,27 @@ def stage_names(recipe):
 def test_results_have_the_schema_of_the_readme(whole):
     _, out, printed = whole
     content = results(out)
-    assert list(content) == ["schema", "task", "recipe", "versions", "methods"]
-    assert (content["schema"], content["task"], content["recipe"]) == (1, "multi_step_arithmetic", "tiny")
+    assert list(content) == ["schema", "task", "recipe", "versions", "methods", "summary"]
+    assert (content["schema"], content["task"], content["recipe"]) == (2, "multi_step_arithmetic", "tiny")
     assert [row["method"] for row in content["methods"]] == list(METHOD_NAMES)
     for row in content["methods"]:
         assert list(row) == [
-            "method", "seed", "n", "accuracy", "unparsed", "tokens_per_answer", "prompt_tokens_per_answer",
-            "seconds_per_answer", "train_steps", "train_target_tokens", "speedup_tokens", "speedup_seconds",
+            "method", "seed", "n", "right", "wrong", "unparsed", "timeouts", "unended", "looped",
+            "accuracy", "accuracy_low", "accuracy_high", "tokens_per_answer", "prompt_tokens_per_answer",
+            "seconds_per_answer", "seconds_per_answer_alone", "n_alone", "stage_accuracy", "n_stage",
+            "unparsed_rate", "loop_rate", "train_steps", "train_target_tokens",
+            "speedup_tokens", "speedup_seconds", "speedup_seconds_alone",
         ]  # fmt: skip
-        assert row["n"] == 8
+        assert row["n"] == row["right"] + row["wrong"] + row["unparsed"] == 8
+        assert row["n_alone"] == 8
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+        staged = row["method"] in ("base+ac", "base+sbc")
+        assert (row["n_stage"], len(row["stage_accuracy"] or [])) == ((8, 3) if staged else (0, 0))
+        model = out / "train" / row["method"] / "s0" / "model"
+        assert f"| accuracy | {100 * row['accuracy']:.1f} % |" in (model / "README.md").read_text(
+            encoding="utf-8"
+        )
+        assert (model / "chat_template.jinja").is_file()
         assert 0 <= row["accuracy"] <= 1
         assert row["tokens_per_answer"] > 0
         assert row["seconds_per_answer"] > 0

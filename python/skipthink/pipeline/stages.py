@@ -74,13 +74,13 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
             models.append(add(f"train/{method}/s{seed}", [prepare, student], part))
         judge = f"train/{JUDGE}/s{seed}"
         if "stt" in recipe.methods:
-            skip = add(f"skip-data/s{seed}", [prepare, judge], recipe.skip.model_dump())
+            skip = add(f"skip-data/s{seed}", [prepare, judge], [recipe.skip.model_dump(), recipe.tolerances])
         for method in (name for name in recipe.methods if name in SKIP_METHODS):
             part = [chunks, recipe.training.of(method).model_dump()]
             # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
             needs = [prepare, student, judge, *([skip] if method == "stt" else [])]
             models.append(add(f"train/{method}/s{seed}", needs, part))
-    add("evaluate", [prepare, *models], [recipe.evaluation.model_dump(), recipe.methods])
+    add("evaluate", [prepare, *models], [recipe.evaluation.model_dump(), recipe.tolerances, recipe.methods])
     return _ranked(stages)
 
 
@@ -92,7 +92,8 @@ def evaluation_name(method: str, seed: int) -> str:
 def evaluation_fingerprint(stages: dict[str, Stage], recipe: Recipe, method: str, seed: int) -> str:
     """What the evaluation of one method and seed depends on."""
     upstream = [stages["prepare"].fingerprint, stages[f"train/{method}/s{seed}"].fingerprint]
-    return fingerprint_of(evaluation_name(method, seed), recipe.evaluation.model_dump(), upstream)
+    part = [recipe.evaluation.model_dump(), recipe.tolerances]
+    return fingerprint_of(evaluation_name(method, seed), part, upstream)
 
 
 def _ranked(stages: dict[str, Stage]) -> dict[str, Stage]:

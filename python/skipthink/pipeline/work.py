@@ -167,7 +167,7 @@ def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progre
         out=folder.stage(stage.name),
         n_chunks=recipe.chunks.M,
         answer_kind=recipe.answer,
-        settings={**recipe.skip.model_dump(), "rules": _rules(recipe)},
+        settings={**recipe.skip.model_dump(), **recipe.tolerances, "rules": _rules(recipe)},
         seed=seed,
         progress=progress,
     )
@@ -198,13 +198,25 @@ def _evaluate(
                 n_chunks=recipe.chunks.M,
                 answer_kind=recipe.answer,
                 out=folder.stage(name),
-                settings=recipe.evaluation.model_dump(exclude={"split"}),
+                settings=_evaluation_settings(recipe, method),
                 progress=partial(_report_part, progress, index, len(parts)),
             )
             _dress(recipe, folder, method, seed, {**result, "split": recipe.evaluation.split})
             folder.finish(name, fingerprint, result, time.monotonic() - started)
         _report_part(progress, index, len(parts), 1, 1)
     return {"evaluated": len(parts)}
+
+
+def _evaluation_settings(recipe: Recipe, method: str) -> dict[str, Any]:
+    """Settings of `evaluate`; held-out rationales are cut as the method cuts those it trains on."""
+    from skipthink.training import METHODS
+
+    chunking: dict[str, Any] = {"method": "average"}
+    if METHODS[method].searches:
+        names = {"method", "objective", "eta", "scope", "min_steps"}
+        chunking = {**recipe.chunks.model_dump(include=names), "score_stages": recipe.chunks.stages}
+    values = recipe.evaluation.model_dump(exclude={"split"})
+    return {**values, **recipe.tolerances, "chunking": chunking, "rules": _rules(recipe)}
 
 
 def _report_part(progress: Progress, index: int, n_parts: int, done: int, total: int) -> None:

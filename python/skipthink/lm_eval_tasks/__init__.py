@@ -1,0 +1,6 @@
+"""A task of lm-evaluation-harness that asks a saved student its questions (docs/evaluation.md)."""
+
+from pathlib import Path
+
+PATH = str(Path(__file__).parent)
+"""What `--include_path` takes."""
