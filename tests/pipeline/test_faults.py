@@ -29,7 +29,7 @@ student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_len
 chunks: {M: 2}
 training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
 skip: {batch_size: 8, write_every: 8}
-evaluation: {batch_size: 4}
+evaluation: {batch_size: 4, alone_questions: 2, stage_questions: 4}
 """
 
 
@@ -113,10 +113,10 @@ def test_results_have_the_schema_of_the_readme(whole):
             "speedup_tokens", "speedup_seconds", "speedup_seconds_alone",
         ]  # fmt: skip
         assert row["n"] == row["right"] + row["wrong"] + row["unparsed"] == 8
-        assert row["n_alone"] == 8
+        assert row["n_alone"] == 2
         assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
         staged = row["method"] in ("base+ac", "base+sbc")
-        assert (row["n_stage"], len(row["stage_accuracy"] or [])) == ((8, 3) if staged else (0, 0))
+        assert (row["n_stage"], len(row["stage_accuracy"] or [])) == ((4, 3) if staged else (0, 0))
         model = out / "train" / row["method"] / "s0" / "model"
         assert f"| accuracy | {100 * row['accuracy']:.1f} % |" in (model / "README.md").read_text(
             encoding="utf-8"
