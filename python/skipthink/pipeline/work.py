@@ -65,6 +65,8 @@ def run_stage(folder: RunFolder, name: str, progress: Progress, *, is_main: bool
     else:
         result = _BODIES[stage.kind](recipe, folder, stage, progress)
     if is_main:
+        if stage.kind == "train":
+            _dress(recipe, folder, name.split("/")[1], _seed(stage), None)
         folder.finish(name, stage.fingerprint, result, time.monotonic() - started)
 
 
@@ -113,7 +115,7 @@ def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) 
         extras["boundaries"] = _boundaries(folder, seed, samples)
         if method == "stt":
             extras["skipped"] = _skipped(folder, seed, samples)
-    summary = train_method(
+    return train_method(
         method,
         student=folder.stage(f"student/s{seed}"),
         samples=samples,
@@ -124,8 +126,6 @@ def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) 
         progress=progress,
         **extras,
     )
-    _dress(recipe, folder, method, seed, None)
-    return summary
 
 
 def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: dict[str, Any] | None) -> None:
