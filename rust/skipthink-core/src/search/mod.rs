@@ -19,7 +19,7 @@ use std::ops::Range;
 use crate::losses::{Losses, Objective, Row};
 use crate::parallel::{blocks, run_parts};
 use crate::ragged::check_boundaries;
-use optimal::Optimal;
+use optimal::{Optimal, Paths};
 use prefix::PrefixCosts;
 use running::{Lengths, OverCosts, Running, over_costs, total};
 
@@ -174,12 +174,12 @@ pub fn find_boundaries(
     options: &Options,
     threads: usize,
 ) -> Result<Found> {
-    find_boundaries_on(pulp::Arch::new(), losses, m, init, options, threads)
+    find_boundaries_on(Paths::default(), losses, m, init, options, threads)
 }
 
-/// The same with the vector unit named, so that tests can compare them.
+/// The same with the paths named, so that tests can compare them.
 fn find_boundaries_on(
-    arch: pulp::Arch,
+    paths: Paths,
     losses: &Losses<'_>,
     m: usize,
     init: Option<&[i64]>,
@@ -201,7 +201,7 @@ fn find_boundaries_on(
     run_parts(
         parts,
         threads,
-        || Searcher::new(arch, options),
+        || Searcher::new(paths, options),
         |searcher, mut part| {
             losses.check_rows(part.rows.clone(), m)?;
             searcher.search(&task, &mut part)
@@ -239,16 +239,16 @@ struct Searcher {
 }
 
 impl Searcher {
-    fn new(arch: pulp::Arch, options: &Options) -> Self {
+    fn new(paths: Paths, options: &Options) -> Self {
         let temperatures = match &options.method {
             Method::Anneal(annealing) => annealing.temperatures(),
             _ => Vec::new(),
         };
         Self {
-            optimal: Optimal::new(arch),
+            optimal: Optimal::new(paths, options.min_steps),
             row: Row::default(),
             costs: PrefixCosts::new(options.objective),
-            lengths: Lengths::default(),
+            lengths: Lengths::new(options.min_steps),
             temperatures,
             start: Vec::new(),
             best: Vec::new(),

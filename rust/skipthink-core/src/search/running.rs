@@ -136,9 +136,11 @@ fn or_zero<S: Simd>(simd: S, weight: S::f64s, quotient: S::f64s) -> S::f64s {
 }
 
 /// What chunks of n steps need, for n from `-PAD` up: lanes that stand at n ≤ 0 have not begun their chunk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lengths {
-    counts: Vec<f64>,
+    min_steps: usize,
+    begun: Vec<f64>,
+    bar: Vec<f64>,
     inverse: Vec<f64>,
     rest: Vec<f64>,
 }
@@ -147,19 +149,30 @@ impl Lengths {
     /// Room on the left: the most ends that one block of lanes holds.
     pub const PAD: usize = 64;
 
+    /// Empty tables for chunks of at least `min_steps` steps.
+    pub fn new(min_steps: usize) -> Self {
+        Self { min_steps, begun: Vec::new(), bar: Vec::new(), inverse: Vec::new(), rest: Vec::new() }
+    }
+
     /// Grows the tables up to chunks of `longest` steps (and a block of lanes).
     pub fn grow(&mut self, longest: usize) {
-        for at in self.counts.len()..=longest + 2 * Self::PAD {
+        for at in self.begun.len()..=longest + 2 * Self::PAD {
             let n = at as f64 - Self::PAD as f64;
-            self.counts.push(n);
+            self.begun.push(if n > 0.0 { 1.0 } else { 0.0 });
+            self.bar.push(if n >= self.min_steps as f64 { 0.0 } else { f64::INFINITY });
             self.inverse.push(if n > 0.0 { 1.0 / n } else { 0.0 });
             self.rest.push(if n > 0.0 { (n - 1.0) / n } else { 0.0 });
         }
     }
 
-    /// n, for n from `first` on.
-    pub fn counts(&self, first: isize) -> &[f64] {
-        &self.counts[Self::at(first)..]
+    /// 1 for n > 0, else 0, for n from `first` on.
+    pub fn begun(&self, first: isize) -> &[f64] {
+        &self.begun[Self::at(first)..]
+    }
+
+    /// What keeps chunks from being too short: infinite for n < `min_steps`, else 0, for n from `first` on.
+    pub fn bar(&self, first: isize) -> &[f64] {
+        &self.bar[Self::at(first)..]
     }
 
     /// 1 / n, for n from `first` on; 0 for n ≤ 0.

@@ -39,7 +39,7 @@ impl Batch {
         }
     }
 
-    fn find(&self, arch: pulp::Arch, objective: Objective, min_steps: usize, threads: usize) -> Found {
+    fn find(&self, paths: Paths, objective: Objective, min_steps: usize, threads: usize) -> Found {
         let end_offsets: Vec<i64> =
             self.offsets.iter().enumerate().map(|(row, cut)| cut + row as i64).collect();
         let losses = Losses {
@@ -54,7 +54,7 @@ impl Batch {
         };
         let options =
             Options { method: Method::Optimal, objective, eta: 0.0, min_steps, max_sweeps: 1, seed: 0 };
-        find_boundaries_on(arch, &losses, self.m, None, &options, threads).unwrap()
+        find_boundaries_on(paths, &losses, self.m, None, &options, threads).unwrap()
     }
 
     /// J of boundaries, each chunk summed anew in two passes.
@@ -130,7 +130,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
-        let found = batch.find(pulp::Arch::new(), objective, min_steps, 1);
+        let found = batch.find(Paths::default(), objective, min_steps, 1);
         for (row, k) in lengths.iter().enumerate() {
             prop_assert_eq!(found.searched[row], *k >= m * min_steps);
             if found.searched[row] {
@@ -144,28 +144,51 @@ proptest! {
     }
 
     #[test]
-    fn every_vector_unit_and_thread_count_finds_the_same(
-        lengths in proptest::collection::vec(prop_oneof![1usize..SHORT_AND_LONG.0, 1usize..SHORT_AND_LONG.1], 1..40),
+    fn every_path_and_thread_count_finds_the_same(
+        lengths in proptest::collection::vec(prop_oneof![1usize..40, 1usize..300], 1..30),
         (m, min_steps) in (1usize..7, 0usize..4),
         (per_stage, weighted, ends) in flags(),
         objective in proptest::sample::select(&OBJECTIVES[..]),
         seed in any::<u64>(),
     ) {
         let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
-        let expected = batch.find(pulp::Arch::Scalar, objective, min_steps, 1);
+        let plain = Paths { arch: pulp::Arch::Scalar, ..Paths::default() };
+        let expected = batch.find(plain, objective, min_steps, 1);
         for arch in arches() {
-            for threads in [1, 3] {
-                let found = batch.find(arch, objective, min_steps, threads);
+            for (short, threads) in [(0, 1), (24, 3), (64, 1)] {
+                let found = batch.find(Paths { arch, short, ..plain }, objective, min_steps, threads);
                 prop_assert_eq!(&found.boundaries, &expected.boundaries);
                 prop_assert_eq!(&found.objective, &expected.objective);
                 prop_assert_eq!(&found.initial, &expected.initial);
             }
         }
     }
-}
 
-/// Rows on both sides of the length at which rows are no longer searched side by side, and of several blocks.
-const SHORT_AND_LONG: (usize, usize) = (40, 300);
+    #[test]
+    fn starts_are_forgotten_without_loss(
+        lengths in proptest::collection::vec(prop_oneof![1usize..40, 1usize..300], 1..30),
+        m in 1usize..7,
+        weighted in any::<bool>(),
+        steps in prop_oneof![Just(3.0), Just(30.0), Just(1e9)],
+        seed in any::<u64>(),
+    ) {
+        let mut batch = Batch::new(&lengths, m, false, weighted, false, seed);
+        let mut random = SplitMix64(seed);
+        batch.values.iter_mut().for_each(|loss| *loss = (random.next_unit() * steps).floor() * (3.0 / steps));
+        let expected = batch.find(Paths::default(), Objective::Variance, 1, 1);
+        for arch in arches() {
+            let forgetting = Paths { arch, short: 0, long: 0 };
+            let found = batch.find(forgetting, Objective::Variance, 1, 1);
+            for row in 0..lengths.len() {
+                let least = expected.objective[row];
+                prop_assert!((found.objective[row] - least).abs() <= 1e-12 * least + 1e-13, "row {row}");
+            }
+            if steps > 1e6 {
+                prop_assert_eq!(&found.boundaries, &expected.boundaries); // nothing is equal by chance
+            }
+        }
+    }
+}
 
 /// Losses of mean 50 and spread 0.1: prefix sums of squares lose 7 digits here.
 #[test]
@@ -176,9 +199,9 @@ fn long_rows_far_from_zero_stay_exact() {
     let mut batch = Batch::new(&[k], m, false, false, false, 0);
     let shifted: Vec<f64> = losses.iter().map(|loss| loss - 50.0).collect();
     batch.values.clone_from(&shifted);
-    let expected = batch.find(pulp::Arch::new(), Objective::Variance, 1, 1);
+    let expected = batch.find(Paths::default(), Objective::Variance, 1, 1);
     batch.values = losses;
-    let found = batch.find(pulp::Arch::new(), Objective::Variance, 1, 1);
+    let found = batch.find(Paths::default(), Objective::Variance, 1, 1);
     // `loss - 50.0` is exact, so both rows have the same costs but for rounding
     assert!((found.objective[0] - expected.objective[0]).abs() <= 1e-12 * expected.objective[0]);
     let cuts: Vec<usize> = found.boundaries.iter().map(|cut| *cut as usize).collect();
@@ -208,6 +231,6 @@ fn losses_beyond_what_can_be_squared_are_refused() {
 fn the_example_of_the_method() {
     let mut batch = Batch::new(&[4], 2, false, false, false, 1);
     batch.values = vec![0.1, 0.1, 0.1, 3.0];
-    let cut = |objective| batch.find(pulp::Arch::new(), objective, 1, 1).boundaries[1];
+    let cut = |objective| batch.find(Paths::default(), objective, 1, 1).boundaries[1];
     assert_eq!((cut(Objective::Mean), cut(Objective::Variance)), (1, 3));
 }

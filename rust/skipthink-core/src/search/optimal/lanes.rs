@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use crate::losses::Row;
+use crate::losses::Losses;
+use crate::ragged::Numbers;
 use crate::search::running::{Lengths, Running};
 
 /// Vectors of rows in a group: enough independent sums to hide how long one takes.
@@ -24,8 +25,9 @@ pub struct Space {
     losses: Vec<f64>,
     weights: Vec<f64>,
     ends: Vec<f64>,
-    best: Vec<f64>,
     costs: Vec<f64>,
+    best: Vec<f64>,
+    choices: Vec<f64>,
     lanes: usize,
     width: usize,
 }
@@ -36,84 +38,90 @@ impl Space {
     pub fn at(&self, m: usize, end: usize, lane: usize) -> f64 {
         self.best[(m * self.width + end) * self.lanes + lane]
     }
+
+    /// Writes the boundaries of a lane's row, of which the first and the last stand already.
+    #[inline]
+    pub fn walk_back(&self, lane: usize, cuts: &mut [usize]) {
+        for chunk in (1..cuts.len() - 1).rev() {
+            let place = (chunk + 1) * self.width + cuts[chunk + 1];
+            cuts[chunk] = self.choices[place * self.lanes + lane] as usize;
+        }
+    }
+}
+
+/// Rows of equal length, at most `lanes(arch)` of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    /// Losses of all rows.
+    pub losses: &'a Losses<'a>,
+    /// The rows.
+    pub rows: &'a [usize],
+    /// Steps of each.
+    pub k: usize,
+    /// Chunks.
+    pub m: usize,
+    /// Least steps of a chunk.
+    pub min_steps: usize,
+    /// Whether losses of the end token enter.
+    pub with_ends: bool,
+    /// Whether J of fewer chunks is wanted too.
+    pub all_layers: bool,
 }
 
 /// Rows in a group on this machine.
 pub fn lanes(arch: pulp::Arch) -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
+    struct Count;
+    impl WithSimd for Count {
         type Output = usize;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _simd: S) -> usize {
             S::F64_LANES * VECTORS
         }
     }
-    arch.dispatch(Lanes)
+    arch.dispatch(Count)
 }
 
-/// Fills all layers of a group of rows of equal length, at most `lanes(arch)` of them. `initial` gets J of the cuts
-/// `start`, the same in all rows.
-#[allow(clippy::too_many_arguments)]
+/// Fills all layers of a group; `initial` gets J of the cuts `start`, the same in all rows.
 pub fn fill<C: Running>(
     arch: pulp::Arch,
     space: &mut Space,
     lengths: &mut Lengths,
-    rows: &[Row],
-    m: usize,
-    min_steps: usize,
-    all_layers: bool,
+    group: &Group<'_>,
     start: &[usize],
     initial: &mut [f64; MOST_ROWS],
 ) {
-    lengths.grow(rows[0].n_steps);
-    arch.dispatch(Fill::<C> {
-        space,
-        lengths,
-        rows,
-        m,
-        min_steps,
-        all_layers,
-        start,
-        initial,
-        costs: PhantomData,
-    });
+    lengths.grow(group.k);
+    arch.dispatch(Fill::<C> { space, lengths, group, start, initial, costs: PhantomData });
 }
 
 struct Fill<'a, C> {
     space: &'a mut Space,
     lengths: &'a Lengths,
-    rows: &'a [Row],
-    m: usize,
-    min_steps: usize,
-    all_layers: bool,
+    group: &'a Group<'a>,
     start: &'a [usize],
     initial: &'a mut [f64; MOST_ROWS],
     costs: PhantomData<C>,
 }
 
-type Group<S> = [<S as Simd>::f64s; VECTORS];
+/// One number a row.
+type Lanes<S> = [<S as Simd>::f64s; VECTORS];
 
 impl<C: Running> WithSimd for Fill<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { space, lengths, rows, m, min_steps, all_layers, start, initial, .. } = self;
-        let k = rows[0].n_steps;
-        space.load(rows, S::F64_LANES * VECTORS, m, k);
-        let Space { losses, weights, ends, best, costs, .. } = space;
-        let per_stage = rows[0].n_stages > 1 || !ends.is_empty();
-        let programme = Programme {
-            simd,
-            lengths,
-            losses: groups::<S>(losses),
-            weights: groups::<S>(weights),
-            ends: groups::<S>(ends),
-            n_stages: rows[0].n_stages,
-            k,
-        };
-        groups_mut::<S>(&mut initial[..S::F64_LANES * VECTORS])[0] = programme.total::<C>(start);
-        let (best, costs) = (groups_mut::<S>(best), groups_mut::<S>(costs));
+        let Self { space, lengths, group, start, initial, .. } = self;
+        let Group { k, m, min_steps, all_layers, .. } = *group;
+        space.load(group, S::F64_LANES * VECTORS);
+        let Space { losses, weights, ends, best, choices, costs, .. } = space;
+        let n_stages = group.losses.n_stages;
+        let per_stage = n_stages > 1 || !ends.is_empty();
+        let (losses, weights, ends) = (lanes_of::<S>(losses), lanes_of::<S>(weights), lanes_of::<S>(ends));
+        let programme = Programme { simd, lengths, losses, weights, ends, n_stages, k };
+        lanes_of_mut::<S>(&mut initial[..S::F64_LANES * VECTORS])[0] = programme.total::<C>(start);
+        let (best, costs) = (lanes_of_mut::<S>(best), lanes_of_mut::<S>(costs));
+        let choices = lanes_of_mut::<S>(choices);
         best[0] = [simd.splat_f64s(C::start()); VECTORS];
         for end in min_steps..=k {
             let spare = (k - end).checked_div(min_steps).unwrap_or(m);
@@ -128,12 +136,21 @@ impl<C: Running> WithSimd for Fill<'_, C> {
                 let before = &before[(layer - 1) * (k + 1)..];
                 let starts = if layer == 1 { 0..1 } else { first..end - min_steps + 1 };
                 let mut least = [simd.splat_f64s(f64::INFINITY); VECTORS];
+                let mut choice = [simd.splat_f64s(0.0); VECTORS];
+                let mut start = starts.start as f64;
                 for (before, costs) in before[starts.clone()].iter().zip(&costs[starts]) {
+                    let this = simd.splat_f64s(start);
                     for v in 0..VECTORS {
-                        least[v] = simd.min_f64s(least[v], C::join(simd, before[v], costs[v]));
+                        let joined = C::join(simd, before[v], costs[v]);
+                        // among equals the last start wins
+                        let wins = simd.less_than_or_equal_f64s(joined, least[v]);
+                        choice[v] = simd.select_f64s(wins, this, choice[v]);
+                        least[v] = simd.min_f64s(least[v], joined);
                     }
+                    start += 1.0;
                 }
                 after[end] = least;
+                choices[layer * (k + 1) + end] = choice;
             }
         }
     }
@@ -141,23 +158,55 @@ impl<C: Running> WithSimd for Fill<'_, C> {
 
 impl Space {
     /// Lays rows side by side; lanes without a row get the first one.
-    fn load(&mut self, rows: &[Row], lanes: usize, m: usize, k: usize) {
-        let lay = |out: &mut Vec<f64>, length: usize, part: &dyn Fn(&Row) -> &[f64]| {
-            out.resize(length * lanes, 0.0);
-            for lane in 0..lanes {
-                let values = part(rows.get(lane).unwrap_or(&rows[0]));
-                for (place, value) in out.iter_mut().skip(lane).step_by(lanes).zip(values) {
-                    *place = *value;
-                }
+    fn load(&mut self, group: &Group<'_>, lanes: usize) {
+        let Group { losses, k, m, .. } = *group;
+        let ends = losses.ends.filter(|_| group.with_ends);
+        self.losses.resize(k * losses.n_stages * lanes, 0.0);
+        self.ends.resize(ends.map_or(0, |_| (k + 1) * m * lanes), 0.0);
+        self.weights.clear();
+        self.weights.resize(k * lanes, 1.0);
+        for lane in 0..lanes {
+            let row = *group.rows.get(lane).unwrap_or(&group.rows[0]);
+            let steps = losses.steps.row(row);
+            lay(losses.values, steps.clone(), losses.n_stages, &mut self.losses, lane, lanes);
+            if let Some(weights) = losses.weights {
+                lay(weights, steps, 1, &mut self.weights, lane, lanes);
             }
-        };
-        lay(&mut self.losses, rows[0].values.len(), &|row| &row.values);
-        lay(&mut self.weights, k, &|row| &row.weights);
-        lay(&mut self.ends, rows[0].ends.len(), &|row| &row.ends);
+            if let Some((ends, offsets)) = ends {
+                lay(ends, offsets.row(row), m, &mut self.ends, lane, lanes);
+            }
+        }
         self.costs.resize((k + 1) * lanes, 0.0);
         self.best.clear();
         self.best.resize((m + 1) * (k + 1) * lanes, f64::INFINITY);
+        self.choices.resize((m + 1) * (k + 1) * lanes, 0.0);
         (self.lanes, self.width) = (lanes, k + 1);
+    }
+}
+
+/// Writes `(positions, width)` numbers to one lane of `(width, positions, lanes)`.
+fn lay(
+    numbers: Numbers<'_>,
+    positions: Range<usize>,
+    width: usize,
+    out: &mut [f64],
+    lane: usize,
+    lanes: usize,
+) {
+    let range = positions.start * width..positions.end * width;
+    match numbers {
+        Numbers::Single(values) => scatter(&values[range], width, out, lane, lanes),
+        Numbers::Double(values) => scatter(&values[range], width, out, lane, lanes),
+    }
+}
+
+fn scatter<T: Copy + Into<f64>>(values: &[T], width: usize, out: &mut [f64], lane: usize, lanes: usize) {
+    let positions = values.len() / width;
+    for column in 0..width {
+        let places = out[column * positions * lanes..].chunks_exact_mut(lanes);
+        for (place, value) in places.zip(values.iter().skip(column).step_by(width)) {
+            place[lane] = (*value).into();
+        }
     }
 }
 
@@ -165,9 +214,9 @@ impl Space {
 struct Programme<'a, S: Simd> {
     simd: S,
     lengths: &'a Lengths,
-    losses: &'a [Group<S>],
-    weights: &'a [Group<S>],
-    ends: &'a [Group<S>],
+    losses: &'a [Lanes<S>],
+    weights: &'a [Lanes<S>],
+    ends: &'a [Lanes<S>],
     n_stages: usize,
     k: usize,
 }
@@ -197,7 +246,7 @@ impl<S: Simd> Programme<'_, S> {
 
     /// Costs of a chunk that ends where `starts` ends, for all starts from there down to its beginning.
     #[inline(always)]
-    fn costs<C: Running>(&self, chunk: usize, starts: Range<usize>, costs: &mut [Group<S>]) {
+    fn costs<C: Running>(&self, chunk: usize, starts: Range<usize>, costs: &mut [Lanes<S>]) {
         let mut sums = self.open::<C>(chunk, starts.end);
         for v in 0..VECTORS {
             costs[starts.end][v] = C::cost(self.simd, sums[v]);
@@ -212,7 +261,7 @@ impl<S: Simd> Programme<'_, S> {
 
     /// J of the same boundaries in all rows.
     #[inline(always)]
-    fn total<C: Running>(&self, boundaries: &[usize]) -> Group<S> {
+    fn total<C: Running>(&self, boundaries: &[usize]) -> Lanes<S> {
         let mut joined = [self.simd.splat_f64s(C::start()); VECTORS];
         for (chunk, pair) in boundaries.windows(2).enumerate() {
             let mut sums = self.open::<C>(chunk, pair[1]);
@@ -228,11 +277,11 @@ impl<S: Simd> Programme<'_, S> {
 }
 
 #[inline(always)]
-fn groups<S: Simd>(values: &[f64]) -> &[Group<S>] {
+fn lanes_of<S: Simd>(values: &[f64]) -> &[Lanes<S>] {
     S::as_simd_f64s(values).0.as_chunks().0
 }
 
 #[inline(always)]
-fn groups_mut<S: Simd>(values: &mut [f64]) -> &mut [Group<S>] {
+fn lanes_of_mut<S: Simd>(values: &mut [f64]) -> &mut [Lanes<S>] {
     S::as_mut_simd_f64s(values).0.as_chunks_mut().0
 }

@@ -6,17 +6,32 @@
 //! as soon as it meets an equal value, and looks at each step of a row about once.
 
 mod lanes;
+mod pruned;
 mod tiles;
 
 use pulp::Scalar;
 
 use crate::error::{Error, Result};
-use crate::losses::Row;
+use crate::losses::{Objective, Row};
 use crate::search::running::{Lengths, OverCosts, Running, costs_to_the_left, over_costs, total};
 use crate::search::{MOST_CELLS, Part, Task, average_row};
 
-/// Longest rows that are searched side by side; longer ones fill vectors by themselves.
-const SHORT: usize = 24;
+/// Which way rows are searched; what is found does not depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Paths {
+    /// Vector unit.
+    pub arch: pulp::Arch,
+    /// Longest rows that are searched side by side; longer ones fill vectors by themselves.
+    pub short: usize,
+    /// Longest rows that are searched without forgetting starts, under the variance; beyond, forgetting pays.
+    pub long: usize,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { arch: pulp::Arch::new(), short: 24, long: 1024 }
+    }
+}
 
 /// One row to search.
 #[derive(Debug, Clone, Copy)]
@@ -33,19 +48,32 @@ pub struct Problem<'a> {
 /// Work space of one thread.
 #[derive(Debug)]
 pub struct Optimal {
-    arch: pulp::Arch,
+    paths: Paths,
     lengths: Lengths,
     lanes: lanes::Space,
     tiles: tiles::Space,
-    rows: Vec<Row>,
+    pruned: pruned::Space,
+    row: Row,
     cuts: Vec<usize>,
+    start: Vec<usize>,
+    /// Rows of a part that are searched side by side, by their number of steps.
+    short: Vec<Vec<usize>>,
 }
 
 impl Optimal {
-    /// Empty work space.
-    pub fn new(arch: pulp::Arch) -> Self {
-        let (lanes, tiles) = (lanes::Space::default(), tiles::Space::default());
-        Self { arch, lengths: Lengths::default(), lanes, tiles, rows: Vec::new(), cuts: Vec::new() }
+    /// Empty work space for chunks of at least `min_steps` steps.
+    pub fn new(paths: Paths, min_steps: usize) -> Self {
+        Self {
+            paths,
+            lengths: Lengths::new(min_steps),
+            lanes: lanes::Space::default(),
+            tiles: tiles::Space::default(),
+            pruned: pruned::Space::default(),
+            row: Row::default(),
+            cuts: Vec::new(),
+            start: Vec::new(),
+            short: vec![Vec::new(); paths.short + 1],
+        }
     }
 
     /// Searches the rows of a part.
@@ -74,45 +102,49 @@ impl OverCosts for Search<'_, '_> {
 
     fn with<C: Running>(mut self) {
         let task = self.task;
-        let mut short: [Vec<usize>; SHORT + 1] = std::array::from_fn(|_| Vec::new());
+        let mut short = std::mem::take(&mut self.space.short);
+        short.iter_mut().for_each(Vec::clear);
         for row in self.part.rows.clone() {
             let k = task.losses.steps.row(row).len();
             if !task.is_searched(k) {
                 self.keep::<C>(row);
-            } else if k > SHORT {
+            } else if k > self.space.paths.long && self.can_forget() {
+                self.forgetting::<C>(row);
+            } else if k > self.space.paths.short {
                 self.long::<C>(row);
             } else {
                 short[k].push(row);
             }
         }
-        let lanes = lanes::lanes(self.space.arch);
-        short.iter().flat_map(|rows| rows.chunks(lanes)).for_each(|rows| self.group::<C>(rows));
+        let lanes = lanes::lanes(self.space.paths.arch);
+        for (k, rows) in short.iter().enumerate() {
+            rows.chunks(lanes).for_each(|rows| self.group::<C>(k, rows));
+        }
+        self.space.short = short;
     }
 }
 
 impl Search<'_, '_> {
-    fn load(&mut self, place: usize, row: usize) {
-        if self.space.rows.len() <= place {
-            self.space.rows.resize_with(place + 1, Row::default);
-        }
-        self.space.rows[place].load(self.task.losses, row, self.task.m, self.task.with_ends());
+    /// Loads a row and what it starts from; gives J of that.
+    fn load<C: Running>(&mut self, row: usize) -> f64 {
+        let Optimal { row: loaded, lengths, cuts, .. } = &mut *self.space;
+        loaded.load(self.task.losses, row, self.task.m, self.task.with_ends());
+        lengths.grow(loaded.n_steps);
+        self.task.start(row, loaded.n_steps, cuts);
+        total::<C>(loaded, lengths, cuts)
     }
 
     /// A row that is not searched.
     fn keep<C: Running>(&mut self, row: usize) {
-        self.load(0, row);
-        let Optimal { rows, lengths, cuts, .. } = &mut *self.space;
-        self.task.start(row, rows[0].n_steps, cuts);
-        lengths.grow(rows[0].n_steps);
-        let total = total::<C>(&rows[0], lengths, cuts);
-        self.part.write(row, cuts, total, total, rows[0].n_steps >= self.task.least_steps());
+        let total = self.load::<C>(row);
+        let searched = self.space.row.n_steps >= self.task.least_steps();
+        self.part.write(row, &self.space.cuts, total, total, searched);
     }
 
     /// A row that fills vectors by itself.
     fn long<C: Running>(&mut self, row: usize) {
-        self.load(0, row);
-        let Optimal { arch, rows, lengths, tiles, cuts, .. } = &mut *self.space;
-        let loaded = &rows[0];
+        let initial = self.load::<C>(row);
+        let Optimal { paths, row: loaded, lengths, tiles, cuts, .. } = &mut *self.space;
         let problem = Problem {
             row: loaded,
             m: self.task.m,
@@ -120,9 +152,7 @@ impl Search<'_, '_> {
             per_stage: loaded.n_stages > 1 || !loaded.ends.is_empty(),
             all_layers: false,
         };
-        let best = tiles::fill::<C>(*arch, tiles, lengths, &problem);
-        self.task.start(row, loaded.n_steps, cuts);
-        let initial = total::<C>(loaded, lengths, cuts);
+        let best = tiles::fill::<C>(paths.arch, tiles, lengths, &problem);
         let mut found = best.at(problem.m, loaded.n_steps);
         if initial - found > self.task.options.eta {
             walk_back::<C>(loaded, lengths, problem.min_steps, cuts, |m, end| best.at(m, end));
@@ -132,28 +162,51 @@ impl Search<'_, '_> {
         self.part.write(row, cuts, found, initial, true);
     }
 
-    /// Rows of the same length, side by side.
-    fn group<C: Running>(&mut self, group: &[usize]) {
-        for (lane, row) in group.iter().enumerate() {
-            self.load(lane, *row);
+    /// Whether the search may forget starts: squared deviations, the same for all stages.
+    fn can_forget(&self) -> bool {
+        let Task { losses, options, .. } = self.task;
+        options.objective == Objective::Variance && options.min_steps == 1 && losses.n_stages == 1
+    }
+
+    /// A long row.
+    fn forgetting<C: Running>(&mut self, row: usize) {
+        let initial = self.load::<C>(row);
+        let Optimal { paths, row: loaded, lengths, pruned, cuts, start, .. } = &mut *self.space;
+        start.clone_from(cuts);
+        pruned::fill(paths.arch, pruned, loaded, self.task.m);
+        pruned.walk_back(cuts);
+        let mut found = total::<C>(loaded, lengths, cuts);
+        if initial - found <= self.task.options.eta {
+            cuts.clone_from(start);
+            found = initial;
         }
-        let Optimal { arch, rows, lengths, lanes, cuts, .. } = &mut *self.space;
-        let rows = &rows[..group.len()];
-        let (k, m, min_steps) = (rows[0].n_steps, self.task.m, self.task.options.min_steps);
+        self.part.write(row, cuts, found, initial, true);
+    }
+
+    /// Rows of `k` steps, side by side.
+    fn group<C: Running>(&mut self, k: usize, rows: &[usize]) {
+        let Task { losses, m, init, options } = *self.task;
+        let (min_steps, with_ends) = (options.min_steps, self.task.with_ends());
+        let group = lanes::Group { losses, rows, k, m, min_steps, with_ends, all_layers: false };
+        let mut initial = [0.0; lanes::MOST_ROWS];
+        let Optimal { paths, lengths, lanes, cuts, .. } = &mut *self.space;
         cuts.clear();
         cuts.extend(average_row(k, m));
-        let mut initial = [0.0; lanes::MOST_ROWS];
-        lanes::fill::<C>(*arch, lanes, lengths, rows, m, min_steps, false, cuts, &mut initial);
-        for (lane, row) in group.iter().enumerate() {
-            self.task.start(*row, k, cuts);
-            if self.task.init.is_some() {
-                initial[lane] = total::<C>(&rows[lane], lengths, cuts);
+        lanes::fill::<C>(paths.arch, lanes, lengths, &group, cuts, &mut initial);
+        for (lane, row) in rows.iter().enumerate() {
+            if init.is_some() {
+                initial[lane] = self.load::<C>(*row);
             }
+            let Optimal { lanes, cuts, .. } = &mut *self.space;
             let mut found = lanes.at(m, k, lane);
-            if initial[lane] - found > self.task.options.eta {
-                walk_back::<C>(&rows[lane], lengths, min_steps, cuts, |m, end| lanes.at(m, end, lane));
+            if initial[lane] - found > options.eta {
+                lanes.walk_back(lane, cuts);
             } else {
                 found = initial[lane];
+                if init.is_none() {
+                    cuts.clear();
+                    cuts.extend(average_row(k, m));
+                }
             }
             self.part.write(*row, cuts, found, initial[lane], true);
         }

@@ -167,20 +167,17 @@ impl<S: Simd> Ends<'_, S> {
         }
         let corner = self.corner();
         corner_costs.resize(corner.len() * Self::LANES, 0.0);
-        let infinity = simd.splat_f64s(f64::INFINITY);
-        let least = simd.splat_f64s(problem.min_steps as f64);
         for start in corner.clone().rev() {
             let n = left as isize - start as isize;
-            let counts = load::<S>(lengths.counts(n));
+            let (begun, bar) = (load::<S>(lengths.begun(n)), load::<S>(lengths.bar(n)));
             let (inverse, rest) = (load::<S>(lengths.inverse(n)), load::<S>(lengths.rest(n)));
             let (loss, weight) = (simd.splat_f64s(losses[start]), simd.splat_f64s(weights[start]));
             let mut costs = [zero; VECTORS];
             for v in 0..VECTORS {
-                let weight = simd.select_f64s(simd.less_than_f64s(zero, counts[v]), weight, zero);
+                let weight = simd.mul_f64s(weight, begun[v]);
                 let step = Step { loss, weight, inverse: inverse[v], rest: rest[v] };
                 sums[v] = C::push(simd, sums[v], step);
-                let too_short = simd.less_than_f64s(counts[v], least);
-                costs[v] = simd.select_f64s(too_short, infinity, C::cost(simd, sums[v]));
+                costs[v] = simd.add_f64s(C::cost(simd, sums[v]), bar[v]);
             }
             store::<S>(costs, &mut corner_costs[(start - corner.start) * Self::LANES..]);
         }
@@ -219,12 +216,12 @@ impl<S: Simd> Ends<'_, S> {
     ) {
         let simd = self.simd;
         // the first chunk begins at 0; chunks before the others need steps as well
-        let skipped = ((layer - 1) * self.problem.min_steps).saturating_sub(first);
-        let (from, to) = if layer == 1 { (0, usize::from(first == 0)) } else { (skipped, costs.len()) };
-        let before = &best[(layer - 1) * width_of(self.problem) + first..][..costs.len()];
+        let skipped = ((layer - 1) * self.problem.min_steps).saturating_sub(first).min(costs.len());
+        let range = if layer == 1 { 0..usize::from(first == 0) } else { skipped..costs.len() };
+        let before = &best[(layer - 1) * width_of(self.problem) + first..][range.clone()];
         let found = &mut found[layer * Self::LANES..];
         let mut least = load::<S>(found);
-        for (before, costs) in before.iter().zip(costs).take(to).skip(from) {
+        for (before, costs) in before.iter().zip(&costs[range]) {
             let before = simd.splat_f64s(*before);
             for v in 0..VECTORS {
                 least[v] = simd.min_f64s(least[v], C::join(simd, before, costs[v]));
@@ -241,10 +238,11 @@ impl<S: Simd> Ends<'_, S> {
         let to = if layer == 1 { usize::from(corner.start == 0) } else { corner.len() };
         let width = width_of(self.problem);
         let (before, after) = space.best.split_at_mut(layer * width);
-        let before = &before[(layer - 1) * width + corner.start..][..corner.len()];
+        let before = &before[(layer - 1) * width + corner.start..][..to];
+        let costs = S::as_simd_f64s(&space.corner).0.as_chunks::<VECTORS>().0;
         let mut least = load::<S>(&space.found[layer * Self::LANES..]);
-        for (before, costs) in before.iter().zip(space.corner.chunks_exact(Self::LANES)).take(to) {
-            let (before, costs) = (simd.splat_f64s(*before), load::<S>(costs));
+        for (before, costs) in before.iter().zip(costs) {
+            let before = simd.splat_f64s(*before);
             for v in 0..VECTORS {
                 least[v] = simd.min_f64s(least[v], C::join(simd, before, costs[v]));
             }
