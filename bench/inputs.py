@@ -66,7 +66,7 @@ def long_texts(n_bytes: int, seed: int = 0) -> list[str]:
 
 def source() -> str:
     """Where the texts come from, for the report."""
-    return "real rationales of eleven tasks" if DATA.is_dir() else "rationales of skipthink.tasks"
+    return "real rationales of twelve sources" if DATA.is_dir() else "rationales of skipthink.tasks"
 
 
 def _real() -> list[str]:

@@ -1,1 +1,1 @@
-"""What others offer for the same work, called as their documentation shows it; `None` where one is not installed."""
+"""What others offer for the same work, called as their documentation shows it."""

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Search = Callable[[Floats, int], npt.NDArray[np.int64]]
 
 
 def ruptures_kernel(losses: Floats, m: int) -> npt.NDArray[np.int64]:
