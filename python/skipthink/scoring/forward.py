@@ -2,7 +2,7 @@
 
 Logits are the largest tensor of a forward pass, and most of them are asked for by nobody. Here the positions
 that predict a target are picked out in front of the head, within the model's own forward pass, and pass the
-head a few at a time, so that no more than `LOGITS_BYTES` of logits ever exist.
+head a few at a time, so that no more than `LOGITS_BYTES` of logits ever exist (`GPU_LOGITS_BYTES` on a GPU).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LOGITS_BYTES = 64 * 2**20
-"""Float32 logits held in memory at once. Larger parts were no faster on the machines we measured (docs/log.md)."""
+GPU_LOGITS_BYTES = 512 * 2**20
+"""Float32 logits held in memory at once: more is no faster on a CPU (docs/log.md); a GPU wants larger products."""
 
 AUTOCAST = ("bfloat16", "float16")
 
@@ -78,7 +79,7 @@ class NllHead:
 
     def max_rows(self) -> int | None:
         """Positions a batch may have; None where a batch's logits need not exist at once."""
-        return max(1, LOGITS_BYTES // (4 * _vocabulary(self.head))) if self.whole else None
+        return self._part_rows() if self.whole else None
 
     def __call__(self, batch: Batch) -> tuple[Floats, Floats]:
         """One forward pass.
@@ -105,17 +106,24 @@ class NllHead:
         states = args[0][batch.rows, batch.columns]
         if self.whole:
             return (states[None], *args[1:])
-        size = max(1, LOGITS_BYTES // (4 * _vocabulary(head)))
+        size = self._part_rows()
         for part, targets in zip(states.split(size), batch.targets.split(size), strict=True):
             # forward, not the module itself: that would come back here
             self._reduce(head.forward(part), targets)
         return (args[0][:, :0], *args[1:])
 
     def _reduce(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        """Logits to losses, as logsumexp does it, but in place: logits are nobody else's, and need no second copy."""
         logits = logits.float()
-        normaliser = torch.logsumexp(logits, dim=-1)
-        nll = normaliser - logits.gather(1, targets[:, None])[:, 0]
-        self._found.append((nll, normaliser - logits[:, self.end]))
+        picked, ends = logits.gather(1, targets[:, None])[:, 0], logits[:, self.end].clone()
+        largest = logits.amax(dim=-1, keepdim=True)
+        normaliser = logits.sub_(largest).exp_().sum(dim=-1).log_() + largest[:, 0]
+        self._found.append((normaliser - picked, normaliser - ends))
+
+    def _part_rows(self) -> int:
+        """Positions whose logits may exist at once."""
+        allowed = LOGITS_BYTES if self.model.device.type == "cpu" else GPU_LOGITS_BYTES
+        return max(1, allowed // (4 * _vocabulary(self.head)))
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.autocast is None:
