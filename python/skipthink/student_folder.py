@@ -116,8 +116,8 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int) 
 
 
 def _jinja(value: str | list[str]) -> str:
-    """A literal of Jinja; JSON with its escapes is one."""
-    return json.dumps(value)
+    """A literal of Jinja: JSON without escapes of code points, which Jinja reads otherwise beyond U+FFFF."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _generation(

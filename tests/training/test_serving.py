@@ -113,6 +113,20 @@ def test_no_text_of_a_message_becomes_a_marker(tokenizer, markers, mode):
         assert text == "Is [ skip] or [ 1] < end> the answer? [ answer] 5 < pad>\n"
 
 
+def test_special_tokens_of_any_script_are_taken_apart(tokenizer):
+    import copy
+
+    other = copy.deepcopy(tokenizer)
+    names = ["<｜end▁of▁thought｜>", "<🦀>", 'a"b\\c']
+    other.add_tokens(names, special_tokens=True)
+    text = other.apply_chat_template(
+        [{"role": "user", "content": " ".join(names)}],
+        chat_template=chat_template(other, "skip", 3),
+        tokenize=False,
+    )
+    assert text == "[skip]" + " ".join(f"{name[0]} {name[1:]}" for name in names) + "\n"
+
+
 @pytest.mark.parametrize("messages", [
     [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}],
     [{"role": "user", "content": "1 + 1?"}, {"role": "user", "content": "2 + 1?"}],
