@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import yaml
 from pydantic import (
@@ -130,8 +130,22 @@ class ChunksSection(Section):
     score_batch_tokens: int = Field(default=8192, ge=1)
 
 
+class LoraSection(Section):
+    """Low-rank adapters instead of training all weights; see `skipthink.training.lora.add_lora`."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+    train_markers: bool = True
+
+
 class TrainingValues(Section):
-    """What one method's training takes. Either `epochs` or `max_steps` bounds it; `max_steps` wins."""
+    """What one method's training takes. Either `epochs` or `max_steps` bounds it; `max_steps` wins.
+
+    `batch_size` is that of one process. `fsdp`, `fsdp_config`, `deepspeed` and `report_to` go to
+    `transformers.TrainingArguments` as they stand.
+    """
 
     epochs: float = Field(default=3, gt=0)
     max_steps: int | None = Field(default=None, ge=1)
@@ -144,12 +158,33 @@ class TrainingValues(Section):
     adam_beta2: float = Field(default=0.999, gt=0, lt=1)
     max_grad_norm: float = Field(default=1.0, gt=0)
     bf16: bool = False
+    fp16: bool = False
+    activation_checkpointing: bool = False
+    lora: LoraSection | None = None
+    loss_norm: Literal["batch_tokens", "item"] = "batch_tokens"
     chunk_dropout: float = Field(default=0.0, ge=0, lt=1)
     batching: Literal["stage", "shuffled"] = "stage"
     skip_weight: float | None = Field(default=None, gt=0, lt=1)
     thought: Literal["per-chunk", "collapse", "none"] = "per-chunk"
     max_item_tokens: int | None = Field(default=None, ge=2)
+    long_items: Literal["error", "drop"] = "error"
     save_steps: int = Field(default=200, ge=1)
+    report_to: list[str] = Field(default_factory=list)
+    fsdp: bool = False
+    fsdp_config: dict[str, Any] | None = None
+    deepspeed: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> TrainingValues:
+        if self.bf16 and self.fp16:
+            raise ValueError("has bf16 and fp16; give one of them")
+        if self.fsdp and self.deepspeed is not None:
+            raise ValueError("has fsdp and deepspeed; give one of them")
+        if self.fsdp_config is not None and not self.fsdp:
+            raise ValueError("has fsdp_config, which fsdp: true asks for")
+        if self.lora is not None and (self.fsdp or self.deepspeed is not None):
+            raise ValueError("has lora and sharding; adapters are small: leave out fsdp and deepspeed")
+        return self
 
 
 def _override_model() -> type[Section]:
@@ -404,8 +439,9 @@ def _nearest(location: list[str]) -> str:
         inner = model.model_fields[part].annotation if part in model.model_fields else None
         if model is TrainingSection and part == "methods":
             model = TrainingOverride
-        elif isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+            continue
+        sections = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
+        model = next((kind for kind in sections if issubclass(kind, BaseModel)), model)
     keys = sorted(model.model_fields)
     close = difflib.get_close_matches(location[-1], keys, n=1, cutoff=0.5)
     if close:

@@ -30,10 +30,19 @@ SAME_NAMES = {
     "adam_beta2",
     "max_grad_norm",
     "bf16",
+    "fp16",
+    "activation_checkpointing",
+    "lora",
+    "loss_norm",
     "chunk_dropout",
     "batching",
     "max_item_tokens",
+    "long_items",
     "save_steps",
+    "report_to",
+    "fsdp",
+    "fsdp_config",
+    "deepspeed",
 }
 """Keys of a recipe's training section that `train_method` knows by the same name."""
 

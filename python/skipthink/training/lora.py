@@ -50,6 +50,7 @@ def add_lora(
     """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
+        from transformers.pytorch_utils import Conv1D
     except ImportError as error:
         raise InvalidInputError("LoRA needs the package peft: pip install 'skipthink[peft]'") from error
     config = LoraConfig(
@@ -58,6 +59,7 @@ def add_lora(
         lora_alpha=alpha,  # type: ignore[arg-type]
         lora_dropout=dropout,
         target_modules=target_modules,
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's layers
         trainable_token_indices=_marker_rows(model, markers) if train_markers else None,
     )
     with torch.random.fork_rng():

@@ -136,6 +136,9 @@ def train_method(
         },
     )
     write_json(out / "train.json", summary)
+    if (out / "checkpoints" / "runs").exists():  # what was logged for TensorBoard outlives the checkpoints
+        shutil.rmtree(out / "tensorboard", ignore_errors=True)
+        shutil.move(out / "checkpoints" / "runs", out / "tensorboard")
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return summary
 
@@ -160,6 +163,7 @@ def _make_trainer(
         "data_seed": seed,
         "scheme": spec.scheme,
         "report_to": "none",
+        "run_name": f"{out.parent.name}-{out.name}",
         "disable_tqdm": True,
         "save_total_limit": 2,
         "logging_steps": _logging_steps(options.get("save_steps", 50)),

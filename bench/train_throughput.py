@@ -1,0 +1,129 @@
+"""Chunk-wise training against TRL's SFTTrainer: the same items, model, batch and optimiser, in one run.
+
+    python bench/train_throughput.py --json
+
+Items are exported as SFTTrainer reads them, ids and labels, so that no tokenisation differs. Both train whole
+epochs in turn; the fastest of each counts. `against_trl` is the ratio of target tokens a second, which is that of
+total tokens a second too, since the items are the same; `against_trl_cpu` is the same in seconds of the processor,
+which a machine that is busy with something else spoils less. `losses` are the means over an epoch.
+"""
+
+import argparse
+import contextlib
+import copy
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pyarrow as pa
+import torch
+from datasets import Dataset, disable_progress_bars
+from transformers import PrinterCallback
+from transformers.utils import logging
+from trl import SFTConfig, SFTTrainer
+
+from skipthink import tasks
+from skipthink.encoding import encode_samples
+from skipthink.markers import get_markers
+from skipthink.students import make_student
+from skipthink.training import ChunkwiseConfig, ChunkwiseTrainer
+
+N_CHUNKS = 4
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object on standard output, nothing else"
+    )
+    parser.add_argument("--samples", type=int, default=24)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--hidden-size", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--vocabulary", type=int, default=8192)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bars()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        found = measure(options, folder)
+    print(json.dumps(found, indent=None if options.json else 2))
+
+
+def measure(options, folder):
+    """Trains with both in turn."""
+    rows = tasks.make("multi_step_arithmetic", train=options.samples, validation=0, test=0, seed=1)["train"]
+    samples = pa.Table.from_pylist(rows).select(["id", "question", "rationale", "answer"])
+    texts = [text for name in ("question", "rationale", "answer") for text in samples[name].to_pylist()]
+    model, tokenizer = make_student(
+        texts, n_chunks=N_CHUNKS, seed=0, hidden_size=options.hidden_size, num_layers=options.layers
+    )
+    # a vocabulary of usual size: what the head costs is part of the comparison
+    model.resize_token_embeddings(options.vocabulary, mean_resizing=False)
+    markers = get_markers(tokenizer, N_CHUNKS)
+    encoded = encode_samples(tokenizer, markers, samples)
+    common = {
+        "per_device_train_batch_size": options.batch_size, "num_train_epochs": 1, "learning_rate": 1e-3,
+        "use_cpu": True, "report_to": "none", "save_strategy": "no", "logging_strategy": "no",
+        "disable_tqdm": True, "bf16": False, "activation_checkpointing": False, "dataloader_pin_memory": False,
+    }  # fmt: skip
+
+    def ours():
+        config = ChunkwiseConfig(output_dir=f"{folder}/ours", chunk_method="average", **common)
+        return ChunkwiseTrainer(copy.deepcopy(model), config, encoded=encoded, markers=markers)
+
+    items = ours().train_dataset
+    exported = Dataset.from_list(
+        [{name: items[row][name].tolist() for name in ("input_ids", "labels")} for row in range(len(items))]
+    )
+
+    def trl():
+        config = SFTConfig(
+            output_dir=f"{folder}/trl", max_length=None, packing=False,
+            dataset_kwargs={"skip_prepare_dataset": True}, **common,
+        )  # fmt: skip
+        trainer = SFTTrainer(copy.deepcopy(model), config, train_dataset=exported, processing_class=tokenizer)
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    seconds, cpu_seconds = ({"skipthink": [], "trl": []} for _ in range(2))
+    losses = {}
+    for _ in range(options.rounds):
+        for name, make in (("skipthink", ours), ("trl", trl)):
+            trainer = make()
+            started, cpu_started = time.perf_counter(), time.process_time()
+            result = trainer.train()
+            seconds[name].append(time.perf_counter() - started)
+            cpu_seconds[name].append(time.process_time() - cpu_started)
+            losses[name] = round(result.training_loss, 4)
+    n_tokens, n_target = int(items.items.tokens.lengths.sum()), int(items.items.n_target.sum())
+    best = {name: min(times) for name, times in seconds.items()}
+    return {
+        "against_trl": round(best["trl"] / best["skipthink"], 3),
+        "against_trl_cpu": round(min(cpu_seconds["trl"]) / min(cpu_seconds["skipthink"]), 3),
+        "target_tokens_per_second": {name: round(n_target / time, 1) for name, time in best.items()},
+        "total_tokens_per_second": {name: round(n_tokens / time, 1) for name, time in best.items()},
+        "seconds": {name: [round(time, 2) for time in times] for name, times in seconds.items()},
+        "losses": losses,
+        "items": len(items),
+        "batch_size": options.batch_size,
+        "parameters": model.num_parameters(),
+        "vocabulary": options.vocabulary,
+        "threads": options.threads,
+        "machine": platform.processor() or platform.machine(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Mixed precision, activation checkpointing, and what goes to `transformers.TrainingArguments` as it stands."""
+
+import importlib.util
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from skipthink.exceptions import InvalidInputError, RecipeError
+from skipthink.pipeline.work import training_settings
+from skipthink.recipe import parse_recipe
+from skipthink.training import train_method
+
+SETTINGS = {
+    "per_device_train_batch_size": 8,
+    "max_steps": 6,
+    "save_steps": 100,
+    "logging_steps": 1,
+    "use_cpu": True,
+}
+
+
+def train(student_dir, samples, out, **changes):
+    summary = train_method(
+        "base+sbc", student=student_dir, samples=samples, out=out, n_chunks=3, seed=5,
+        settings={**SETTINGS, **changes},
+    )  # fmt: skip
+    return summary, load_file(out / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def plain(student_dir, samples, tmp_path_factory):
+    return train(student_dir, samples, tmp_path_factory.mktemp("plain"))
+
+
+def test_bf16_trains_float32_weights_near_the_same_losses(plain, student_dir, samples, tmp_path):
+    summary, weights = train(student_dir, samples, tmp_path, bf16=True)
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+    assert summary["loss"] != plain[0]["loss"]
+    assert summary["loss"] == pytest.approx(plain[0]["loss"], rel=2e-3)
+
+
+def test_activation_checkpointing_changes_nothing(plain, student_dir, samples, tmp_path):
+    summary, weights = train(student_dir, samples, tmp_path, activation_checkpointing=True)
+    assert summary["loss"] == pytest.approx(plain[0]["loss"], rel=1e-6)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(tensor, plain[1][name], atol=1e-6, rtol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_fp16_trains_on_a_gpu(plain, student_dir, samples, tmp_path):
+    summary, weights = train(student_dir, samples, tmp_path, fp16=True, use_cpu=False)
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+    assert summary["loss"] == pytest.approx(plain[0]["loss"], rel=2e-2)
+
+
+def test_steps_are_reported_to_tensorboard(student_dir, samples, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(student_dir, samples, tmp_path, report_to=["tensorboard"])
+    (folder,) = {path.parent for path in (tmp_path / "tensorboard").rglob("events.*")}
+    events = EventAccumulator(str(folder)).Reload()
+    assert [event.value for event in events.Scalars("train/batch_items")] == [8.0] * 6
+    assert len(events.Scalars("train/batch_target_tokens")) == 6
+
+
+RECIPE = """
+name: wide
+answer: number
+chunks: {M: 2}
+training:
+  fp16: true
+  activation_checkpointing: true
+  loss_norm: item
+  long_items: drop
+  report_to: [wandb, trackio]
+  fsdp: true
+  fsdp_config: {fsdp_version: 2, transformer_layer_cls_to_wrap: [LlamaDecoderLayer]}
+  methods:
+    base: {fsdp: false, fsdp_config: null, deepspeed: {zero_optimization: {stage: 2}}}
+    answer-only: {fsdp: false, fsdp_config: null, lora: {rank: 4, target_modules: [q_proj, v_proj]}}
+"""
+
+
+def test_recipes_pass_arguments_through():
+    recipe = parse_recipe(RECIPE, name="wide.yaml")
+    settings = training_settings(recipe, "base+sbc")
+    assert settings["fsdp"] is True
+    assert settings["fsdp_config"] == {
+        "fsdp_version": 2,
+        "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"],
+    }
+    assert settings["report_to"] == ["wandb", "trackio"]
+    assert (settings["fp16"], settings["activation_checkpointing"]) == (True, True)
+    assert (settings["loss_norm"], settings["long_items"]) == ("item", "drop")
+    assert settings["lora"] is None
+    assert training_settings(recipe, "base")["deepspeed"] == {"zero_optimization": {"stage": 2}}
+    lora = training_settings(recipe, "answer-only")["lora"]
+    assert (lora["rank"], lora["alpha"], lora["target_modules"]) == (4, 32.0, ["q_proj", "v_proj"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("{bf16: true, fp16: true}", "has bf16 and fp16"),
+        ("{fsdp: true, deepspeed: {}}", "has fsdp and deepspeed"),
+        ("{fsdp_config: {}}", "fsdp_config, which fsdp: true asks for"),
+        ("{fsdp: true, lora: {rank: 8}}", "has lora and sharding"),
+        ("{lora: {ranks: 8}}", "did you mean training.lora.rank"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(lines, message):
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(f"name: a\nanswer: number\nchunks: {{M: 2}}\ntraining: {lines}\n", name="a.yaml")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is not None, reason="deepspeed is installed")
+def test_a_missing_package_is_named(student_dir, samples, tmp_path):
+    with pytest.raises(InvalidInputError, match=r"needs a package: .*[Dd]eep[Ss]peed"):
+        train(student_dir, samples, tmp_path, deepspeed={"zero_optimization": {"stage": 2}})
