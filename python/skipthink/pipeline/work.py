@@ -156,11 +156,23 @@ def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: d
             "training steps": summary["train_steps"],
             "target tokens": summary["train_target_tokens"],
             "learning rate": values.learning_rate,
-            "chunking": f"{recipe.chunks.method}, objective {recipe.chunks.objective}, eta {recipe.chunks.eta}",
+            "chunking": _chunking(recipe, method),
             **versions(),
         },
         metrics=metrics,
     )
+
+
+def _chunking(recipe: Recipe, method: str) -> str:
+    """How the chunks of a method came about, in words; methods that skip take those of their judge."""
+    from skipthink.training import METHODS
+
+    spec, chunks = METHODS[method], recipe.chunks
+    if spec.scheme != "chunkwise":
+        return "none"
+    if chunks.method == "average" or not (spec.searches or spec.skips):
+        return "average"
+    return f"{chunks.method}, objective {chunks.objective}, eta {chunks.eta}"
 
 
 def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
