@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skipthink_core::steps::{Rules, split_steps};
+use skipthink_core::steps::{Rules, split_texts};
 
 #[derive(Debug, Arbitrary)]
 enum Choice {
@@ -27,16 +27,17 @@ fuzz_target!(|input: (Choice, &str)| {
             Rules::Separators(filled)
         }
     };
-    let mut ends = Vec::new();
-    split_steps(text, &rules, &mut ends);
+    let found = split_texts(&[text], &rules, 1).expect("every text can be split");
+    assert_eq!(found.offsets, [0, found.ends.len() as i64]);
     if text.trim().is_empty() {
-        assert!(ends.is_empty(), "white space has no step");
+        assert!(found.ends.is_empty(), "white space has no step");
         return;
     }
-    assert_eq!(ends.last(), Some(&text.len()), "the steps tile the text");
+    let points: Vec<usize> = text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect();
+    assert_eq!(found.ends.last(), Some(&(points.len() as i64 - 1)), "the steps tile the text");
     let mut start = 0;
-    for end in ends {
-        // slicing panics between the bytes of a character
+    for end in found.ends {
+        let end = points[end as usize];
         assert!(!text[start..end].trim().is_empty(), "a step holds more than white space");
         start = end;
     }

@@ -65,7 +65,7 @@ CASES = [
     ("rules of a wrong type", lambda: chunk(rules=3), InvalidTypeError, "rules must be a name or a list"),
     ("negative min_steps", lambda: chunk(min_steps=-1), InvalidInputError, "min_steps must not be negative"),
     ("no sweep", lambda: chunk(max_sweeps=0), InvalidInputError, "max_sweeps must be at least 1"),
-    ("no thread", lambda: chunk(num_threads=0), InvalidInputError, "num_threads must be a whole number of at least 1, got 0"),
+    ("no thread", lambda: chunk(num_threads=0), InvalidInputError, "num_threads must be a whole number of at least 1 and at most 4096, got 0"),
     ("no move", lambda: chunk(method="anneal", anneal_moves=0), InvalidInputError, "anneal_moves must be at least 1"),
     ("cold start", lambda: chunk(method="anneal", anneal_start=0.0), InvalidInputError, "anneal_start must be a finite temperature"),
     ("negative seed", lambda: chunk(seed=-1), InvalidInputError, "seed must not be negative"),

@@ -84,6 +84,9 @@ pub enum Error {
         /// Row.
         row: usize,
     },
+    /// Whoever waited for the work asked it to stop.
+    #[error("the work was interrupted")]
+    Interrupted,
     /// A ledger is told something that cannot be.
     #[error("{0}")]
     Ledger(String),

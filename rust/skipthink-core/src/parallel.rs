@@ -1,16 +1,22 @@
 //! Threads over rows: a private pool, rebuilt after a fork, and results that do not depend on it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 
 /// Environment variable that sets the default number of threads.
 pub const THREADS_VARIABLE: &str = "SKIPTHINK_NUM_THREADS";
+
+/// Most threads that may be asked for: more are a slip of the pen, and no machine gives them.
+const MOST_THREADS: usize = 4096;
 
 /// Rows below which a second thread costs more than it brings.
 const ROWS_A_BLOCK: usize = 64;
@@ -18,18 +24,25 @@ const ROWS_A_BLOCK: usize = 64;
 type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
 static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
 
+thread_local! {
+    static HELD: RefCell<Option<MutexGuard<'static, Option<Pools>>>> = const { RefCell::new(None) };
+}
+
 /// Number of threads to use: what is asked for, else the environment, else all cores.
 ///
 /// # Errors
-/// `Error::Option` when 0 is asked for or the environment holds no positive number.
+/// `Error::Option` when 0 or too many are asked for, or the environment holds no such number.
 pub fn resolve_threads(asked: Option<usize>) -> Result<usize> {
-    let wrong = |name, got| Err(Error::Option { name, expected: "a whole number of at least 1", got });
+    let wrong = |name, got| {
+        Err(Error::Option { name, expected: "a whole number of at least 1 and at most 4096", got })
+    };
+    let allowed = 1..=MOST_THREADS;
     match asked {
-        Some(0) => wrong("num_threads", "0".into()),
-        Some(threads) => Ok(threads),
+        Some(threads) if allowed.contains(&threads) => Ok(threads),
+        Some(threads) => wrong("num_threads", threads.to_string()),
         None => match std::env::var(THREADS_VARIABLE) {
             Ok(text) => match text.trim().parse() {
-                Ok(threads) if threads > 0 => Ok(threads),
+                Ok(threads) if allowed.contains(&threads) => Ok(threads),
                 _ => wrong(THREADS_VARIABLE, format!("{text:?}")),
             },
             Err(_) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -59,7 +72,7 @@ pub fn blocks(n_rows: usize, threads: usize, most: usize) -> Vec<Range<usize>> {
 /// Applies `work` to parts of a task, each thread with work space of its own; results in the order of the parts.
 ///
 /// # Errors
-/// The error of the first part that failed.
+/// The error of the first part that failed; `Error::Interrupted` when the caller is asked to stop meanwhile.
 pub fn run_parts<P: Send, S, T: Send>(
     parts: Vec<P>,
     threads: usize,
@@ -70,40 +83,75 @@ pub fn run_parts<P: Send, S, T: Send>(
         let mut space = space();
         return parts.into_iter().map(|part| work(&mut space, part)).collect();
     }
-    let results: Vec<Result<T>> =
-        pool(threads).install(|| parts.into_par_iter().map_init(space, work).collect());
-    results.into_iter().collect()
-}
-
-/// Does `work` on each item, in any order.
-pub fn for_each<T: Send>(threads: usize, items: Vec<T>, work: impl Fn(T) + Sync + Send) {
-    if threads == 1 || items.len() <= 1 {
-        items.into_iter().for_each(work);
-    } else {
-        pool(threads).install(|| items.into_par_iter().for_each(work));
-    }
+    let mut results: Vec<Option<Result<T>>> = parts.iter().map(|_| None).collect();
+    let (n_workers, queue) = (threads.min(parts.len()), Mutex::new(parts.into_iter().enumerate()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let stop = Arc::new(AtomicBool::new(false));
+    let worker = |sender: Sender<(usize, Result<T>)>| {
+        let _listening = interrupt::listen(&stop);
+        let mut space = space();
+        while let Some((index, part)) = next() {
+            let result = interrupt::check(0).and_then(|()| work(&mut space, part));
+            // the receiver waits until every sender is dropped
+            let _ = sender.send((index, result));
+        }
+    };
+    // this thread stays outside the pool: it is the one that can be asked whether to stop
+    pool(threads)?.in_place_scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for sender in vec![sender; n_workers] {
+            scope.spawn(|_| worker(sender));
+        }
+        interrupt::wait(&receiver, &stop, |(index, result)| results[index] = Some(result))
+    })?;
+    // a worker that panicked left its part undone, but then the scope has passed its panic on
+    results.into_iter().flatten().collect()
 }
 
 /// The pool of this process. A forked child finds none under its own id: it leaks the threadless copy of its
 /// parent's pools and builds its own.
-fn pool(threads: usize) -> Arc<ThreadPool> {
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+///
+/// # Errors
+/// `Error::Option` when the operating system gives no more threads.
+fn pool(threads: usize) -> Result<Arc<ThreadPool>> {
+    let mut pools = lock();
     let key = (std::process::id(), threads);
     let pools = pools.get_or_insert_with(HashMap::new);
     if pools.keys().any(|(process, _)| *process != key.0) {
         std::mem::forget(std::mem::take(pools));
     }
-    Arc::clone(pools.entry(key).or_insert_with(|| {
-        let built = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("skipthink-{index}"))
-            .build();
-        Arc::new(built.expect("the operating system gives threads"))
-    }))
+    if let Some(pool) = pools.get(&key) {
+        return Ok(Arc::clone(pool));
+    }
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let refused = |error: rayon::ThreadPoolBuildError| Error::Option {
+        name: "num_threads",
+        expected: "a number of threads that the operating system gives",
+        got: format!("{threads} ({error})"),
+    };
+    let pool = builder.thread_name(|index| format!("skipthink-{index}")).build().map_err(refused)?;
+    Ok(Arc::clone(pools.entry(key).or_insert(Arc::new(pool))))
+}
+
+fn lock() -> MutexGuard<'static, Option<Pools>> {
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// To be called before a fork, on the thread that forks: waits for pools in the making. A child has that thread
+/// alone, so a lock that another one holds would never be let go there.
+pub fn before_fork() {
+    HELD.set(Some(lock()));
+}
+
+/// To be called after a fork, in parent and child.
+pub fn after_fork() {
+    HELD.set(None);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -130,6 +178,34 @@ mod tests {
     #[test]
     fn zero_threads_are_refused() {
         assert!(resolve_threads(Some(0)).is_err());
+        assert!(resolve_threads(Some(usize::MAX)).is_err());
         assert_eq!(resolve_threads(Some(3)), Ok(3));
+    }
+
+    #[test]
+    fn work_is_interrupted_for_every_thread_count() {
+        for threads in [1, 2, 5] {
+            interrupt::tests::stop_after(Some(Duration::from_millis(30)));
+            let start = Instant::now();
+            let endless = |_rows: Range<usize>| -> Result<()> {
+                loop {
+                    interrupt::check(1000)?;
+                }
+            };
+            assert_eq!(map_blocks(1000, threads, endless), Err(Error::Interrupted));
+            assert!(start.elapsed() < Duration::from_secs(2));
+            interrupt::tests::stop_after(None);
+            assert_eq!(map_blocks(1000, threads, |rows| Ok(rows.len())).unwrap().iter().sum::<usize>(), 1000);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a defect")]
+    fn a_panic_comes_out_and_nothing_hangs() {
+        let failing = |rows: Range<usize>| -> Result<()> {
+            assert!(rows.start == 0, "a defect");
+            Ok(())
+        };
+        let _ = map_blocks(1000, 3, failing);
     }
 }

@@ -1,6 +1,7 @@
 //! Item planning: chunks and skip states to items, as spans of each row's token ids (method §5, §7).
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::parallel::map_blocks;
 use crate::ragged::{Offsets, check_boundaries};
 use crate::search::SplitMix64;
@@ -119,6 +120,7 @@ pub fn plan_items(rows: &Rows<'_>, options: &Options, threads: usize) -> Result<
     let blocks = map_blocks(n, threads, |range| {
         let mut plan = Plan::default();
         for row in range {
+            interrupt::check(20 * rows.m)?;
             Planner { rows, options, row, plan: &mut plan }.plan_row();
         }
         Ok(plan)

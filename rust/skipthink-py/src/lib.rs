@@ -1,5 +1,5 @@
 //! Python bindings: module `skipthink._core`. Every function goes extract → validate → detach → compute → wrap.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 // pyo3 hands arguments over by value
 #![allow(clippy::needless_pass_by_value, clippy::missing_errors_doc)]
 
@@ -32,6 +32,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::runtime::prepare(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("DEBUG_BUILD", cfg!(debug_assertions))
     }

@@ -1,10 +1,14 @@
 //! Simulated annealing over boundaries, with a generator a row (method §4).
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::losses::Objective;
 use crate::search::prefix::PrefixCosts;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Moves between two questions whether to stop.
+const MOVES_A_CHECK: usize = 1024;
 
 /// Options of the annealing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +76,9 @@ impl Annealing {
     }
 
     /// Walks from `boundaries` and leaves the best state met there.
+    ///
+    /// # Errors
+    /// `Error::Interrupted`.
     pub fn search(
         &self,
         costs: &PrefixCosts,
@@ -79,10 +86,13 @@ impl Annealing {
         min_steps: usize,
         mut random: SplitMix64,
         temperatures: &[f64],
-    ) {
+    ) -> Result<()> {
         let mut state = State::new(costs, boundaries);
         let mut best = state.total();
-        for temperature in temperatures {
+        for (step, temperature) in temperatures.iter().enumerate() {
+            if step % MOVES_A_CHECK == 0 {
+                interrupt::check(10 * MOVES_A_CHECK)?;
+            }
             let cut = 1 + (random.next_u64() % (boundaries.len() as u64 - 2)) as usize;
             let drawn = (random.next_u64() % (2 * self.width as u64)) as usize;
             let unit = random.next_unit();
@@ -103,6 +113,7 @@ impl Annealing {
                 }
             }
         }
+        Ok(())
     }
 
     /// The boundary shifted by −w … −1 or 1 … w; None where it would leave the row on the left.

@@ -1,5 +1,7 @@
 //! Greedy search-based chunking: merge two adjacent chunks, try the cut points, accept what gains enough.
 
+use crate::error::Result;
+use crate::interrupt;
 use crate::losses::Objective;
 use crate::search::prefix::PrefixCosts;
 
@@ -13,6 +15,9 @@ pub enum Scope {
 }
 
 /// Moves boundaries, left to right, sweep after sweep, until nothing moves.
+///
+/// # Errors
+/// `Error::Interrupted`.
 pub fn search(
     costs: &PrefixCosts,
     boundaries: &mut [usize],
@@ -20,16 +25,18 @@ pub fn search(
     eta: f64,
     min_steps: usize,
     max_sweeps: usize,
-) {
+) -> Result<()> {
     for _ in 0..max_sweeps {
         let mut moved = false;
         for cut in 1..boundaries.len() - 1 {
+            interrupt::check(5 * (boundaries[cut + 1] - boundaries[cut - 1]))?;
             moved |= move_cut(costs, boundaries, cut, scope, eta, min_steps);
         }
         if !moved {
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
 fn move_cut(

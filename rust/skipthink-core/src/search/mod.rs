@@ -14,6 +14,7 @@ pub use average::{average_boundaries, average_row};
 pub use greedy::Scope;
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use std::ops::Range;
 
 use crate::losses::{Losses, Objective, Row};
@@ -260,8 +261,7 @@ impl Searcher {
             return self.optimal.search(task, part);
         }
         let weighted = task.losses.weights.is_some();
-        over_costs(task.options.objective, weighted, ByMoves { searcher: self, task, part });
-        Ok(())
+        over_costs(task.options.objective, weighted, ByMoves { searcher: self, task, part })
     }
 }
 
@@ -273,11 +273,12 @@ struct ByMoves<'a, 'p> {
 }
 
 impl OverCosts for ByMoves<'_, '_> {
-    type Output = ();
+    type Output = Result<()>;
 
-    fn with<C: Running>(self) {
+    fn with<C: Running>(self) -> Result<()> {
         let Self { searcher, task, part } = self;
         for row in part.rows.clone() {
+            interrupt::check(task.losses.steps.row(row).len())?;
             let Searcher { row: loaded, lengths, start, best, .. } = searcher;
             loaded.load(task.losses, row, task.m, task.with_ends());
             lengths.grow(loaded.n_steps);
@@ -287,7 +288,7 @@ impl OverCosts for ByMoves<'_, '_> {
             let searched = loaded.n_steps >= task.least_steps();
             let mut objective = initial;
             if task.is_searched(loaded.n_steps) && task.options.method != Method::Average {
-                searcher.move_boundaries(task, row);
+                searcher.move_boundaries(task, row)?;
                 objective = total::<C>(&searcher.row, &searcher.lengths, &searcher.best);
                 // greedy has asked eta of each of its moves already
                 let anneals = matches!(task.options.method, Method::Anneal(_));
@@ -298,24 +299,25 @@ impl OverCosts for ByMoves<'_, '_> {
             }
             part.write(row, &searcher.best, objective, initial, searched);
         }
+        Ok(())
     }
 }
 
 impl Searcher {
     /// Moves `best` away from `start`.
-    fn move_boundaries(&mut self, task: &Task<'_>, row: usize) {
+    fn move_boundaries(&mut self, task: &Task<'_>, row: usize) -> Result<()> {
         let options = task.options;
         self.costs.load(&self.row);
         match options.method {
-            Method::Average | Method::Optimal => {}
+            Method::Average | Method::Optimal => Ok(()),
             Method::Greedy(scope) => {
                 let (eta, least) = (options.eta, options.min_steps);
-                greedy::search(&self.costs, &mut self.best, scope, eta, least, options.max_sweeps);
+                greedy::search(&self.costs, &mut self.best, scope, eta, least, options.max_sweeps)
             }
             Method::Anneal(annealing) => {
                 let random = SplitMix64::of_row(options.seed, row as u64);
                 let least = options.min_steps;
-                annealing.search(&self.costs, &mut self.best, least, random, &self.temperatures);
+                annealing.search(&self.costs, &mut self.best, least, random, &self.temperatures)
             }
         }
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{Rules, Splitter};
 use crate::error::{Error, Result};
-use crate::parallel::{for_each, map_blocks};
+use crate::interrupt;
+use crate::parallel::{map_blocks, run_parts};
 use crate::ragged::Offsets;
 
 /// Bytes that are looked at as UTF-8 at once: few enough that the splitter finds them in a near cache.
@@ -22,10 +23,13 @@ pub struct Spans {
 /// Splits texts.
 ///
 /// # Errors
-/// None of its own.
+/// `Error::Interrupted`.
 pub fn split_texts<T: AsRef<str> + Sync>(texts: &[T], rules: &Rules, threads: usize) -> Result<Spans> {
     split_blocks(texts.len(), rules, threads, |rows, block| {
-        texts[rows].iter().for_each(|text| block.add(text.as_ref()));
+        for text in &texts[rows] {
+            interrupt::check(text.as_ref().len())?;
+            block.add(text.as_ref());
+        }
         Ok(())
     })
 }
@@ -33,7 +37,7 @@ pub fn split_texts<T: AsRef<str> + Sync>(texts: &[T], rules: &Rules, threads: us
 /// Splits texts that are rows of UTF-8 bytes, as in Arrow.
 ///
 /// # Errors
-/// `Error::Value` naming the first row that is not UTF-8.
+/// `Error::Value` naming the first row that is not UTF-8; `Error::Interrupted`.
 pub fn split_buffer(data: &[u8], offsets: Offsets<'_>, rules: &Rules, threads: usize) -> Result<Spans> {
     split_blocks(offsets.len(), rules, threads, |rows, block| {
         let mut first = rows.start;
@@ -44,7 +48,9 @@ pub fn split_buffer(data: &[u8], offsets: Offsets<'_>, rules: &Rules, threads: u
             while last < rows.end && offsets.row(last).end - start <= PIECE {
                 last += 1;
             }
-            let piece = std::str::from_utf8(&data[start..offsets.row(last - 1).end]);
+            let bytes = &data[start..offsets.row(last - 1).end];
+            interrupt::check(bytes.len())?;
+            let piece = std::str::from_utf8(bytes);
             for row in first..last {
                 let Range { start: from, end: to } = offsets.row(row);
                 let text = piece.ok().and_then(|piece| piece.get(from - start..to - start));
@@ -99,11 +105,11 @@ fn split_blocks(
     if threads == 1 {
         return split(0..n_rows);
     }
-    Ok(joined(map_blocks(n_rows, threads, split)?, threads))
+    joined(map_blocks(n_rows, threads, split)?, threads)
 }
 
 /// One after the other; every block is written to its place by some thread.
-fn joined(blocks: Vec<Spans>, threads: usize) -> Spans {
+fn joined(blocks: Vec<Spans>, threads: usize) -> Result<Spans> {
     let total: usize = blocks.iter().map(|block| block.ends.len()).sum();
     let n_rows: usize = blocks.iter().map(|block| block.offsets.len() - 1).sum();
     let (mut ends, mut offsets) = (vec![0; total], vec![0; n_rows + 1]);
@@ -116,9 +122,15 @@ fn joined(blocks: Vec<Spans>, threads: usize) -> Spans {
         places.push((block, place, rows, first));
         first = next;
     }
-    for_each(threads, places, |(block, place, rows, first)| {
-        place.copy_from_slice(&block.ends);
-        rows.iter_mut().zip(&block.offsets[1..]).for_each(|(row, end)| *row = first + end);
-    });
-    Spans { ends, offsets }
+    run_parts(
+        places,
+        threads,
+        || (),
+        |(), (block, place, rows, first)| {
+            place.copy_from_slice(&block.ends);
+            rows.iter_mut().zip(&block.offsets[1..]).for_each(|(row, end)| *row = first + end);
+            Ok(())
+        },
+    )?;
+    Ok(Spans { ends, offsets })
 }

@@ -12,6 +12,7 @@ mod tiles;
 use pulp::Scalar;
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::losses::{Objective, Row};
 use crate::search::running::{Lengths, OverCosts, Running, costs_to_the_left, over_costs, total};
 use crate::search::{MOST_CELLS, Part, Task, average_row};
@@ -79,15 +80,14 @@ impl Optimal {
     /// Searches the rows of a part.
     ///
     /// # Errors
-    /// `Error::Option` when M · K is too much for a programme.
+    /// `Error::Option` when M · K is too much for a programme; `Error::Interrupted`.
     pub fn search(&mut self, task: &Task<'_>, part: &mut Part<'_>) -> Result<()> {
         let longest = part.rows.clone().map(|row| task.losses.steps.row(row).len()).max().unwrap_or(0);
         if task.is_searched(longest) && task.m.saturating_mul(longest + 1) > MOST_CELLS {
             let expected = "M · (K + 1) of at most 2**28; search so long rows by method=\"greedy\"";
             return Err(Error::Option { name: "M", expected, got: format!("{} with K = {longest}", task.m) });
         }
-        over_costs(task.options.objective, task.losses.weights.is_some(), Search { space: self, task, part });
-        Ok(())
+        over_costs(task.options.objective, task.losses.weights.is_some(), Search { space: self, task, part })
     }
 }
 
@@ -98,29 +98,34 @@ struct Search<'a, 'p> {
 }
 
 impl OverCosts for Search<'_, '_> {
-    type Output = ();
+    type Output = Result<()>;
 
-    fn with<C: Running>(mut self) {
+    fn with<C: Running>(mut self) -> Result<()> {
         let task = self.task;
         let mut short = std::mem::take(&mut self.space.short);
         short.iter_mut().for_each(Vec::clear);
         for row in self.part.rows.clone() {
             let k = task.losses.steps.row(row).len();
             if !task.is_searched(k) {
+                interrupt::check(k)?;
                 self.keep::<C>(row);
             } else if k > self.space.paths.long && self.can_forget() {
-                self.forgetting::<C>(row);
+                self.forgetting::<C>(row)?;
             } else if k > self.space.paths.short {
-                self.long::<C>(row);
+                self.long::<C>(row)?;
             } else {
                 short[k].push(row);
             }
         }
         let lanes = lanes::lanes(self.space.paths.arch);
         for (k, rows) in short.iter().enumerate() {
-            rows.chunks(lanes).for_each(|rows| self.group::<C>(k, rows));
+            for rows in rows.chunks(lanes) {
+                interrupt::check(k * lanes)?;
+                self.group::<C>(k, rows);
+            }
         }
         self.space.short = short;
+        Ok(())
     }
 }
 
@@ -142,7 +147,7 @@ impl Search<'_, '_> {
     }
 
     /// A row that fills vectors by itself.
-    fn long<C: Running>(&mut self, row: usize) {
+    fn long<C: Running>(&mut self, row: usize) -> Result<()> {
         let initial = self.load::<C>(row);
         let Optimal { paths, row: loaded, lengths, tiles, cuts, .. } = &mut *self.space;
         let problem = Problem {
@@ -152,7 +157,7 @@ impl Search<'_, '_> {
             per_stage: loaded.n_stages > 1 || !loaded.ends.is_empty(),
             all_layers: false,
         };
-        let best = tiles::fill::<C>(paths.arch, tiles, lengths, &problem);
+        let best = tiles::fill::<C>(paths.arch, tiles, lengths, &problem)?;
         let mut found = best.at(problem.m, loaded.n_steps);
         if initial - found > self.task.options.eta {
             walk_back::<C>(loaded, lengths, problem.min_steps, cuts, |m, end| best.at(m, end));
@@ -160,6 +165,7 @@ impl Search<'_, '_> {
             found = initial;
         }
         self.part.write(row, cuts, found, initial, true);
+        Ok(())
     }
 
     /// Whether the search may forget starts: squared deviations, the same for all stages.
@@ -169,11 +175,11 @@ impl Search<'_, '_> {
     }
 
     /// A long row.
-    fn forgetting<C: Running>(&mut self, row: usize) {
+    fn forgetting<C: Running>(&mut self, row: usize) -> Result<()> {
         let initial = self.load::<C>(row);
         let Optimal { paths, row: loaded, lengths, pruned, cuts, start, .. } = &mut *self.space;
         start.clone_from(cuts);
-        pruned::fill(paths.arch, pruned, loaded, self.task.m);
+        pruned::fill(paths.arch, pruned, loaded, self.task.m)?;
         pruned.walk_back(cuts);
         let mut found = total::<C>(loaded, lengths, cuts);
         if initial - found <= self.task.options.eta {
@@ -181,6 +187,7 @@ impl Search<'_, '_> {
             found = initial;
         }
         self.part.write(row, cuts, found, initial, true);
+        Ok(())
     }
 
     /// Rows of `k` steps, side by side.

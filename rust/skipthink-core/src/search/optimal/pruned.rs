@@ -10,6 +10,8 @@
 
 use pulp::WithSimd;
 
+use crate::error::Result;
+use crate::interrupt;
 use crate::losses::Row;
 
 /// Work space, reused from row to row.
@@ -48,8 +50,11 @@ struct Pieces {
 }
 
 /// Fills the table of choices for a row.
-pub fn fill(arch: pulp::Arch, space: &mut Space, row: &Row, m: usize) {
-    arch.dispatch(Fill { space, row, m });
+///
+/// # Errors
+/// `Error::Interrupted`.
+pub fn fill(arch: pulp::Arch, space: &mut Space, row: &Row, m: usize) -> Result<()> {
+    arch.dispatch(Fill { space, row, m })
 }
 
 struct Fill<'a> {
@@ -59,10 +64,10 @@ struct Fill<'a> {
 }
 
 impl WithSimd for Fill<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _simd: S) {
+    fn with_simd<S: pulp::Simd>(self, _simd: S) -> Result<()> {
         let Self { space, row, m } = self;
         let (k, losses) = (row.n_steps, row.stage(0));
         // means of chunks lie between the least and the largest loss
@@ -75,6 +80,7 @@ impl WithSimd for Fill<'_> {
         let mut first = Pieces::default();
         first.push(Piece { low, high, ..Piece::default() });
         for end in 1..=k {
+            interrupt::check(100 * m)?;
             let (loss, weight) = (losses[end - 1], row.weights[end - 1]);
             first.grow(loss, weight);
             let mut shorter = first.least().0;
@@ -89,6 +95,7 @@ impl WithSimd for Fill<'_> {
                 shorter = best;
             }
         }
+        Ok(())
     }
 }
 

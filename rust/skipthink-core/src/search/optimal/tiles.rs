@@ -12,6 +12,8 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::Problem;
+use crate::error::Result;
+use crate::interrupt;
 use crate::search::running::{Lengths, Running, Step};
 
 /// Vectors of ends in a block: enough independent sums to hide how long one takes.
@@ -45,15 +47,18 @@ impl Layers<'_> {
 }
 
 /// Fills all layers of a row.
+///
+/// # Errors
+/// `Error::Interrupted`.
 pub fn fill<'s, C: Running>(
     arch: pulp::Arch,
     space: &'s mut Space,
     lengths: &mut Lengths,
     problem: &Problem<'_>,
-) -> Layers<'s> {
+) -> Result<Layers<'s>> {
     lengths.grow(problem.row.n_steps);
-    arch.dispatch(Fill::<C> { space, lengths, problem, costs: PhantomData });
-    Layers { values: &space.best, width: width_of(problem) }
+    arch.dispatch(Fill::<C> { space, lengths, problem, costs: PhantomData })?;
+    Ok(Layers { values: &space.best, width: width_of(problem) })
 }
 
 /// Places of a layer: all ends, and room for the last block.
@@ -71,10 +76,10 @@ struct Fill<'a, C> {
 type Block<S> = [<S as Simd>::f64s; VECTORS];
 
 impl<C: Running> WithSimd for Fill<'_, C> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> Result<()> {
         let Self { space, lengths, problem, .. } = self;
         let lanes = S::F64_LANES * VECTORS;
         debug_assert!(lanes <= Lengths::PAD, "the tables have room for a block");
@@ -82,8 +87,10 @@ impl<C: Running> WithSimd for Fill<'_, C> {
         space.best[0] = C::start();
         let first = usize::from(problem.min_steps > 0);
         for left in (first..=problem.row.n_steps).step_by(lanes) {
+            interrupt::check((left + lanes) * problem.m)?;
             Ends { simd, lengths, problem, left }.fill::<C>(space);
         }
+        Ok(())
     }
 }
 
