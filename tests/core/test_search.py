@@ -212,3 +212,12 @@ def test_average_chunks_are_those_of_array_split(lengths, M):
     assert found.tolist() == reference.average_boundaries(lengths, M)
     for k, cuts in zip(lengths, found, strict=True):
         assert np.diff(cuts).tolist() == [len(part) for part in np.array_split(np.arange(k), M)]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_of_the_most_different_sizes_never_end_above_their_start(method, objective):
+    """Found by fuzzing: in sums of them the small ones are lost."""
+    losses = [[-2.6185773e38, -2.046998e38, 9.326e-42, -1.70271e38, 7.9688716, 9.2075e-41, 1.5425e-41]]
+    found = skipthink.chunk(None, losses, 3, 0.0, method=method, objective=objective, min_steps=0)
+    assert found.objective[0] <= found.initial_objective[0]

@@ -290,9 +290,14 @@ impl OverCosts for ByMoves<'_, '_> {
             if task.is_searched(loaded.n_steps) && task.options.method != Method::Average {
                 searcher.move_boundaries(task, row)?;
                 objective = total::<C>(&searcher.row, &searcher.lengths, &searcher.best);
-                // greedy has asked eta of each of its moves already
-                let anneals = matches!(task.options.method, Method::Anneal(_));
-                if anneals && initial - objective <= task.options.eta {
+                let gain = initial - objective;
+                let refused = match task.options.method {
+                    Method::Anneal(_) => gain <= task.options.eta,
+                    // greedy has asked eta of each of its moves, by sums in which huge losses swallow small ones
+                    Method::Greedy(Scope::Pair) => gain < 0.0,
+                    _ => false,
+                };
+                if refused {
                     searcher.best.clone_from(&searcher.start);
                     objective = initial;
                 }
