@@ -203,7 +203,10 @@ def arrow_array(name: str, data: Any) -> Any:
             data = pa.chunked_array(data) if hasattr(data, "__arrow_c_stream__") else pa.array(data)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidTypeError(f"{name} exports no Arrow array: {error}") from error
-    array = data.combine_chunks() if isinstance(data, pa.ChunkedArray) else data
+    array = data
+    if isinstance(data, pa.ChunkedArray):
+        # combining copies, even a single chunk
+        array = data.chunk(0) if data.num_chunks == 1 else data.combine_chunks()
     if array.null_count:
         row = array.is_null().to_numpy(zero_copy_only=False).argmax()
         raise InvalidInputError(f"{name} of row {row} is null; drop the row or fill it in")

@@ -36,6 +36,11 @@ FORMS = {
     "arrow chunks": pa.chunked_array([pa.array(LOSSES[:1]), pa.array(LOSSES[1:])]),
     "polars": pl.Series(LOSSES),
     "pandas": pd.Series(LOSSES, dtype=pd.ArrowDtype(pa.list_(pa.float64()))),
+    "pandas objects": pd.Series(LOSSES),
+    "pair, both single": (FLAT.astype(np.float32), OFFSETS.astype(np.int32)),
+    "pair, big-endian": (FLAT.astype(">f8"), OFFSETS.astype(">i4")),
+    "pair, unsigned offsets": (FLAT, OFFSETS.astype(np.uint32)),
+    "pair, half floats": (FLAT.astype(np.float16), OFFSETS),
 }
 
 
@@ -124,14 +129,70 @@ def test_datasets_columns():
     assert found.boundaries.tolist() == EXPECTED
 
 
-def test_values_are_borrowed_not_copied():
-    values = np.random.default_rng(0).random(9)
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("offsets_type", [np.int32, np.int64])
+@pytest.mark.parametrize("values_type", [np.float32, np.float64])
+def test_arrays_are_borrowed_not_copied(values_type, offsets_type):
     from skipthink.ragged import to_ragged
 
-    assert np.shares_memory(to_ragged("losses", (values, OFFSETS)).values, values)
-    arrow = pa.array(LOSSES)
-    borrowed = to_ragged("losses", arrow).values
-    assert borrowed.ctypes.data == arrow.values.buffers()[1].address
+    values, offsets = FLAT.astype(values_type), OFFSETS.astype(offsets_type)
+    values.flags.writeable = offsets.flags.writeable = False
+    ragged = to_ragged("losses", (values, offsets))
+    assert (address(ragged.values), address(ragged.offsets)) == (address(values), address(offsets))
+    assert (ragged.values.dtype, ragged.offsets.dtype) == (values_type, offsets_type)
+
+
+@pytest.mark.parametrize("kind", [pa.list_, pa.large_list])
+@pytest.mark.parametrize("number", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize("start", [0, 1])
+def test_arrow_is_borrowed_not_copied(kind, number, start):
+    from skipthink.ragged import to_ragged
+
+    array = pa.array([[9.0], *LOSSES], type=kind(number)).slice(start)
+    ragged = to_ragged("losses", array)
+    offsets = array.buffers()[1].address + start * ragged.offsets.itemsize
+    assert address(ragged.values) == array.values.buffers()[1].address
+    assert address(ragged.offsets) == offsets
+
+
+def test_polars_and_rectangles_are_borrowed_not_copied():
+    from skipthink.ragged import to_ragged
+
+    series = pl.Series(LOSSES)
+    # two views of the same data, where a copy would lie elsewhere each time
+    views = [to_ragged("losses", series), to_ragged("losses", series)]
+    assert address(views[0].values) == address(views[1].values)
+    assert address(views[0].offsets) == address(views[1].offsets)
+    square = np.ones((5, 6), dtype=np.float32)
+    assert address(to_ragged("losses", square).values) == address(square)
+
+
+def test_layouts_that_need_a_copy_give_the_same():
+    square = np.random.default_rng(0).random((5, 6))
+    expected = skipthink.chunk(None, square, 3, method="optimal").boundaries.tolist()
+    for form in (
+        np.asfortranarray(square),
+        np.repeat(square, 2, axis=1)[:, ::2],
+        square.astype(">f8"),
+        square[::-1][::-1],
+    ):
+        assert skipthink.chunk(None, form, 3, method="optimal").boundaries.tolist() == expected
+
+
+def test_torch_tensors():
+    torch = pytest.importorskip("torch")
+    from skipthink.ragged import to_ragged
+
+    values, offsets = torch.tensor(FLAT, dtype=torch.float32), torch.tensor(OFFSETS)
+    found = skipthink.chunk(RATIONALES, (values, offsets), 2, 0.0, method="optimal")
+    assert found.boundaries.tolist() == EXPECTED
+    ragged = to_ragged("losses", (values, offsets))
+    assert (address(ragged.values), address(ragged.offsets)) == (values.data_ptr(), offsets.data_ptr())
+    rows = [torch.tensor(row) for row in LOSSES]
+    assert skipthink.chunk(RATIONALES, rows, 2, 0.0, method="optimal").boundaries.tolist() == EXPECTED
 
 
 def test_chunking_object():
