@@ -31,6 +31,7 @@ ANSWER_PREFIX = " "
 """Answers are encoded with a space in front, as numbers and words stand in running text."""
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -129,12 +130,14 @@ class Items:
         n_prompt: prompt lengths in tokens, int64 (n_items,).
         rows: the sample each item comes from, int64 (n_items,).
         stages: 1 … M, or a code of `skipthink.types`, int64 (n_items,).
+        loss: which tokens carry loss, bool, one a token of `tokens.values`; None: those of the targets.
     """
 
     tokens: TokenRows
     n_prompt: Ints
     rows: Ints
     stages: Ints
+    loss: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -144,8 +147,19 @@ class Items:
         """Target lengths in tokens, int64 (n_items,)."""
         return self.tokens.lengths - self.n_prompt
 
+    @property
+    def n_loss(self) -> Ints:
+        """Tokens that carry loss, int64 (n_items,)."""
+        return self.n_target if self.loss is None else np.diff(offsets_of(self.loss)[self.tokens.offsets])
 
-def offsets_of(lengths: Sequence[int] | Ints) -> Ints:
+    @property
+    def target_places(self) -> Ints:
+        """Place of every token counted from the start of its target, int64 (n_tokens,); below 0 in prompts."""
+        starts = self.tokens.offsets[:-1] + self.n_prompt
+        return np.arange(len(self.tokens.values)) - np.repeat(starts, self.tokens.lengths)
+
+
+def offsets_of(lengths: Sequence[int] | Ints | Bools) -> Ints:
     """Lengths to offsets: int64 (n + 1,), starting at 0."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])

@@ -80,7 +80,7 @@ def evaluate(
     Args:
         model_dir: folder of a trained student.
         samples: columns id, question, answer; for the accuracy by stage also rationale.
-        mode: "base", "answer-only", "skip" or "full".
+        mode: a key of `skipthink.inference.MODES`.
         n_chunks: M.
         answer_kind: kind of the answer check (`skipthink.answers.KINDS`).
         out: folder for `predictions.parquet`.
@@ -101,8 +101,11 @@ def evaluate(
     options = EvaluationSettings(**(settings or {}))
     model, tokenizer = load_student(model_dir)
     markers = get_markers(tokenizer, n_chunks)
-    limits = {int(stage): limit for stage, limit in read_student_file(model_dir)["max_target_tokens"].items()}
-    decoding = Decoding(limits, options.batch_size, options.temperature, options.seed)
+    about = read_student_file(model_dir)
+    limits = {int(stage): limit for stage, limit in about["max_target_tokens"].items()}
+    decoding = Decoding(
+        limits, options.batch_size, options.temperature, options.seed, about.get("max_steps", 0)
+    )
     questions = encode_questions(tokenizer, markers, samples["question"].to_pylist())
     # first calls pay for lazy set-up that no answer should be charged with
     answer_questions(model, markers, questions[:2], mode=mode, decoding=decoding)

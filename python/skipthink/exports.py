@@ -44,7 +44,8 @@ def export_items(
     """Writes items for another trainer.
 
     Args:
-        items: columns id, stage, prompt_ids, target_ids, as in `items.parquet` of a trained method.
+        items: columns id, stage, prompt_ids, target_ids, and where loss is not that of the targets loss, as in
+            `items.parquet` of a trained method.
         tokenizer: the tokenizer of its student.
         out: a .jsonl or .parquet file.
         format: "prompt-completion" or "messages" (TRL), "sharegpt", or "ids": `input_ids` and `labels` (-100 on the
@@ -55,7 +56,7 @@ def export_items(
         Counts: items, mismatched, written.
 
     Raises:
-        InvalidInputError: unknown format, mismatch or suffix.
+        InvalidInputError: unknown format, mismatch or suffix, or a format that cannot say which tokens carry loss.
         DataError: an item whose text gives other ids, with `mismatch="error"`.
     """
     out = Path(out)
@@ -64,6 +65,11 @@ def export_items(
             raise InvalidInputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     if out.suffix not in (".jsonl", ".parquet"):
         raise InvalidInputError(f"cannot export to {out}: name a .jsonl or .parquet file")
+    if "loss" in items.column_names and format != "ids":
+        raise InvalidInputError(
+            f"these items carry loss on chosen parts of prompt and target, which {format} cannot say: a trainer would "
+            'take it on the whole target; use the format "ids"'
+        )
     rows = items.to_pylist()
     texts = item_texts(tokenizer, rows)
     # ids need no text: nothing is tokenised again
@@ -157,8 +163,10 @@ def export_trained(
 
 def _row(format: str, row: dict[str, Any], prompt: str, completion: str, eos: str) -> dict[str, Any]:
     if format == "ids":
-        labels = [IGNORED_LABEL] * len(row["prompt_ids"]) + row["target_ids"]
-        return {"input_ids": [*row["prompt_ids"], *row["target_ids"]], "labels": labels}
+        ids = [*row["prompt_ids"], *row["target_ids"]]
+        loss = row.get("loss") or [place >= len(row["prompt_ids"]) for place in range(len(ids))]
+        labels = [token if counts else IGNORED_LABEL for token, counts in zip(ids, loss, strict=True)]
+        return {"input_ids": ids, "labels": labels}
     if format == "prompt-completion":
         return {"prompt": prompt, "completion": completion}
     reply = completion.removesuffix(eos)  # the template of a conversation ends its turns itself

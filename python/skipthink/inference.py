@@ -1,4 +1,4 @@
-"""The ways a trained student answers: one pass, stage by stage, or with skipped chunks (method §5, §7)."""
+"""The ways a trained student answers: one pass, by stages, by steps, or with skipped chunks (method §5, §7)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from skipthink.encoding import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.generation import generate
+from skipthink.generation import ends_in_loop, generate
 from skipthink.markers import Markers
-from skipthink.types import ANSWER, ANSWER_ONLY, BASE, SKIP
+from skipthink.types import ANSWER, ANSWER_ONLY, BASE, SKIP, STEP
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER}
+MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER, "stepwise": ANSWER}
 """Inference modes and the stage code of the item their (last) target was trained on."""
 
 Progress = Callable[[int, int], None]
@@ -32,7 +32,7 @@ class Answered:
         answer: ids of the answer; None where the student never came to one.
         n_generated: generated tokens, end tokens included.
         n_prompt: prompt tokens read, over all passes.
-        n_unended: passes that were stopped at the token limit.
+        n_unended: passes that were stopped at the token limit, and a chain that was stopped at its limit of steps.
         n_looped: those of them that repeated one n-gram up to it.
     """
 
@@ -53,12 +53,14 @@ class Decoding:
         batch_size: prompts side by side.
         temperature: 0 for greedy decoding.
         seed: seeds sampling.
+        max_steps: most steps of a sample in training, where M is not fixed; a chain may run a quarter longer.
     """
 
     limits: Mapping[int, int]
     batch_size: int = 64
     temperature: float = 0.0
     seed: int = 0
+    max_steps: int = 0
 
     def max_new_tokens(self, stage: int) -> int:
         """Bound on the generated tokens of one pass at a stage.
@@ -71,6 +73,17 @@ class Decoding:
                 f"the student was trained on the stages {sorted(self.limits)}, not on {stage}"
             )
         return self.limits[stage] + self.limits[stage] // 4 + 1
+
+    @property
+    def max_step_passes(self) -> int:
+        """Bound on the passes in which a student writes steps, the one that says stop included.
+
+        Raises:
+            InvalidInputError: the student was not trained step by step.
+        """
+        if self.max_steps < 1:
+            raise InvalidInputError("the student was not trained step by step: its file names no max_steps")
+        return self.max_steps + self.max_steps // 4 + 1
 
 
 def answer_questions(
@@ -88,7 +101,8 @@ def answer_questions(
         model: a trained student.
         markers: marker ids of its tokenizer.
         questions: question ids (`encoding.encode_questions`).
-        mode: "base", "answer-only", "skip" (one pass) or "full" (stage by stage, M + 1 passes).
+        mode: "base", "answer-only", "skip" (one pass), "full" (stage by stage, M + 1 passes) or "stepwise" (a pass a
+            step until the student says stop, then the answer).
         decoding: limits and batch size.
         progress: called with (passes done, passes in all).
 
@@ -102,6 +116,8 @@ def answer_questions(
         return continue_chains(
             model, markers, questions, none, [1] * len(questions), decoding=decoding, progress=progress
         )
+    if mode == "stepwise":
+        return _write_steps(model, markers, questions, decoding, progress)
     lead = {"base": [], "answer-only": [markers.answer], "skip": [markers.skip]}[mode]
     prompts = [_prompt(markers, lead, question) for question in questions]
     outputs = generate(
@@ -152,31 +168,75 @@ def continue_chains(
         active = [row for row, first in enumerate(first_stages) if stage == ANSWER or first <= stage]
         if not active:
             continue
-        lead = [markers.answer] if stage == ANSWER else [markers.stages[stage - 1]]
-        prompts = [_prompt(markers, lead, questions[row], results[row].thought) for row in active]
-        outputs = generate(
-            model,
-            markers,
-            prompts,
-            max_new_tokens=decoding.max_new_tokens(stage),
-            batch_size=decoding.batch_size,
-            temperature=decoding.temperature,
-            seed=decoding.seed + stage,
-        )
-        for row, prompt, output in zip(active, prompts, outputs, strict=True):
-            result = results[row]
-            if stage == ANSWER:
-                result.answer = output.tokens.tolist()
-            else:
-                result.thought += output.tokens.tolist()
-            result.n_generated += output.n_tokens
-            result.n_prompt += len(prompt)
-            result.n_unended += int(not output.ended)
-            result.n_looped += int(output.looped)
+        _run_pass(model, markers, questions, results, active, stage, decoding, decoding.seed + stage)
         done += len(active)
         if progress is not None:
             progress(done, n_passes)
     return results
+
+
+def _write_steps(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    decoding: Decoding,
+    progress: Progress | None,
+) -> list[Answered]:
+    """Step by step until the student writes an empty one, then the answer; chains are stopped at the limit of steps."""
+    results = [Answered() for _ in questions]
+    active = list(range(len(questions)))
+    n_passes = decoding.max_step_passes + 1
+    for index in range(decoding.max_step_passes):
+        if not active:
+            break
+        seed = decoding.seed + 1 + index
+        written = _run_pass(model, markers, questions, results, active, STEP, decoding, seed)
+        active = [row for row, step in zip(active, written, strict=True) if step]
+        if progress is not None:
+            progress(index + 1, n_passes)
+    for row in active:  # never said stop
+        results[row].n_unended += 1
+        results[row].n_looped += int(ends_in_loop(np.asarray(results[row].thought, np.int64)))
+    everyone = list(range(len(questions)))
+    _run_pass(model, markers, questions, results, everyone, ANSWER, decoding, decoding.seed)
+    if progress is not None:
+        progress(n_passes, n_passes)
+    return results
+
+
+def _run_pass(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    results: list[Answered],
+    active: list[int],
+    stage: int,
+    decoding: Decoding,
+    seed: int,
+) -> list[list[int]]:
+    """One pass of the active rows: writes what comes into their results, and returns it."""
+    lead = markers.answer if stage == ANSWER else markers.stages[0 if stage == STEP else stage - 1]
+    prompts = [_prompt(markers, [lead], questions[row], results[row].thought) for row in active]
+    outputs = generate(
+        model,
+        markers,
+        prompts,
+        max_new_tokens=decoding.max_new_tokens(stage),
+        batch_size=decoding.batch_size,
+        temperature=decoding.temperature,
+        seed=seed,
+    )
+    for row, prompt, output in zip(active, prompts, outputs, strict=True):
+        result = results[row]
+        if stage == ANSWER:
+            result.answer = output.tokens.tolist()
+        else:
+            result.thought += output.tokens.tolist()
+        result.n_generated += output.n_tokens
+        result.n_prompt += len(prompt)
+        result.n_unended += int(not output.ended)
+        result.n_looped += int(output.looped)
+    return [output.tokens.tolist() for output in outputs]
 
 
 def _prompt(markers: Markers, lead: list[int], question: Ints, thought: Sequence[int] = ()) -> Ints:

@@ -21,6 +21,10 @@ _MODES = {
         "`[m]`, the question, a line break, then the chunks 1 … m − 1 (at last: `[answer]`, the question, all chunks)",
         "chunk m; at last the answer",
     ),
+    "stepwise": (
+        "`[1]`, the question, a line break, then the steps so far (at last: `[answer]`, the question, all steps)",
+        "the next step, or nothing where no step is left; at last the answer",
+    ),
 }
 _METRICS = (
     ("accuracy", "accuracy", lambda value: f"{100 * value:.1f} %"),
@@ -81,7 +85,7 @@ def make_card(
         f"It reads {prompt}, and writes {target}, then the end token. `[1]` … `[{n_chunks}]`, `[answer]`, `[skip]` and "
         "`[thought]` are special tokens of its tokenizer. The chat template writes this prompt from one user message:",
         "",
-        *_example(mode, n_chunks),
+        *_example(mode, n_chunks, int(about.get("max_steps", 0))),
         "",
         "The answer is what stands behind `[answer]`; decode with `skip_special_tokens=False` to see the markers. "
         "Special tokens in a question are taken apart with a space (`[ skip]`), so that they stay text.",
@@ -109,7 +113,7 @@ def escape(value: object) -> str:
     return re.sub(r"(?i)\b(https?|ftp|www)(?=[:.])", r"\1&#8203;", _SPECIAL.sub(r"\\\1", text))
 
 
-def _example(mode: str, n_chunks: int) -> list[str]:
+def _example(mode: str, n_chunks: int, max_steps: int) -> list[str]:
     ask = [
         "```python",
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
@@ -125,14 +129,19 @@ def _example(mode: str, n_chunks: int) -> list[str]:
         "output = model.generate(**inputs)",
         'text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=SKIP)',
     ]
-    if mode != "full":
-        return [*ask, *(line.replace("SKIP", "False") for line in call), "```"]
-    loop = [
-        f"for _ in range({n_chunks} + 1):  # the chunks, then the answer",
+    turn = [
         *("    " + line.replace("SKIP", "True") for line in call),
         '    messages.append({"role": "assistant", "content": text})',
     ]
-    return [*ask, *loop, "```"]
+    if mode == "full":
+        return [*ask, f"for _ in range({n_chunks} + 1):  # the chunks, then the answer", *turn, "```"]
+    if mode == "stepwise":
+        loop = (
+            f"for _ in range({max_steps + max_steps // 4 + 2}):  # the steps, an empty one, then the answer"
+        )
+        end = ["    if stopped:", "        break", '    stopped = text == ""']
+        return [*ask, "stopped = False", loop, *turn, *end, "```"]
+    return [*ask, *(line.replace("SKIP", "False") for line in call), "```"]
 
 
 def _measured(metrics: Mapping[str, Any] | None) -> list[str]:

@@ -26,9 +26,30 @@ from pydantic import (
 
 from skipthink.exceptions import RecipeError
 
-MethodName = Literal["answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all"]
-METHOD_NAMES: tuple[MethodName, ...] = ("answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all")
+MethodName = Literal[
+    "answer-only",
+    "base",
+    "base+ac",
+    "base+sbc",
+    "stt",
+    "skip-all",
+    "base+sbc-greedy",
+    "base+sbc-anneal",
+    "base+sbc-optimal",
+    "stepwise",
+    "icot-si",
+    "truncated",
+    "masked",
+]
+ALL_METHODS: tuple[MethodName, ...] = get_args(MethodName)
+METHOD_NAMES = ALL_METHODS[:6]
+"""What is compared where a recipe names no methods: the method itself and its controls."""
+BASELINES = ALL_METHODS[9:]
+"""Methods with options of their own: those of `skipthink.training.baselines`."""
 SKIP_METHODS: tuple[MethodName, ...] = ("stt", "skip-all")
+
+ItemPart = Literal["question", "rationale", "answer"]
+ITEM_PARTS: tuple[ItemPart, ...] = get_args(ItemPart)
 
 UNCOMPARED_KEYS = ("workers", "threads", "data.file")
 """Keys that may change between two runs of one folder: how it is run, and where the data lie (a content hash
@@ -166,6 +187,14 @@ class TrainingValues(Section):
     batching: Literal["stage", "shuffled"] = "stage"
     skip_weight: float | None = Field(default=None, gt=0, lt=1)
     thought: Literal["per-chunk", "collapse", "none"] = "per-chunk"
+    truncate: float = Field(default=0.5, gt=0, le=1)
+    truncate_of: Literal["target", "rationale"] = "target"
+    loss_on: list[ItemPart] = Field(default_factory=lambda: list(ITEM_PARTS), min_length=1)
+    remove_per_epoch: float = Field(default=8, gt=0)
+    remove_from_epoch: float = Field(default=0, ge=0)
+    remove_all_beyond: int | None = Field(default=None, ge=1)
+    removal_smoothing: float | None = Field(default=4, gt=0)
+    reset_optimizer: bool = True
     max_item_tokens: int | None = Field(default=None, ge=2)
     long_items: Literal["error", "drop"] = "error"
     save_steps: int = Field(default=200, ge=1)

@@ -13,7 +13,7 @@ from skipthink.exceptions import RunError
 from skipthink.files import write_json, write_text
 from skipthink.pipeline.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
 from skipthink.pipeline.state import RunFolder
-from skipthink.recipe import METHOD_NAMES, Recipe
+from skipthink.recipe import ALL_METHODS, Recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) ->
     """
     rows = [
         _row(recipe, folder, stages, method, seed)
-        for method in METHOD_NAMES
+        for method in ALL_METHODS
         if method in recipe.methods
         for seed in recipe.seeds
     ]
@@ -205,7 +205,7 @@ def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -
     for seed in recipe.seeds:
         skip = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
         skipped = np.asarray(pq.read_table(skip)["skipped"].to_pylist()) if skip.exists() else None
-        for method in ("base+ac", JUDGE):
+        for method in (name for name in ALL_METHODS if name.startswith("base+")):
             if f"train/{method}/s{seed}" not in stages:
                 continue
             table = pq.read_table(folder.stage(f"train/{method}/s{seed}") / "chunks.parquet")

@@ -17,6 +17,7 @@ from skipthink.inference import MODES, Decoding
 from skipthink.markers import ANSWER_TEXT, SKIP_TEXT, get_markers
 from skipthink.model_card import write_card
 from skipthink.training.methods import read_student_file
+from skipthink.types import ANSWER, STEP
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,6 +44,18 @@ SINGLE = """\
 {%- for reply in replies -%}
     {%- generation -%}{{- plain(reply['content']) + END -}}{%- endgeneration -%}
 {%- endfor -%}
+"""
+STEPS = """\
+{%- set stage = namespace(marker=STEP_MARK, answered=false) -%}
+{%- for reply in replies -%}
+    {%- if stage.marker != STEP_MARK -%}{%- set stage.answered = true -%}{%- endif -%}
+    {%- if not plain(reply['content']) -%}{%- set stage.marker = ANSWER_MARK -%}{%- endif -%}
+{%- endfor -%}
+{%- if stage.answered -%}
+    {{- raise_exception('this student has written all steps and the answer: ask the next question anew') -}}
+{%- endif -%}
+{{- BOS + stage.marker + plain(users[0]['content']) + '\\n' -}}
+{%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}
 """
 STAGES = """\
 {%- set stages = STAGES -%}
@@ -87,8 +100,9 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int) 
     """The chat template of a student: a question as a user message becomes the prompt it was trained on.
 
     In the mode "full" each reply is one chunk: asked again with its replies so far, the student writes the next one,
-    and after M chunks the answer. Markers and special tokens in the text of messages are taken apart with a space
-    ("[ skip]"), since a template's text is tokenised as a whole.
+    and after M chunks the answer; in the mode "stepwise" each reply is one step, and after an empty one comes the
+    answer. Markers and special tokens in the text of messages are taken apart with a space ("[ skip]"), since a
+    template's text is tokenised as a whole.
 
     Args:
         tokenizer: the student's tokenizer, with the markers.
@@ -107,6 +121,8 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int) 
         body = STAGES.replace(
             "= STAGES", "= " + _jinja([f"[{k}]" for k in range(1, n_chunks + 1)] + [ANSWER_TEXT])
         )
+    elif mode == "stepwise":
+        body = STEPS.replace("STEP_MARK", _jinja("[1]")).replace("ANSWER_MARK", _jinja(ANSWER_TEXT))
     else:
         lead = {"base": "", "answer-only": ANSWER_TEXT, "skip": SKIP_TEXT}[mode]
         body = SINGLE.replace("LEAD", _jinja(lead)).replace("END", _jinja(str(tokenizer.eos_token)))
@@ -128,7 +144,7 @@ def _generation(
     n_chunks: int,
 ) -> dict[str, Any]:
     """Greedy, ended by the end token, and bounded as in evaluation: the longest target and a quarter."""
-    stages = [*range(1, n_chunks + 1), MODES["full"]] if mode == "full" else [MODES[mode]]
+    stages = {"full": [*range(1, n_chunks + 1), ANSWER], "stepwise": [STEP, ANSWER]}.get(mode, [MODES[mode]])
     settings = {
         "do_sample": False,
         "eos_token_id": tokenizer.eos_token_id,

@@ -12,6 +12,8 @@ BASE: Final = -2
 """Stage code of the one-pass item."""
 ANSWER_ONLY: Final = -3
 """Stage code of the answer-only item."""
+STEP: Final = -4
+"""Stage code of the items of single steps, where M is not fixed."""
 
 QUESTION: Final = 0
 """Piece: span of the question's token ids."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from skipthink.exceptions import RunError
 from skipthink.pipeline.stages import JUDGE, Stage, build_stages, evaluation_fingerprint, evaluation_name
 from skipthink.pipeline.state import RunFolder
-from skipthink.recipe import Recipe
+from skipthink.recipe import BASELINES, Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +45,18 @@ SAME_NAMES = {
     "deepspeed",
 }
 """Keys of a recipe's training section that `train_method` knows by the same name."""
+
+BASELINE_NAMES = {
+    "truncate",
+    "truncate_of",
+    "loss_on",
+    "remove_per_epoch",
+    "remove_from_epoch",
+    "remove_all_beyond",
+    "removal_smoothing",
+    "reset_optimizer",
+}
+"""Those of them that only the baselines take."""
 
 
 def run_stage(folder: RunFolder, name: str, progress: Progress, *, is_main: bool = True) -> None:
@@ -170,9 +182,10 @@ def _chunking(recipe: Recipe, method: str) -> str:
     spec, chunks = METHODS[method], recipe.chunks
     if spec.scheme != "chunkwise":
         return "none"
-    if chunks.method == "average" or not (spec.searches or spec.skips):
+    search = spec.search or chunks.method
+    if search == "average" or not (spec.searches or spec.skips):
         return "average"
-    return f"{chunks.method}, objective {chunks.objective}, eta {chunks.eta}"
+    return f"{search}, objective {chunks.objective}, eta {chunks.eta}"
 
 
 def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
@@ -236,6 +249,7 @@ def _evaluation_settings(recipe: Recipe, method: str) -> dict[str, Any]:
     if METHODS[method].searches:
         names = {"method", "objective", "eta", "scope", "min_steps"}
         chunking = {**recipe.chunks.model_dump(include=names), "score_stages": recipe.chunks.stages}
+        chunking["method"] = METHODS[method].search or recipe.chunks.method
     values = recipe.evaluation.model_dump(exclude={"split"})
     return {**values, **recipe.tolerances, "chunking": chunking, "rules": _rules(recipe)}
 
@@ -265,6 +279,8 @@ def training_settings(recipe: Recipe, method: str) -> dict[str, Any]:
     settings |= chunks.model_dump(exclude={"M", "method", "stages", "rules"})
     if method in ("stt", "skip-all"):
         settings |= {"skip_weight": values.skip_weight, "thought": values.thought}
+    if method in BASELINES:
+        settings |= values.model_dump(include=BASELINE_NAMES)
     return settings
 
 

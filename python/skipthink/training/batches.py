@@ -85,21 +85,22 @@ def plan_steps(stages: Ints, step_size: int, *, seed: int, epoch: int, by_stage:
     return [steps[index] for index in np.argsort(np.concatenate(places), kind="stable")]
 
 
-def loss_denominators(steps: list[Ints], n_target: Ints, loss_norm: str) -> Ints:
+def loss_denominators(steps: list[Ints], n_loss: Ints, loss_norm: str) -> Ints:
     """What the summed loss of each item is divided by in its step, int64 (n_items,).
 
     "batch_tokens": the target tokens of the step, so that a step's loss is the mean over its target tokens
     (paper, equation 3); "item": the item's target tokens times the step's items, so that it is the mean over
-    items of their mean losses. An item without target counts nothing, also not as an item.
+    items of their mean losses. An item without target counts nothing, also not as an item. Target tokens are
+    those that carry loss: `n_loss` of every item of the epoch, int64 (n_items,).
 
     Raises:
         InvalidInputError: unknown `loss_norm`.
     """
     if loss_norm not in LOSS_NORMS:
         raise InvalidInputError(f'loss_norm must be "batch_tokens" or "item", got {loss_norm!r}')
-    denominators = np.ones(len(n_target), dtype=np.int64)
+    denominators = np.ones(len(n_loss), dtype=np.int64)
     for step in steps:
-        tokens = n_target[step]
+        tokens = n_loss[step]
         whole = tokens.sum() if loss_norm == "batch_tokens" else tokens * (tokens > 0).sum()
         denominators[step] = np.maximum(whole, 1)
     return denominators
@@ -138,7 +139,7 @@ class StageBatchSampler(Sampler[list[int]]):
         self.steps = plan_steps(
             items.stages, self.layout.step_size, seed=self.seed, epoch=epoch, by_stage=self.by_stage
         )
-        self.dataset.set_items(items, loss_denominators(self.steps, items.n_target, self.loss_norm))
+        self.dataset.set_items(items, loss_denominators(self.steps, items.n_loss, self.loss_norm))
 
     def __len__(self) -> int:
         return len(self.steps) * self.layout.accumulation

@@ -43,7 +43,7 @@ class StepCounts:
         """Counts a step."""
         self.train_items += len(step)
         self.train_tokens += int(items.tokens.lengths[step].sum())
-        self.train_target_tokens += int(items.n_target[step].sum())
+        self.train_target_tokens += int(items.n_loss[step].sum())
         self.steps += 1
 
     def totals(self) -> dict[str, int]:

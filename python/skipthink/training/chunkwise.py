@@ -101,7 +101,11 @@ class ChunkwiseTrainer(Trainer):
 
     def items_of(self, scheme: str, **options: Any) -> Items:
         """The items of a scheme, of all samples that are trained on."""
-        items = build_items(self.encoded, self.encoded.plan(scheme, self.boundaries, **options), self.markers)
+        plan = self.encoded.plan(scheme, self.boundaries, **options)
+        return self.of_rows(build_items(self.encoded, plan, self.markers))
+
+    def of_rows(self, items: Items) -> Items:
+        """Those of the items whose samples are trained on."""
         if len(self.rows) == len(self.encoded):
             return items
         return take_items(items, np.flatnonzero(np.isin(items.rows, self.rows)))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from skipthink.encoding import Ints, Items, TokenRows, offsets_of
+from skipthink.encoding import Bools, Ints, Items, TokenRows, flat_index, offsets_of
 from skipthink.exceptions import InvalidInputError
 
 IGNORED_LABEL = -100
@@ -15,15 +15,25 @@ IGNORED_LABEL = -100
 def join_items(parts: list[Items]) -> Items:
     """Joins items, in the order given."""
     lengths = np.concatenate([part.tokens.lengths for part in parts])
+    with_loss = any(part.loss is not None for part in parts)
     return Items(
         TokenRows(np.concatenate([part.tokens.values for part in parts]), offsets_of(lengths)),
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("n_prompt", "rows", "stages")),
+        *([np.concatenate([loss_mask(part) for part in parts])] if with_loss else []),
     )
 
 
 def take_items(items: Items, index: Ints) -> Items:
     """Picks items by index; an item may be picked more than once."""
-    return Items(items.tokens.take(index), items.n_prompt[index], items.rows[index], items.stages[index])
+    tokens, loss = items.tokens, items.loss
+    if loss is not None:
+        loss = loss[flat_index(tokens.offsets[:-1][index], tokens.lengths[index])]
+    return Items(tokens.take(index), items.n_prompt[index], items.rows[index], items.stages[index], loss)
+
+
+def loss_mask(items: Items) -> Bools:
+    """Which tokens carry loss, bool (n_tokens,)."""
+    return items.target_places >= 0 if items.loss is None else items.loss
 
 
 class ItemDataset(Dataset[dict[str, torch.Tensor]]):
@@ -47,9 +57,14 @@ class ItemDataset(Dataset[dict[str, torch.Tensor]]):
         return len(self.items)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        ids = torch.from_numpy(self.items.tokens[index].copy())
+        items = self.items
+        ids = torch.from_numpy(items.tokens[index].copy())
         labels = ids.clone()
-        labels[: int(self.items.n_prompt[index])] = IGNORED_LABEL
+        if items.loss is None:
+            labels[: int(items.n_prompt[index])] = IGNORED_LABEL
+        else:
+            start, end = items.tokens.offsets[index : index + 2]
+            labels[torch.from_numpy(~items.loss[start:end])] = IGNORED_LABEL
         denominator = torch.tensor(self.denominators[index])
         return {"input_ids": ids, "labels": labels, "denominators": denominator}
 

@@ -18,6 +18,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
 from skipthink.markers import get_markers
 from skipthink.students import load_student, save_student
+from skipthink.training.baselines import BaselineConfig, BaselineTrainer
 from skipthink.training.chunkwise import ChunkwiseTrainer, whole_weights
 from skipthink.training.config import ChunkwiseConfig
 from skipthink.training.lora import add_lora, merge_lora
@@ -38,6 +39,8 @@ class Method:
     mode: str
     searches: bool = False
     skips: bool = False
+    search: str | None = None  # of its own, whatever the settings say
+    baseline: str | None = None
 
 
 METHODS = {
@@ -45,9 +48,17 @@ METHODS = {
     "base": Method("base", "base"),
     "base+ac": Method("chunkwise", "full"),
     "base+sbc": Method("chunkwise", "full", searches=True),
+    "base+sbc-greedy": Method("chunkwise", "full", searches=True, search="greedy"),
+    "base+sbc-anneal": Method("chunkwise", "full", searches=True, search="anneal"),
+    "base+sbc-optimal": Method("chunkwise", "full", searches=True, search="optimal"),
     "stt": Method("chunkwise", "skip", skips=True),
     "skip-all": Method("chunkwise", "skip", skips=True),
+    "stepwise": Method("base", "stepwise", baseline="stepwise"),
+    "icot-si": Method("base", "base", baseline="icot-si"),
+    "truncated": Method("base", "base", baseline="truncated"),
+    "masked": Method("base", "base", baseline="masked"),
 }
+"""The methods by their names in recipes; docs/methods has a page on each."""
 
 SKIP_SETTINGS = ("thought", "skip_weight")
 
@@ -132,7 +143,7 @@ def train_method(
             "method": method,
             "mode": METHODS[method].mode,
             "n_chunks": n_chunks,
-            "max_target_tokens": max_targets(items),
+            **written_limits(trainer, items),
         },
     )
     write_json(out / "train.json", summary)
@@ -172,7 +183,11 @@ def _make_trainer(
     }
     if not spec.searches:
         common["chunk_method"] = "average"
+    elif spec.search is not None:
+        common["chunk_method"] = spec.search
     shared = {"encoded": encoded, "markers": markers, "progress": progress, "processing_class": None}
+    if spec.baseline is not None:
+        return BaselineTrainer(model, BaselineConfig(**common, baseline=spec.baseline), **shared)
     if not spec.skips:
         return ChunkwiseTrainer(model, ChunkwiseConfig(**common), boundaries=boundaries, **shared)
     if boundaries is None or (skipped is None and method != "skip-all"):
@@ -187,6 +202,16 @@ def _make_trainer(
 def _logging_steps(save_steps: int) -> int:
     """A divisor of save_steps: a window that a checkpoint cuts in two would log another loss after a resume."""
     return save_steps // 5 if save_steps % 5 == 0 else save_steps
+
+
+def written_limits(trainer: ChunkwiseTrainer, items: Items) -> dict[str, Any]:
+    """What bounds a student's writing at inference: the longest targets, and where M is not fixed the most steps."""
+    if not isinstance(trainer, BaselineTrainer):
+        return {"max_target_tokens": max_targets(items)}
+    limits: dict[str, Any] = {"max_target_tokens": max_targets(trainer.whole_items())}
+    if trainer.config.baseline == "stepwise":
+        limits["max_steps"] = trainer.max_steps
+    return limits
 
 
 def max_targets(items: Items) -> dict[str, int]:
@@ -211,18 +236,19 @@ def chunks_table(
 
 
 def items_table(encoded: EncodedSamples, items: Items) -> pa.Table:
-    """Items as a table: id, stage, prompt_ids, target_ids."""
+    """Items as a table: id, stage, prompt_ids, target_ids; where the loss is not that of the targets, also loss."""
     import pyarrow as pa
 
     rows = [items.tokens[index] for index in range(len(items))]
-    return pa.table(
-        {
-            "id": [encoded.ids[row] for row in items.rows],
-            "stage": items.stages,
-            "prompt_ids": [row[:cut] for row, cut in zip(rows, items.n_prompt, strict=True)],
-            "target_ids": [row[cut:] for row, cut in zip(rows, items.n_prompt, strict=True)],
-        }
-    )
+    columns: dict[str, Any] = {
+        "id": [encoded.ids[row] for row in items.rows],
+        "stage": items.stages,
+        "prompt_ids": [row[:cut] for row, cut in zip(rows, items.n_prompt, strict=True)],
+        "target_ids": [row[cut:] for row, cut in zip(rows, items.n_prompt, strict=True)],
+    }
+    if items.loss is not None:
+        columns["loss"] = np.split(items.loss, items.tokens.offsets[1:-1])
+    return pa.table(columns)
 
 
 def read_student_file(model_dir: Path) -> dict[str, Any]:
