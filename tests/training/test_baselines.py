@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,7 @@ from skipthink.training.batches import loss_denominators
 from skipthink.training.items import IGNORED_LABEL, ItemDataset, PadCollator, join_items, take_items
 from skipthink.types import ANSWER, BASE, STEP
 
+REAL = Path(__file__).parents[3] / "shared" / "data"
 ROWS = [
     {"id": "a", "question": "What is 1 + 2?", "rationale": "We add. 1 + 2 = 3. Done.", "answer": "3"},
     {"id": "b", "question": "And 4?", "rationale": "Four it is.", "answer": "4"},
@@ -501,3 +503,34 @@ def test_long_samples_are_left_out_of_every_baseline_and_counted(trainer_of, enc
         n_left = len(trainer.rows)
         assert 0 < n_left == 24 - trainer.report["samples_left_out"] < 24
         assert len(np.unique(trainer.train_dataset.items.rows)) == n_left
+
+
+@pytest.mark.parametrize("stem", ["multiarith_gpt4omini", "gsm8k_r1distill7b", "strategyqa"])
+def test_real_rationales_lose_nothing_that_is_not_counted(tokenizer, markers, stem):
+    path = REAL / f"{stem}.jsonl"
+    if not path.is_file():
+        pytest.skip(f"needs the real rationales at {REAL}")
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line][:200]
+    rows = [
+        {key: str(row[key]) for key in ("id", "question", "rationale", "answer")}
+        for row in map(json.loads, lines)
+    ]
+    rows = [row for row in rows if row["rationale"].strip()]
+    encoded = encode_samples(tokenizer, markers, pa.Table.from_pylist(rows))
+    steps = stepwise_items(encoded, markers)
+    n_steps = int(encoded.n_steps.sum())
+    assert (steps.stages == STEP).sum() + encoded.report["steps_without_token"] == n_steps + len(rows)
+    # the steps of a sample, joined, are its rationale
+    of_steps = take_items(steps, np.flatnonzero(steps.stages == STEP))
+    targets = of_steps.target_places >= 0
+    ends = np.zeros(len(targets), dtype=bool)
+    ends[of_steps.tokens.offsets[1:] - 1] = True
+    assert np.array_equal(of_steps.tokens.values[targets & ~ends], encoded.rationale.values)
+    boundaries = np.stack([np.zeros(len(rows), np.int64), encoded.n_steps], axis=1)
+    whole = build_items(encoded, encoded.plan("base", boundaries), markers)
+    cut = cut_targets(whole, 0.5)
+    assert np.array_equal(cut.n_target, -(-whole.n_target // 2))
+    assert np.array_equal(drop_left(whole, encoded.rationale.lengths, np.full(len(rows), EVERYTHING)).n_target,
+                          encoded.answer.lengths + 2)  # fmt: skip
+    masks = [lose_on(whole, encoded.rationale.lengths, (part,)).n_loss.sum() for part in PARTS]
+    assert sum(masks) == len(whole.tokens.values) - len(rows)

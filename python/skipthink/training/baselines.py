@@ -146,7 +146,7 @@ class BaselineTrainer(ChunkwiseTrainer):
         return self.items_of("base")
 
     @property
-    def max_steps(self) -> int:
+    def most_steps(self) -> int:
         """Most steps of a sample ("stepwise"): bounds how many a student may write."""
         items = self.whole_items()
         return int(np.bincount(items.rows[items.stages == STEP]).max()) - 1

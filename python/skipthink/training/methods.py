@@ -210,7 +210,7 @@ def written_limits(trainer: ChunkwiseTrainer, items: Items) -> dict[str, Any]:
         return {"max_target_tokens": max_targets(items)}
     limits: dict[str, Any] = {"max_target_tokens": max_targets(trainer.whole_items())}
     if trainer.config.baseline == "stepwise":
-        limits["max_steps"] = trainer.max_steps
+        limits["max_steps"] = trainer.most_steps
     return limits
 
 
