@@ -111,19 +111,20 @@ def make_running_costs(
         return float(value[m] if isinstance(value, Sequence) else value)
 
     def deviations(m: int, end: int) -> list[float]:
-        weight = mean = squares = 0.0
+        weight = mean = mass = squares = 0.0
         costs = [0.0]
         for start in range(end - 1, -1, -1):
-            off = loss(start, m) - mean
+            x, n = loss(start, m), end - start
             if weighted:
                 share = weights[start] / (weight + weights[start]) if weight + weights[start] > 0 else 0.0
+                off = x - mean
                 squares += off * off * (weight * share)
                 weight += weights[start]
                 mean += off * share
             else:
-                n = end - start
-                mean += off * (1 / n)
+                off = x - mass * (1 / (n - 1) if n > 1 else 0.0)
                 squares += off * off * ((n - 1) / n)
+                mass += x
             costs.insert(0, squares)
         return costs
 

@@ -118,15 +118,22 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    #[inline]
+    /// Writes what a row came to.
     fn write(&mut self, row: usize, cuts: &[usize], objective: f64, initial: f64, searched: bool) {
-        let place = row - self.rows.start;
-        for (to, cut) in self.boundaries[place * cuts.len()..][..cuts.len()].iter_mut().zip(cuts) {
+        for (to, cut) in self.put(row, objective, initial).iter_mut().zip(cuts) {
             *to = *cut as i64;
         }
+        self.searched[row - self.rows.start] = searched;
+    }
+
+    /// Writes J of a row that was searched; its boundaries are left to be written.
+    #[inline]
+    fn put(&mut self, row: usize, objective: f64, initial: f64) -> &mut [i64] {
+        let (place, width) = (row - self.rows.start, self.boundaries.len() / self.rows.len());
         self.objective[place] = objective;
         self.initial[place] = initial;
-        self.searched[place] = searched;
+        self.searched[place] = true;
+        &mut self.boundaries[place * width..][..width]
     }
 }
 
@@ -137,14 +144,15 @@ impl Found {
             expected: "small enough that n · (M + 1) boundaries fit into memory",
             got: format!("{m} for {n} rows"),
         };
-        let mut found = Self::default();
         let places = n.saturating_mul(m.saturating_add(1));
-        found.boundaries.try_reserve_exact(places).map_err(too_many)?;
-        found.boundaries.resize(places, 0);
-        found.objective.resize(n, 0.0);
-        found.initial.resize(n, 0.0);
-        found.searched.resize(n, false);
-        Ok(found)
+        Vec::<i64>::new().try_reserve_exact(places).map_err(too_many)?;
+        // zeros as the operating system gives them: each page is touched first by the thread that writes it
+        Ok(Self {
+            boundaries: vec![0; places],
+            objective: vec![0.0; n],
+            initial: vec![0.0; n],
+            searched: vec![false; n],
+        })
     }
 
     /// Cuts the results into blocks of rows.

@@ -16,9 +16,11 @@ pub struct Step<S: Simd> {
     pub loss: S::f64s,
     /// Its weight; 0 where it does not belong to the lane's chunk.
     pub weight: S::f64s,
-    /// 1 / n, n counting the chunk's steps with this one; 0 where it does not belong to the lane's chunk.
+    /// Losses count: 0 where the step does not belong to the lane's chunk, else 1.
+    pub begun: S::f64s,
+    /// 1 / (n - 1), n counting the chunk's steps with this one; 0 where there is none before.
     pub inverse: S::f64s,
-    /// (n - 1) / n; 0 likewise.
+    /// (n - 1) / n; 0 where the step does not belong to the lane's chunk.
     pub rest: S::f64s,
 }
 
@@ -42,13 +44,20 @@ pub trait Running: Copy + Send + Sync {
         if Self::WORST { simd.max_f64s(left, right) } else { simd.add_f64s(left, right) }
     }
 
+    /// The same, bit for bit, by the multiplying unit, `left · one + right`: where minima are taken at once, the adding
+    /// unit is busy with these. `one` must come from [`one`].
+    #[inline(always)]
+    fn join_by<S: Simd>(simd: S, one: S::f64s, left: S::f64s, right: S::f64s) -> S::f64s {
+        if Self::WORST { simd.max_f64s(left, right) } else { simd.mul_add_e_f64s(left, one, right) }
+    }
+
     /// J of no chunk.
     fn start() -> f64 {
         if Self::WORST { f64::NEG_INFINITY } else { 0.0 }
     }
 }
 
-/// Squared deviation from the mean, every step weighing the same (Welford's update).
+/// Squared deviation from the mean, every step weighing the same (Welford's update, on the sum instead of the mean).
 #[derive(Clone, Copy)]
 pub struct Deviation;
 
@@ -62,10 +71,11 @@ impl Running for Deviation {
     }
 
     #[inline(always)]
-    fn push<S: Simd>(simd: S, (mean, squares): Self::Sums<S>, step: Step<S>) -> Self::Sums<S> {
-        let off = simd.sub_f64s(step.loss, mean);
-        let mean = simd.add_f64s(mean, simd.mul_f64s(off, step.inverse));
-        (mean, simd.add_f64s(squares, simd.mul_f64s(simd.mul_f64s(off, off), step.rest)))
+    fn push<S: Simd>(simd: S, (sum, squares): Self::Sums<S>, step: Step<S>) -> Self::Sums<S> {
+        // the mean so far is no sum of its own: the next one would have to wait for it three times as long
+        let off = simd.sub_f64s(step.loss, simd.mul_f64s(sum, step.inverse));
+        let sum = simd.add_f64s(sum, simd.mul_f64s(step.loss, step.begun));
+        (sum, simd.add_f64s(squares, simd.mul_f64s(simd.mul_f64s(off, off), step.rest)))
     }
 
     #[inline(always)]
@@ -128,9 +138,15 @@ impl<const WORST: bool> Running for MeanLoss<WORST> {
     }
 }
 
+/// 1 in all lanes, in a way that lets no compiler turn a product with it into something else.
+#[inline(always)]
+pub fn one<S: Simd>(simd: S) -> S::f64s {
+    simd.splat_f64s(std::hint::black_box(1.0))
+}
+
 /// A quotient, or 0 where there is no weight to divide by.
 #[inline(always)]
-fn or_zero<S: Simd>(simd: S, weight: S::f64s, quotient: S::f64s) -> S::f64s {
+pub fn or_zero<S: Simd>(simd: S, weight: S::f64s, quotient: S::f64s) -> S::f64s {
     let zero = simd.splat_f64s(0.0);
     simd.select_f64s(simd.less_than_f64s(zero, weight), quotient, zero)
 }
@@ -192,8 +208,9 @@ impl Lengths {
     /// A step that is the n-th of the chunk in every lane.
     #[inline(always)]
     pub fn step<S: Simd>(&self, simd: S, n: usize, loss: S::f64s, weight: S::f64s) -> Step<S> {
-        let (inverse, rest) = (self.inverse[n + Self::PAD], self.rest[n + Self::PAD]);
-        Step { loss, weight, inverse: simd.splat_f64s(inverse), rest: simd.splat_f64s(rest) }
+        let (inverse, rest) = (self.inverse[n - 1 + Self::PAD], self.rest[n + Self::PAD]);
+        let begun = simd.splat_f64s(1.0);
+        Step { loss, weight, begun, inverse: simd.splat_f64s(inverse), rest: simd.splat_f64s(rest) }
     }
 }
 

@@ -198,16 +198,19 @@ fn long_rows_far_from_zero_stay_exact() {
     let losses: Vec<f64> = (0..k).map(|_| 50.0 + 0.1 * (random.next_unit() - 0.5)).collect();
     let mut batch = Batch::new(&[k], m, false, false, false, 0);
     let shifted: Vec<f64> = losses.iter().map(|loss| loss - 50.0).collect();
-    batch.values.clone_from(&shifted);
-    let expected = batch.find(Paths::default(), Objective::Variance, 1, 1);
-    batch.values = losses;
-    let found = batch.find(Paths::default(), Objective::Variance, 1, 1);
-    // `loss - 50.0` is exact, so both rows have the same costs but for rounding
-    assert!((found.objective[0] - expected.objective[0]).abs() <= 1e-12 * expected.objective[0]);
-    let cuts: Vec<usize> = found.boundaries.iter().map(|cut| *cut as usize).collect();
-    batch.values = shifted;
-    let again = batch.objective(Objective::Variance, 0, &cuts);
-    assert!((again - expected.objective[0]).abs() <= 1e-12 * again);
+    // chunks of two steps at least: starts are not forgotten
+    for min_steps in [1, 2] {
+        batch.values.clone_from(&shifted);
+        let expected = batch.find(Paths::default(), Objective::Variance, min_steps, 1);
+        batch.values.clone_from(&losses);
+        let found = batch.find(Paths::default(), Objective::Variance, min_steps, 1);
+        // `loss - 50.0` is exact, so both rows have the same costs but for rounding
+        assert!((found.objective[0] - expected.objective[0]).abs() <= 1e-12 * expected.objective[0]);
+        let cuts: Vec<usize> = found.boundaries.iter().map(|cut| *cut as usize).collect();
+        batch.values.clone_from(&shifted);
+        let again = batch.objective(Objective::Variance, 0, &cuts);
+        assert!((again - expected.objective[0]).abs() <= 1e-12 * again);
+    }
 }
 
 #[test]

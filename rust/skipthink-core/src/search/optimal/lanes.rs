@@ -12,12 +12,14 @@ use pulp::{Simd, WithSimd};
 
 use crate::losses::Losses;
 use crate::ragged::Numbers;
-use crate::search::running::{Lengths, Running};
+use crate::search::running::{Lengths, Running, one};
 
+/// Longest rows whose choices are noted while the programme is filled; to find those of longer ones again costs less.
+pub const NOTED: usize = 32;
 /// Vectors of rows in a group: enough independent sums to hide how long one takes.
-const VECTORS: usize = 2;
+const VECTORS: usize = 4;
 /// Most rows in a group, on any machine.
-pub const MOST_ROWS: usize = 16;
+pub const MOST_ROWS: usize = 32;
 
 /// Work space, reused from group to group. All are `(…, lanes)`.
 #[derive(Debug, Default)]
@@ -33,19 +35,23 @@ pub struct Space {
 }
 
 impl Space {
-    /// J of the first `end` steps of a lane's row in `m` chunks; infinite where there are too few.
+    /// J of the first `end` steps of a lane's row in `m` chunks, which they suffice for.
     #[inline]
     pub fn at(&self, m: usize, end: usize, lane: usize) -> f64 {
         self.best[(m * self.width + end) * self.lanes + lane]
     }
 
-    /// Writes the boundaries of a lane's row, of which the first and the last stand already.
+    /// Writes the boundaries of a lane's row of at most `NOTED` steps.
     #[inline]
-    pub fn walk_back(&self, lane: usize, cuts: &mut [usize]) {
-        for chunk in (1..cuts.len() - 1).rev() {
-            let place = (chunk + 1) * self.width + cuts[chunk + 1];
-            cuts[chunk] = self.choices[place * self.lanes + lane] as usize;
+    pub fn read_back(&self, lane: usize, boundaries: &mut [i64]) {
+        let m = boundaries.len() - 1;
+        let mut end = self.width - 1;
+        boundaries[m] = end as i64;
+        for chunk in (1..m).rev() {
+            end = self.choices[((chunk + 1) * self.width + end) * self.lanes + lane] as usize;
+            boundaries[chunk] = end as i64;
         }
+        boundaries[0] = 0;
     }
 }
 
@@ -70,15 +76,15 @@ pub struct Group<'a> {
 
 /// Rows in a group on this machine.
 pub fn lanes(arch: pulp::Arch) -> usize {
-    struct Count;
-    impl WithSimd for Count {
+    struct Width;
+    impl WithSimd for Width {
         type Output = usize;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _simd: S) -> usize {
             S::F64_LANES * VECTORS
         }
     }
-    arch.dispatch(Count)
+    arch.dispatch(Width)
 }
 
 /// Fills all layers of a group; `initial` gets J of the cuts `start`, the same in all rows.
@@ -91,10 +97,14 @@ pub fn fill<C: Running>(
     initial: &mut [f64; MOST_ROWS],
 ) {
     lengths.grow(group.k);
-    arch.dispatch(Fill::<C> { space, lengths, group, start, initial, costs: PhantomData });
+    if group.k <= NOTED {
+        arch.dispatch(Fill::<C, true> { space, lengths, group, start, initial, costs: PhantomData });
+    } else {
+        arch.dispatch(Fill::<C, false> { space, lengths, group, start, initial, costs: PhantomData });
+    }
 }
 
-struct Fill<'a, C> {
+struct Fill<'a, C, const NOTES: bool> {
     space: &'a mut Space,
     lengths: &'a Lengths,
     group: &'a Group<'a>,
@@ -106,7 +116,7 @@ struct Fill<'a, C> {
 /// One number a row.
 type Lanes<S> = [<S as Simd>::f64s; VECTORS];
 
-impl<C: Running> WithSimd for Fill<'_, C> {
+impl<C: Running, const NOTES: bool> WithSimd for Fill<'_, C, NOTES> {
     type Output = ();
 
     #[inline(always)]
@@ -118,40 +128,27 @@ impl<C: Running> WithSimd for Fill<'_, C> {
         let n_stages = group.losses.n_stages;
         let per_stage = n_stages > 1 || !ends.is_empty();
         let (losses, weights, ends) = (lanes_of::<S>(losses), lanes_of::<S>(weights), lanes_of::<S>(ends));
-        let programme = Programme { simd, lengths, losses, weights, ends, n_stages, k };
+        let programme = Programme { simd, lengths, losses, weights, ends, n_stages, k, min_steps };
         lanes_of_mut::<S>(&mut initial[..S::F64_LANES * VECTORS])[0] = programme.total::<C>(start);
         let (best, costs) = (lanes_of_mut::<S>(best), lanes_of_mut::<S>(costs));
         let choices = lanes_of_mut::<S>(choices);
         best[0] = [simd.splat_f64s(C::start()); VECTORS];
-        for end in min_steps..=k {
+        let mut end = min_steps;
+        while end <= k {
+            // two ends at once read the layer before once; with choices there are not registers enough for that
+            let both = !NOTES && end < k;
             let spare = (k - end).checked_div(min_steps).unwrap_or(m);
             let low = if all_layers { 1 } else { m.saturating_sub(spare).max(1) };
-            let high = end.checked_div(min_steps).unwrap_or(m).min(m);
-            for layer in low..=high {
-                let first = (layer - 1) * min_steps;
-                if per_stage || layer == low {
-                    programme.costs::<C>(layer - 1, first..end, costs);
-                }
-                let (before, after) = best.split_at_mut(layer * (k + 1));
-                let before = &before[(layer - 1) * (k + 1)..];
-                let starts = if layer == 1 { 0..1 } else { first..end - min_steps + 1 };
-                let mut least = [simd.splat_f64s(f64::INFINITY); VECTORS];
-                let mut choice = [simd.splat_f64s(0.0); VECTORS];
-                let mut start = starts.start as f64;
-                for (before, costs) in before[starts.clone()].iter().zip(&costs[starts]) {
-                    let this = simd.splat_f64s(start);
-                    for v in 0..VECTORS {
-                        let joined = C::join(simd, before[v], costs[v]);
-                        // among equals the last start wins
-                        let wins = simd.less_than_or_equal_f64s(joined, least[v]);
-                        choice[v] = simd.select_f64s(wins, this, choice[v]);
-                        least[v] = simd.min_f64s(least[v], joined);
-                    }
-                    start += 1.0;
-                }
-                after[end] = least;
-                choices[layer * (k + 1) + end] = choice;
+            let last_end = end + usize::from(both);
+            // the last chunk ends with the last step
+            let last = if all_layers || last_end == k { m } else { m - 1 };
+            let layers = low..last_end.checked_div(min_steps).unwrap_or(m).min(last) + 1;
+            if both {
+                programme.sweep::<C, 2, NOTES>(layers, end, per_stage, best, costs, choices);
+            } else {
+                programme.sweep::<C, 1, NOTES>(layers, end, per_stage, best, costs, choices);
             }
+            end = last_end + 1;
         }
     }
 }
@@ -163,7 +160,6 @@ impl Space {
         let ends = losses.ends.filter(|_| group.with_ends);
         self.losses.resize(k * losses.n_stages * lanes, 0.0);
         self.ends.resize(ends.map_or(0, |_| (k + 1) * m * lanes), 0.0);
-        self.weights.clear();
         self.weights.resize(k * lanes, 1.0);
         for lane in 0..lanes {
             let row = *group.rows.get(lane).unwrap_or(&group.rows[0]);
@@ -176,10 +172,10 @@ impl Space {
                 lay(ends, offsets.row(row), m, &mut self.ends, lane, lanes);
             }
         }
-        self.costs.resize((k + 1) * lanes, 0.0);
-        self.best.clear();
-        self.best.resize((m + 1) * (k + 1) * lanes, f64::INFINITY);
-        self.choices.resize((m + 1) * (k + 1) * lanes, 0.0);
+        self.costs.resize(2 * (k + 1) * lanes, 0.0);
+        // whatever stands here from before is written before it is read
+        self.best.resize((m + 1) * (k + 1) * lanes, 0.0);
+        self.choices.resize(if k > NOTED { 0 } else { (m + 1) * (k + 1) * lanes }, 0.0);
         (self.lanes, self.width) = (lanes, k + 1);
     }
 }
@@ -200,13 +196,17 @@ fn lay(
     }
 }
 
+#[inline]
 fn scatter<T: Copy + Into<f64>>(values: &[T], width: usize, out: &mut [f64], lane: usize, lanes: usize) {
-    let positions = values.len() / width;
-    for column in 0..width {
-        let places = out[column * positions * lanes..].chunks_exact_mut(lanes);
-        for (place, value) in places.zip(values.iter().skip(column).step_by(width)) {
-            place[lane] = (*value).into();
-        }
+    let mut place = lane;
+    let mut put = |value: T| {
+        out[place] = value.into();
+        place += lanes;
+    };
+    if width == 1 {
+        values.iter().copied().for_each(&mut put);
+    } else {
+        (0..width).for_each(|column| values.iter().skip(column).step_by(width).copied().for_each(&mut put));
     }
 }
 
@@ -219,9 +219,74 @@ struct Programme<'a, S: Simd> {
     ends: &'a [Lanes<S>],
     n_stages: usize,
     k: usize,
+    min_steps: usize,
 }
 
 impl<S: Simd> Programme<'_, S> {
+    /// Fills layers at `ENDS` ends from `end` on.
+    #[inline(always)]
+    fn sweep<C: Running, const ENDS: usize, const NOTES: bool>(
+        &self,
+        layers: Range<usize>,
+        end: usize,
+        per_stage: bool,
+        best: &mut [Lanes<S>],
+        costs: &mut [Lanes<S>],
+        choices: &mut [Lanes<S>],
+    ) {
+        let (simd, width, one) = (self.simd, self.k + 1, one(self.simd));
+        let mut costs: [&mut [Lanes<S>]; ENDS] = {
+            let mut columns = costs.chunks_exact_mut(width);
+            std::array::from_fn(|_| columns.next().expect("a column for each end"))
+        };
+        for layer in layers.clone() {
+            let first = (layer - 1) * self.min_steps;
+            if per_stage || layer == layers.start {
+                for (at, column) in costs.iter_mut().enumerate() {
+                    self.costs::<C>(layer - 1, first.min(end)..end + at, column);
+                }
+            }
+            let (before, after) = best.split_at_mut(layer * width);
+            let before = &before[(layer - 1) * width..];
+            let mut least = [[simd.splat_f64s(f64::INFINITY); VECTORS]; ENDS];
+            let mut choice = [simd.splat_f64s(0.0); VECTORS];
+            // starts of all ends; the first chunk begins at 0
+            let common = if layer == 1 { 0..1 } else { first..(end + 1 - self.min_steps).max(first) };
+            let mut start = common.start as f64;
+            for place in common.clone() {
+                let (before, this) = (before[place], simd.splat_f64s(start));
+                for at in 0..ENDS {
+                    for v in 0..VECTORS {
+                        let joined = C::join_by(simd, one, before[v], costs[at][place][v]);
+                        if NOTES {
+                            // among equals the last start wins
+                            let wins = simd.less_than_or_equal_f64s(joined, least[at][v]);
+                            choice[v] = simd.select_f64s(wins, this, choice[v]);
+                        }
+                        least[at][v] = simd.min_f64s(least[at][v], joined);
+                    }
+                }
+                start += 1.0;
+            }
+            after[end] = least[0];
+            if NOTES {
+                choices[layer * width + end] = choice;
+            }
+            if ENDS == 2 {
+                // one start more, with a chunk of `min_steps` steps
+                let place = end + 1 - self.min_steps;
+                if layer > 1 && place >= first {
+                    let before = before[place];
+                    for v in 0..VECTORS {
+                        let joined = C::join_by(simd, one, before[v], costs[1][place][v]);
+                        least[1][v] = simd.min_f64s(least[1][v], joined);
+                    }
+                }
+                after[end + 1] = least[1];
+            }
+        }
+    }
+
     #[inline(always)]
     fn open<C: Running>(&self, chunk: usize, end: usize) -> [C::Sums<S>; VECTORS] {
         let simd = self.simd;

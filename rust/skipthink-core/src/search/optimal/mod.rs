@@ -30,7 +30,7 @@ pub struct Paths {
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { arch: pulp::Arch::new(), short: 24, long: 1024 }
+        Self { arch: pulp::Arch::new(), short: 96, long: 1600 }
     }
 }
 
@@ -131,24 +131,30 @@ impl OverCosts for Search<'_, '_> {
 
 impl Search<'_, '_> {
     /// Loads a row and what it starts from; gives J of that.
-    fn load<C: Running>(&mut self, row: usize) -> f64 {
+    fn load_start<C: Running>(&mut self, row: usize) -> f64 {
+        self.load(row);
         let Optimal { row: loaded, lengths, cuts, .. } = &mut *self.space;
-        loaded.load(self.task.losses, row, self.task.m, self.task.with_ends());
         lengths.grow(loaded.n_steps);
-        self.task.start(row, loaded.n_steps, cuts);
         total::<C>(loaded, lengths, cuts)
+    }
+
+    /// Loads a row and what it starts from.
+    fn load(&mut self, row: usize) {
+        let Optimal { row: loaded, cuts, .. } = &mut *self.space;
+        loaded.load(self.task.losses, row, self.task.m, self.task.with_ends());
+        self.task.start(row, loaded.n_steps, cuts);
     }
 
     /// A row that is not searched.
     fn keep<C: Running>(&mut self, row: usize) {
-        let total = self.load::<C>(row);
+        let total = self.load_start::<C>(row);
         let searched = self.space.row.n_steps >= self.task.least_steps();
         self.part.write(row, &self.space.cuts, total, total, searched);
     }
 
     /// A row that fills vectors by itself.
     fn long<C: Running>(&mut self, row: usize) -> Result<()> {
-        let initial = self.load::<C>(row);
+        let initial = self.load_start::<C>(row);
         let Optimal { paths, row: loaded, lengths, tiles, cuts, .. } = &mut *self.space;
         let problem = Problem {
             row: loaded,
@@ -176,11 +182,11 @@ impl Search<'_, '_> {
 
     /// A long row.
     fn forgetting<C: Running>(&mut self, row: usize) -> Result<()> {
-        let initial = self.load::<C>(row);
+        let initial = self.load_start::<C>(row);
         let Optimal { paths, row: loaded, lengths, pruned, cuts, start, .. } = &mut *self.space;
         start.clone_from(cuts);
         pruned::fill(paths.arch, pruned, loaded, self.task.m)?;
-        pruned.walk_back(cuts);
+        pruned.walk_back::<C>(loaded, lengths, cuts);
         let mut found = total::<C>(loaded, lengths, cuts);
         if initial - found <= self.task.options.eta {
             cuts.clone_from(start);
@@ -196,26 +202,27 @@ impl Search<'_, '_> {
         let (min_steps, with_ends) = (options.min_steps, self.task.with_ends());
         let group = lanes::Group { losses, rows, k, m, min_steps, with_ends, all_layers: false };
         let mut initial = [0.0; lanes::MOST_ROWS];
-        let Optimal { paths, lengths, lanes, cuts, .. } = &mut *self.space;
-        cuts.clear();
-        cuts.extend(average_row(k, m));
-        lanes::fill::<C>(paths.arch, lanes, lengths, &group, cuts, &mut initial);
+        let Optimal { paths, lengths, lanes, start, .. } = &mut *self.space;
+        start.clear();
+        start.extend(average_row(k, m));
+        lanes::fill::<C>(paths.arch, lanes, lengths, &group, start, &mut initial);
         for (lane, row) in rows.iter().enumerate() {
             if init.is_some() {
-                initial[lane] = self.load::<C>(*row);
+                initial[lane] = self.load_start::<C>(*row);
+                self.space.start.clone_from(&self.space.cuts);
             }
-            let Optimal { lanes, cuts, .. } = &mut *self.space;
-            let mut found = lanes.at(m, k, lane);
-            if initial[lane] - found > options.eta {
-                lanes.walk_back(lane, cuts);
+            let Optimal { lanes, start, .. } = &*self.space;
+            let found = lanes.at(m, k, lane);
+            if initial[lane] - found <= options.eta {
+                self.part.write(*row, start, initial[lane], initial[lane], true);
+            } else if k <= lanes::NOTED {
+                lanes.read_back(lane, self.part.put(*row, found, initial[lane]));
             } else {
-                found = initial[lane];
-                if init.is_none() {
-                    cuts.clear();
-                    cuts.extend(average_row(k, m));
-                }
+                self.load(*row);
+                let Optimal { row: loaded, lengths, lanes, cuts, .. } = &mut *self.space;
+                walk_back::<C>(loaded, lengths, min_steps, cuts, |m, end| lanes.at(m, end, lane));
+                self.part.write(*row, cuts, found, initial[lane], true);
             }
-            self.part.write(*row, cuts, found, initial[lane], true);
         }
     }
 }

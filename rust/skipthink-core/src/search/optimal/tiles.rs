@@ -14,7 +14,7 @@ use pulp::{Simd, WithSimd};
 use super::Problem;
 use crate::error::Result;
 use crate::interrupt;
-use crate::search::running::{Lengths, Running, Step};
+use crate::search::running::{Lengths, Running, Step, one};
 
 /// Vectors of ends in a block: enough independent sums to hide how long one takes.
 const VECTORS: usize = 4;
@@ -142,7 +142,9 @@ impl<S: Simd> Ends<'_, S> {
         // layers that these ends can belong to, given what earlier and later chunks need at least
         let spare = (row.n_steps - self.left).checked_div(min_steps).unwrap_or(m);
         let low = if all_layers { 1 } else { m.saturating_sub(spare).max(1) };
-        let high = self.right().checked_div(min_steps).unwrap_or(m).min(m);
+        // the last chunk ends with the last step
+        let last = if all_layers || self.right() == row.n_steps { m } else { m - 1 };
+        let high = self.right().checked_div(min_steps).unwrap_or(m).min(last);
         space.found[..].fill(f64::INFINITY);
         if self.problem.per_stage {
             for layer in low..=high {
@@ -165,41 +167,36 @@ impl<S: Simd> Ends<'_, S> {
         let Space { losses, weights, ends, best, corner: corner_costs, found } = space;
         let losses = &losses[if problem.row.n_stages == 1 { 0 } else { stage * width }..][..width];
         let zero = simd.splat_f64s(0.0);
+        let one = simd.splat_f64s(1.0);
         let mut sums = [C::open(simd, zero, zero); VECTORS];
         if !ends.is_empty() {
             let ends = load::<S>(&ends[stage * width + left..]);
             for v in 0..VECTORS {
-                sums[v] = C::open(simd, ends[v], simd.splat_f64s(1.0));
+                sums[v] = C::open(simd, ends[v], one);
             }
         }
         let corner = self.corner();
         corner_costs.resize(corner.len() * Self::LANES, 0.0);
-        for start in corner.clone().rev() {
-            let n = left as isize - start as isize;
-            let (begun, bar) = (load::<S>(lengths.begun(n)), load::<S>(lengths.bar(n)));
-            let (inverse, rest) = (load::<S>(lengths.inverse(n)), load::<S>(lengths.rest(n)));
-            let (loss, weight) = (simd.splat_f64s(losses[start]), simd.splat_f64s(weights[start]));
-            let mut costs = [zero; VECTORS];
-            for v in 0..VECTORS {
-                let weight = simd.mul_f64s(weight, begun[v]);
-                let step = Step { loss, weight, inverse: inverse[v], rest: rest[v] };
-                sums[v] = C::push(simd, sums[v], step);
-                costs[v] = simd.add_f64s(C::cost(simd, sums[v]), bar[v]);
-            }
-            store::<S>(costs, &mut corner_costs[(start - corner.start) * Self::LANES..]);
-        }
+        self.corner_costs::<C, 3>(losses, weights, &mut sums, corner_costs);
+        self.corner_costs::<C, 2>(losses, weights, &mut sums, corner_costs);
+        self.corner_costs::<C, 1>(losses, weights, &mut sums, corner_costs);
+        self.corner_costs::<C, 0>(losses, weights, &mut sums, corner_costs);
         let lowest = stage * problem.min_steps;
         let mut tile = [[zero; VECTORS]; TILE];
         let mut upper = corner.start;
         while upper > lowest {
             let lower = upper.saturating_sub(TILE).max(lowest);
-            for start in (lower..upper).rev() {
-                let n = (left - start) as isize;
-                let (inverse, rest) = (load::<S>(lengths.inverse(n)), load::<S>(lengths.rest(n)));
-                let (loss, weight) = (simd.splat_f64s(losses[start]), simd.splat_f64s(weights[start]));
-                let costs = &mut tile[start - lower];
+            // chunks from the last start on the first end: `n` steps; each further start or end is one more
+            let (n, starts) = ((left + 1 - upper) as isize, upper - lower);
+            let inverses = lengths.inverse(n - 1).windows(Self::LANES);
+            let rests = lengths.rest(n).windows(Self::LANES);
+            let steps = losses[lower..upper].iter().zip(&weights[lower..upper]).rev();
+            let out = tile[..starts].iter_mut().rev();
+            for (((loss, weight), (inverse, rest)), costs) in steps.zip(inverses.zip(rests)).zip(out) {
+                let (inverse, rest) = (load::<S>(inverse), load::<S>(rest));
+                let (loss, weight) = (simd.splat_f64s(*loss), simd.splat_f64s(*weight));
                 for v in 0..VECTORS {
-                    let step = Step { loss, weight, inverse: inverse[v], rest: rest[v] };
+                    let step = Step { loss, weight, begun: one, inverse: inverse[v], rest: rest[v] };
                     sums[v] = C::push(simd, sums[v], step);
                     costs[v] = C::cost(simd, sums[v]);
                 }
@@ -208,6 +205,42 @@ impl<S: Simd> Ends<'_, S> {
                 self.try_starts::<C>(best, found, layer, lower, &tile[..upper - lower]);
             }
             upper = lower;
+        }
+    }
+
+    /// Starts of the corner at which the vectors from `V` on have begun.
+    #[inline(always)]
+    fn corner_part<const V: usize>(&self) -> Range<usize> {
+        let corner = self.corner();
+        let from = if V == 0 { corner.start } else { self.left + V * S::F64_LANES };
+        let to = self.left + (V + 1) * S::F64_LANES;
+        from.clamp(corner.start, corner.end)..to.clamp(corner.start, corner.end)
+    }
+
+    /// Costs of the corner's chunks, for a part of its starts; vectors before `V` have not begun there.
+    #[inline(always)]
+    fn corner_costs<C: Running, const V: usize>(
+        &self,
+        losses: &[f64],
+        weights: &[f64],
+        sums: &mut [C::Sums<S>; VECTORS],
+        out: &mut [f64],
+    ) {
+        let Self { simd, lengths, left, .. } = *self;
+        let corner = self.corner();
+        for start in self.corner_part::<V>().rev() {
+            let n = left as isize - start as isize;
+            let (begun, bar) = (load::<S>(lengths.begun(n)), load::<S>(lengths.bar(n)));
+            let (inverse, rest) = (load::<S>(lengths.inverse(n - 1)), load::<S>(lengths.rest(n)));
+            let (loss, weight) = (simd.splat_f64s(losses[start]), simd.splat_f64s(weights[start]));
+            let mut costs = [simd.splat_f64s(f64::INFINITY); VECTORS];
+            for v in V..VECTORS {
+                let (begun, weight) = (begun[v], simd.mul_f64s(weight, begun[v]));
+                let step = Step { loss, weight, begun, inverse: inverse[v], rest: rest[v] };
+                sums[v] = C::push(simd, sums[v], step);
+                costs[v] = simd.add_f64s(C::cost(simd, sums[v]), bar[v]);
+            }
+            store::<S>(costs, &mut out[(start - corner.start) * Self::LANES..]);
         }
     }
 
@@ -227,11 +260,11 @@ impl<S: Simd> Ends<'_, S> {
         let range = if layer == 1 { 0..usize::from(first == 0) } else { skipped..costs.len() };
         let before = &best[(layer - 1) * width_of(self.problem) + first..][range.clone()];
         let found = &mut found[layer * Self::LANES..];
-        let mut least = load::<S>(found);
+        let (mut least, one) = (load::<S>(found), one(simd));
         for (before, costs) in before.iter().zip(&costs[range]) {
             let before = simd.splat_f64s(*before);
             for v in 0..VECTORS {
-                least[v] = simd.min_f64s(least[v], C::join(simd, before, costs[v]));
+                least[v] = simd.min_f64s(least[v], C::join_by(simd, one, before, costs[v]));
             }
         }
         store::<S>(least, found);
@@ -240,21 +273,37 @@ impl<S: Simd> Ends<'_, S> {
     /// Tries the corner and writes a layer.
     #[inline(always)]
     fn finish<C: Running>(&self, space: &mut Space, layer: usize) {
-        let simd = self.simd;
-        let corner = self.corner();
-        let to = if layer == 1 { usize::from(corner.start == 0) } else { corner.len() };
         let width = width_of(self.problem);
         let (before, after) = space.best.split_at_mut(layer * width);
-        let before = &before[(layer - 1) * width + corner.start..][..to];
-        let costs = S::as_simd_f64s(&space.corner).0.as_chunks::<VECTORS>().0;
+        let before = &before[(layer - 1) * width..];
         let mut least = load::<S>(&space.found[layer * Self::LANES..]);
-        for (before, costs) in before.iter().zip(costs) {
+        self.try_corner::<C, 0>(before, &space.corner, layer, &mut least);
+        self.try_corner::<C, 1>(before, &space.corner, layer, &mut least);
+        self.try_corner::<C, 2>(before, &space.corner, layer, &mut least);
+        self.try_corner::<C, 3>(before, &space.corner, layer, &mut least);
+        store::<S>(least, &mut after[self.left..]);
+    }
+
+    #[inline(always)]
+    fn try_corner<C: Running, const V: usize>(
+        &self,
+        before: &[f64],
+        costs: &[f64],
+        layer: usize,
+        least: &mut Block<S>,
+    ) {
+        let simd = self.simd;
+        let (part, corner) = (self.corner_part::<V>(), self.corner());
+        // the first chunk begins at 0
+        let part = if layer == 1 { part.start..part.end.min(1).max(part.start) } else { part };
+        let costs = &S::as_simd_f64s(costs).0.as_chunks::<VECTORS>().0[part.start - corner.start..];
+        let one = one(simd);
+        for (before, costs) in before[part].iter().zip(costs) {
             let before = simd.splat_f64s(*before);
-            for v in 0..VECTORS {
-                least[v] = simd.min_f64s(least[v], C::join(simd, before, costs[v]));
+            for v in V..VECTORS {
+                least[v] = simd.min_f64s(least[v], C::join_by(simd, one, before, costs[v]));
             }
         }
-        store::<S>(least, &mut after[self.left..]);
     }
 }
 
