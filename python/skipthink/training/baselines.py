@@ -210,7 +210,6 @@ class _Resets(TrainerCallback):
 
     def __init__(self, trainer: BaselineTrainer) -> None:
         self.trainer = trainer
-        self.n_resets = 0
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -222,4 +221,3 @@ class _Resets(TrainerCallback):
         if now > before and before < trainer.longest_rationale:
             optimizer: Any = trainer.optimizer
             getattr(optimizer, "optimizer", optimizer).state.clear()
-            self.n_resets += 1
