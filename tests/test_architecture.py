@@ -22,7 +22,7 @@ PYTHON_FLOORS = [
     ["ragged"],
     ["steps"],
     ["chunking", "chunk_texts", "skip", "planning"],
-    ["ledger_file", "streaming"],
+    ["ledger_file", "selection", "streaming"],
     ["chunk_file"],
     ["reference.random", "reference.steps"],
     ["reference.chunking", "reference.planning", "reference.skip"],

@@ -13,6 +13,7 @@ from skipthink.chunking import Chunking, average_boundaries, chunk
 from skipthink.exceptions import SkipthinkError
 from skipthink.ledger_file import LedgerFile
 from skipthink.planning import ItemPlan, plan_items
+from skipthink.selection import ChunkCounts, suggest_n_chunks
 from skipthink.skip import SkipLedger
 from skipthink.steps import StepSpans, split_steps, split_steps_batch
 from skipthink.streaming import Chunker, chunk_batches
@@ -23,6 +24,7 @@ if DEBUG_BUILD:
     )
 
 __all__ = [
+    "ChunkCounts",
     "Chunker",
     "Chunking",
     "ItemPlan",
@@ -40,5 +42,6 @@ __all__ = [
     "plan_items",
     "split_steps",
     "split_steps_batch",
+    "suggest_n_chunks",
     "types",
 ]

@@ -43,6 +43,16 @@ def find_boundaries(
     annealing: tuple[int, int, float, float],
     num_threads: int | None,
 ) -> tuple[_Ints, _Floats, _Floats, _Bools]: ...
+def objective_curves(
+    values: _AnyFloats,
+    offsets: _AnyInts,
+    weights: _AnyFloats | None,
+    *,
+    max_chunks: int,
+    objective: str,
+    min_steps: int,
+    num_threads: int | None,
+) -> _Floats: ...
 def plan_items(
     boundaries: _Ints,
     m: int,

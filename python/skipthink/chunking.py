@@ -200,7 +200,7 @@ def chunk(
     n_steps = ragged.lengths if steps is None else steps.n_steps
     if steps is not None:
         check_lengths("losses", ragged, n_steps, "its rationale has {expected} steps")
-    weights = None if n_tokens is None else _aligned("n_tokens", n_tokens, ragged, n_steps)
+    weights = None if n_tokens is None else align_weights("n_tokens", n_tokens, ragged, n_steps)
     ends = None if end_losses is None else _ends(end_losses, n_steps, M)
     boundaries, found, initial, searched = _core.find_boundaries(
         ragged.values.ravel(),
@@ -236,7 +236,7 @@ def _average(steps: _Steps, M: int, init: Any) -> Chunking:
     return Chunking(boundaries, nothing, nothing.copy(), np.zeros(n, dtype=np.bool_), steps)
 
 
-def _aligned(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFloats:
+def align_weights(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFloats:
     """Weights in the order of the losses' values, also where the two have different offsets."""
     ragged = to_ragged(name, data)
     if ragged.width is not None:

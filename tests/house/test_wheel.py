@@ -20,7 +20,7 @@ WHEEL = WHEELS[0] if WHEELS else Path("missing")
 UV = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 MAX_BYTES = 3_000_000
-TEST_NEEDS = ["hypothesis", "pandas", "polars", "pyarrow", "pytest", "pytest-timeout"]
+TEST_NEEDS = ["hypothesis", "pandas", "polars", "pyarrow", "pytest", "pytest-benchmark", "pytest-timeout"]
 SMOKE = """
 import importlib.metadata, sys
 import skipthink

@@ -24,7 +24,7 @@ mod _core {
     #[pymodule_export]
     use super::plan::plan_items;
     #[pymodule_export]
-    use super::search::{average_boundaries, find_boundaries};
+    use super::search::{average_boundaries, find_boundaries, objective_curves};
     #[pymodule_export]
     use super::skip::Ledger;
     #[pymodule_export]

@@ -100,6 +100,30 @@ pub fn find_boundaries<'py>(
     ))
 }
 
+/// J in 1 … `max_chunks` chunks `(n, max_chunks)`; see `skipthink.suggest_n_chunks`.
+#[pyfunction]
+#[pyo3(signature = (values, offsets, weights, *, max_chunks, objective, min_steps, num_threads))]
+#[allow(clippy::too_many_arguments)]
+pub fn objective_curves<'py>(
+    py: Python<'py>,
+    values: Floats<'py>,
+    offsets: AnyInts<'py>,
+    weights: Option<Floats<'py>>,
+    max_chunks: usize,
+    objective: &str,
+    min_steps: usize,
+    num_threads: Option<usize>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (values, offsets) = (values.borrow()?, offsets.borrow()?);
+    let weights = weights.as_ref().map(Floats::borrow).transpose()?;
+    let curves = detached(py, num_threads, |threads| {
+        let steps = Offsets::new("losses", offsets, values.len())?;
+        let losses = Losses { values, n_stages: 1, steps, weights, ends: None };
+        search::objective_curves(&losses, max_chunks, parse_objective(objective)?, min_steps, threads)
+    })?;
+    matrix(py, curves, max_chunks)
+}
+
 fn parse_objective(name: &str) -> Result<Objective, Error> {
     match name {
         "mean" => Ok(Objective::Mean),

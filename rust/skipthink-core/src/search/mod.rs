@@ -12,6 +12,7 @@ mod tests;
 pub use anneal::{Annealing, SplitMix64};
 pub use average::{average_boundaries, average_row};
 pub use greedy::Scope;
+pub use optimal::objective_curves;
 
 use crate::error::{Error, Result};
 use crate::interrupt;

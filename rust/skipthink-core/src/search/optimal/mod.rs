@@ -5,9 +5,12 @@
 //! once more. Ties: the largest start of each chunk, decided from the last chunk backwards. So the walk back ends
 //! as soon as it meets an equal value, and looks at each step of a row about once.
 
+mod curve;
 mod lanes;
 mod pruned;
 mod tiles;
+
+pub use curve::objective_curves;
 
 use pulp::Scalar;
 
@@ -83,12 +86,19 @@ impl Optimal {
     /// `Error::Option` when M · K is too much for a programme; `Error::Interrupted`.
     pub fn search(&mut self, task: &Task<'_>, part: &mut Part<'_>) -> Result<()> {
         let longest = part.rows.clone().map(|row| task.losses.steps.row(row).len()).max().unwrap_or(0);
-        if task.is_searched(longest) && task.m.saturating_mul(longest + 1) > MOST_CELLS {
-            let expected = "M · (K + 1) of at most 2**28; search so long rows by method=\"greedy\"";
-            return Err(Error::Option { name: "M", expected, got: format!("{} with K = {longest}", task.m) });
+        if task.is_searched(longest) {
+            check_cells(task.m, longest)?;
         }
         over_costs(task.options.objective, task.losses.weights.is_some(), Search { space: self, task, part })
     }
+}
+
+fn check_cells(m: usize, k: usize) -> Result<()> {
+    if m.saturating_mul(k + 1) <= MOST_CELLS {
+        return Ok(());
+    }
+    let expected = "M · (K + 1) of at most 2**28; search so long rows by method=\"greedy\"";
+    Err(Error::Option { name: "M", expected, got: format!("{m} with K = {k}") })
 }
 
 struct Search<'a, 'p> {

@@ -1,0 +1,150 @@
+//! J of the best boundaries for every number of chunks at once: the last column of the dynamic programme.
+
+use std::ops::Range;
+
+use super::{Optimal, Paths, Problem, check_cells, lanes, tiles};
+use crate::error::{Error, Result};
+use crate::interrupt;
+use crate::losses::{Losses, Objective};
+use crate::parallel::{blocks, run_parts};
+use crate::search::running::{OverCosts, Running, over_costs, total};
+use crate::search::{BLOCK_ROWS, average_row};
+
+/// J of every row in 1 … `max_m` chunks, `(n, max_m)`, row-major. A row that is too short for so many chunks of
+/// `min_steps` steps counts as cut into as many as it has room for.
+///
+/// # Errors
+/// What is wrong with losses or options, with the row.
+pub fn objective_curves(
+    losses: &Losses<'_>,
+    max_m: usize,
+    objective: Objective,
+    min_steps: usize,
+    threads: usize,
+) -> Result<Vec<f64>> {
+    let wrong = |name, expected, got: usize| Err(Error::Option { name, expected, got: got.to_string() });
+    if max_m == 0 {
+        return wrong("max_chunks", "at least 1", 0);
+    }
+    if min_steps == 0 {
+        return wrong("min_steps", "at least 1: empty chunks explain nothing", 0);
+    }
+    if losses.n_stages != 1 || losses.ends.is_some() {
+        return wrong("losses", "one loss a step, the same for all stages", losses.n_stages);
+    }
+    let n = losses.steps.len();
+    let mut curves = vec![0.0; n.saturating_mul(max_m)];
+    let mut rest = &mut curves[..];
+    let part = |rows: Range<usize>| {
+        let out = rest.split_off_mut(..rows.len() * max_m).unwrap_or_default();
+        (rows, out)
+    };
+    let parts = blocks(n, threads, BLOCK_ROWS).into_iter().map(part).collect();
+    run_parts(
+        parts,
+        threads,
+        || Optimal::new(Paths::default(), min_steps),
+        |space, (rows, out)| {
+            losses.check_rows(rows.clone(), 1)?;
+            let curves = Curves { space, losses, max_m, min_steps, rows, out };
+            over_costs(objective, losses.weights.is_some(), curves)
+        },
+    )?;
+    Ok(curves)
+}
+
+struct Curves<'a> {
+    space: &'a mut Optimal,
+    losses: &'a Losses<'a>,
+    max_m: usize,
+    min_steps: usize,
+    rows: Range<usize>,
+    out: &'a mut [f64],
+}
+
+impl OverCosts for Curves<'_> {
+    type Output = Result<()>;
+
+    fn with<C: Running>(mut self) -> Result<()> {
+        let mut short = std::mem::take(&mut self.space.short);
+        short.iter_mut().for_each(Vec::clear);
+        for row in self.rows.clone() {
+            match self.losses.steps.row(row).len() {
+                k if k < self.min_steps => self.whole::<C>(row),
+                k if k > self.space.paths.short => self.long::<C>(row)?,
+                k => short[k].push(row),
+            }
+        }
+        let lanes = lanes::lanes(self.space.paths.arch);
+        for (k, rows) in short.iter().enumerate() {
+            for rows in rows.chunks(lanes) {
+                interrupt::check(k * lanes)?;
+                self.group::<C>(k, rows);
+            }
+        }
+        self.space.short = short;
+        Ok(())
+    }
+}
+
+impl Curves<'_> {
+    /// A row that is shorter than one chunk: it is one all the same.
+    fn whole<C: Running>(&mut self, row: usize) {
+        let Optimal { row: loaded, lengths, .. } = &mut *self.space;
+        loaded.load(self.losses, row, 1, false);
+        lengths.grow(loaded.n_steps);
+        let whole = total::<C>(loaded, lengths, &[0, loaded.n_steps]);
+        self.place(row).fill(whole);
+    }
+
+    /// Chunks that a row of `k` steps has room for.
+    fn room(&self, k: usize) -> usize {
+        (k / self.min_steps).min(self.max_m)
+    }
+
+    fn write(out: &mut [f64], m: usize, best: impl Fn(usize) -> f64) {
+        for (at, place) in out.iter_mut().enumerate() {
+            *place = best((at + 1).min(m));
+        }
+    }
+
+    fn place(&mut self, row: usize) -> &mut [f64] {
+        &mut self.out[(row - self.rows.start) * self.max_m..][..self.max_m]
+    }
+
+    fn long<C: Running>(&mut self, row: usize) -> Result<()> {
+        let k = self.losses.steps.row(row).len();
+        let m = self.room(k);
+        check_cells(m, k)?;
+        let Optimal { paths, row: loaded, lengths, tiles, .. } = &mut *self.space;
+        loaded.load(self.losses, row, m, false);
+        let problem =
+            Problem { row: loaded, m, min_steps: self.min_steps, per_stage: false, all_layers: true };
+        let best = tiles::fill::<C>(paths.arch, tiles, lengths, &problem)?;
+        let out = &mut self.out[(row - self.rows.start) * self.max_m..][..self.max_m];
+        Self::write(out, m, |m| best.at(m, k));
+        Ok(())
+    }
+
+    fn group<C: Running>(&mut self, k: usize, rows: &[usize]) {
+        let m = self.room(k);
+        let group = lanes::Group {
+            losses: self.losses,
+            rows,
+            k,
+            m,
+            min_steps: self.min_steps,
+            with_ends: false,
+            all_layers: true,
+        };
+        let Optimal { paths, lengths, lanes, start, .. } = &mut *self.space;
+        start.clear();
+        start.extend(average_row(k, m));
+        let mut initial = [0.0; lanes::MOST_ROWS];
+        lanes::fill::<C>(paths.arch, lanes, lengths, &group, start, &mut initial);
+        for (lane, row) in rows.iter().enumerate() {
+            let best: Vec<f64> = (1..=m).map(|m| self.space.lanes.at(m, k, lane)).collect();
+            Self::write(self.place(*row), m, |m| best[m - 1]);
+        }
+    }
+}
