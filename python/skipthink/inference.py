@@ -10,7 +10,7 @@ import numpy as np
 
 from skipthink.encoding import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.generation import ends_in_loop, generate
+from skipthink.generation import Generated, ends_in_loop, generate
 from skipthink.markers import Markers
 from skipthink.types import ANSWER, ANSWER_ONLY, BASE, SKIP, STEP
 
@@ -21,6 +21,9 @@ MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER,
 """Inference modes and the stage code of the item their (last) target was trained on."""
 
 Progress = Callable[[int, int], None]
+
+Write = Callable[[int, list[int], list[Ints], int], list[Generated]]
+"""Lets the student write a stage: of (stage code, chains, their prompts, bound on new tokens), a result a prompt."""
 
 
 @dataclass
@@ -149,6 +152,7 @@ def continue_chains(
     *,
     decoding: Decoding,
     progress: Progress | None = None,
+    write: Write | None = None,
 ) -> list[Answered]:
     """Lets the student write the chunks from a stage on, then the answer.
 
@@ -160,6 +164,7 @@ def continue_chains(
         first_stages: the first chunk the student writes itself, 1 … M + 1 (M + 1: the answer only).
         decoding: limits and batch size.
         progress: called with (passes done, passes in all).
+        write: takes the place of plain generation.
     """
     results = [Answered(thought=list(prefix)) for prefix in prefixes]
     n_passes = sum(markers.n_chunks + 2 - first for first in first_stages)
@@ -168,7 +173,7 @@ def continue_chains(
         active = [row for row, first in enumerate(first_stages) if stage == ANSWER or first <= stage]
         if not active:
             continue
-        _run_pass(model, markers, questions, results, active, stage, decoding, decoding.seed + stage)
+        _run_pass(model, markers, questions, results, active, stage, decoding, decoding.seed + stage, write)
         done += len(active)
         if progress is not None:
             progress(done, n_passes)
@@ -213,19 +218,22 @@ def _run_pass(
     stage: int,
     decoding: Decoding,
     seed: int,
+    write: Write | None = None,
 ) -> list[list[int]]:
     """One pass of the active rows: writes what comes into their results, and returns it."""
-    lead = markers.answer if stage == ANSWER else markers.stages[0 if stage == STEP else stage - 1]
-    prompts = [_prompt(markers, [lead], questions[row], results[row].thought) for row in active]
-    outputs = generate(
-        model,
-        markers,
-        prompts,
-        max_new_tokens=decoding.max_new_tokens(stage),
-        batch_size=decoding.batch_size,
-        temperature=decoding.temperature,
-        seed=seed,
-    )
+    prompts = [stage_prompt(markers, stage, questions[row], results[row].thought) for row in active]
+    if write is not None:
+        outputs = write(stage, active, prompts, decoding.max_new_tokens(stage))
+    else:
+        outputs = generate(
+            model,
+            markers,
+            prompts,
+            max_new_tokens=decoding.max_new_tokens(stage),
+            batch_size=decoding.batch_size,
+            temperature=decoding.temperature,
+            seed=seed,
+        )
     for row, prompt, output in zip(active, prompts, outputs, strict=True):
         result = results[row]
         if stage == ANSWER:
@@ -237,6 +245,12 @@ def _run_pass(
         result.n_unended += int(not output.ended)
         result.n_looped += int(output.looped)
     return [output.tokens.tolist() for output in outputs]
+
+
+def stage_prompt(markers: Markers, stage: int, question: Ints, thought: Sequence[int] = ()) -> Ints:
+    """The prompt of a stage: its marker, the question, then what stands for the chunks before it."""
+    lead = markers.answer if stage == ANSWER else markers.stages[0 if stage == STEP else stage - 1]
+    return _prompt(markers, [lead], question, thought)
 
 
 def _prompt(markers: Markers, lead: list[int], question: Ints, thought: Sequence[int] = ()) -> Ints:

@@ -246,13 +246,23 @@ class TrainingSection(TrainingValues):
 
 
 class SkipSection(Section):
-    """How skip data are made (method §6). `write_every` counts questions between two writes of the ledger."""
+    """How skip data are made (method §6, docs/skipping.md).
+
+    Attributes:
+        continuation: who writes the chunks after a dropped one.
+        votes: continuations a question.
+        temperature: of the votes.
+        crossfit: F: judges, each of which was not trained on the samples it judges; 1: the student itself.
+        batch_size: continuations side by side.
+        keep_prefixes: whether what is common to a sample's prompts is read once.
+    """
 
     continuation: Literal["student", "teacher"] = "student"
     votes: int = Field(default=1, ge=1)
     temperature: float = Field(default=0.0, ge=0)
+    crossfit: int = Field(default=1, ge=1)
     batch_size: int = Field(default=128, ge=1)
-    write_every: int = Field(default=512, ge=1)
+    keep_prefixes: bool = True
 
     @model_validator(mode="after")
     def _votes_differ(self) -> SkipSection:

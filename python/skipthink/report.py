@@ -14,6 +14,7 @@ from skipthink.files import write_json, write_text
 from skipthink.pipeline.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
 from skipthink.pipeline.state import RunFolder
 from skipthink.recipe import ALL_METHODS, Recipe
+from skipthink.skip_report import align, format_skips, skip_summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> tuple[dict[str, Any], str]:
-    """Writes `results.json`, `table.txt` and `chunks.json` of a finished run.
+    """Writes `results.json`, `table.txt`, `chunks.json` and `skips.json` of a finished run.
 
     Args:
         recipe: the recipe.
@@ -100,6 +101,10 @@ def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) ->
     if chunks:
         table += "\n\n" + format_chunks(chunks)
         write_json(folder.path / "chunks.json", {"schema": SCHEMA, "chunks": chunks})
+    skips = skip_summary(recipe, folder, stages)
+    if skips:
+        table += "\n\n" + format_skips(skips)
+        write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips})
     write_text(folder.path / "table.txt", table + "\n")
     write_json(folder.path / "results.json", results)
     return results, table
@@ -174,7 +179,7 @@ def format_table(results: dict[str, Any]) -> str:
         lines.append([method, *cells])
     n_seeds = len({row["seed"] for row in rows})
     head = f"{results['recipe']}: {results['task']}, n = {rows[0]['n']}, {n_seeds} seed{'s' * (n_seeds > 1)}"
-    return "\n".join([head, _align(lines)])
+    return "\n".join([head, align(lines)])
 
 
 def format_stages(rows: Sequence[dict[str, Any]]) -> str:
@@ -189,7 +194,7 @@ def format_stages(rows: Sequence[dict[str, Any]]) -> str:
         columns = zip(*(row["stage_accuracy"] for row in own), strict=True)
         cells = [_cell(list(column), lambda value: f"{100 * value:.1f}") for column in columns]
         lines.append([method, str(own[0]["n_stage"]), *cells])
-    return _align(lines)
+    return align(lines)
 
 
 def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
@@ -228,7 +233,7 @@ def format_chunks(chunks: list[dict[str, Any]]) -> str:
         ]
         for row in chunks
     ]
-    return _align(lines)
+    return align(lines)
 
 
 def _row(
@@ -281,17 +286,3 @@ def _cell(values: list[float | None], show: Callable[[float], str]) -> str:
     if len(known) == 1:
         return show(known[0])
     return f"{show(float(np.mean(known)))} ± {show(float(np.std(known, ddof=1)))}"
-
-
-def _align(lines: list[list[str]]) -> str:
-    """Columns side by side: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                line[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-            ]
-        )
-        for line in lines
-    )

@@ -28,7 +28,7 @@ data:
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 1024}
 chunks: {M: 2}
 training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
-skip: {batch_size: 8, write_every: 8}
+skip: {batch_size: 8}
 evaluation: {batch_size: 4, alone_questions: 2, stage_questions: 4}
 """
 

@@ -8,6 +8,7 @@ from skipthink import tasks
 from skipthink.encoding import encode_samples
 from skipthink.markers import get_markers
 from skipthink.students import make_student, save_student
+from skipthink.training import train_method
 
 N_CHUNKS = 3
 
@@ -63,3 +64,37 @@ def markers(tokenizer):
 @pytest.fixture(scope="session")
 def encoded(tokenizer, markers, samples):
     return encode_samples(tokenizer, markers, samples)
+
+
+@pytest.fixture(scope="session")
+def parrot(tmp_path_factory):
+    """A student that learned six short samples by heart, each chunk also without the others: (folder, samples)."""
+    return train_parrot(tmp_path_factory.mktemp("parrot"), num_train_epochs=80, chunk_dropout=0.2)
+
+
+@pytest.fixture(scope="session")
+def wavering(tmp_path_factory):
+    """A student that gets some of them right, and some chunks it needs, others not: (folder, samples)."""
+    return train_parrot(tmp_path_factory.mktemp("wavering"), num_train_epochs=55)
+
+
+def train_parrot(out, **settings):
+    rows = [
+        {
+            "id": f"r{k}",
+            "question": f"What is {k} and 1?",
+            "rationale": f"We add. {k} + 1 = {k + 1}. Done.",
+            "answer": str(k + 1),
+        }
+        for k in range(6)
+    ]
+    samples = pa.Table.from_pylist(rows)
+    texts = [str(value) for row in rows for value in row.values()]
+    sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 160}
+    save_student(*make_student(texts, n_chunks=3, seed=0, vocab_size=300, **sizes), out / "fresh")
+    common = {
+        "per_device_train_batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True, "eta": 0.0
+    }  # fmt: skip
+    train_method("base+sbc", student=out / "fresh", samples=samples, out=out, n_chunks=3, seed=0,
+                 settings={**common, **settings})  # fmt: skip
+    return out, samples

@@ -138,9 +138,12 @@ class Scheduler:
                 continue
             del self.running[name]
             elapsed = format_seconds(time.monotonic() - child.started)
-            if code == 0 and self.folder.done(name, child.stage.fingerprint) is not None:
+            done = self.folder.done(name, child.stage.fingerprint) if code == 0 else None
+            if done is not None:
                 self.finished.add(name)
                 self.display.line(f"done   {name}  {elapsed}")
+                for warning in done["result"].get("warnings", []):
+                    self.display.line(f"       warning: {warning}")
                 continue
             self.failed[name] = self._failure(name, code)
             self.display.line(f"failed {name}  {elapsed}")

@@ -3,6 +3,8 @@
     prepare → student → train/{answer-only, base, base+ac, base+sbc}
             → skip-data → train/{stt, skip-all} → evaluate
 
+With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
+
 All but `prepare` and `evaluate` stand once a seed. `evaluate` is one stage, so that all methods are timed
 one after the other, in one process, with nothing else running.
 """
@@ -44,6 +46,12 @@ class Stage:
         """prepare, student, train, skip-data or evaluate."""
         return self.name.split("/")[0]
 
+    @property
+    def fold(self) -> int | None:
+        """The fold that a cross-fitted judge is not trained on; None of all other stages."""
+        parts = self.name.split("/")
+        return int(parts[2].removeprefix("fold")) if len(parts) == 4 else None
+
 
 def build_stages(recipe: Recipe) -> dict[str, Stage]:
     """All stages of a recipe by name, each behind those it needs.
@@ -74,7 +82,14 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
             models.append(add(f"train/{method}/s{seed}", [prepare, student], part))
         judge = f"train/{JUDGE}/s{seed}"
         if "stt" in recipe.methods:
-            skip = add(f"skip-data/s{seed}", [prepare, judge], [recipe.skip.model_dump(), recipe.tolerances])
+            folds = [
+                fold_name(seed, fold) for fold in range(recipe.skip.crossfit) if recipe.skip.crossfit > 1
+            ]
+            for fold in folds:
+                trained_as = [chunks, recipe.training.of(JUDGE).model_dump()]
+                add(fold, [prepare, student, judge], [*trained_as, recipe.skip.crossfit])
+            part = [recipe.skip.model_dump(), recipe.tolerances]
+            skip = add(f"skip-data/s{seed}", [prepare, judge, *folds], part)
         for method in (name for name in recipe.methods if name in SKIP_METHODS):
             part = [chunks, recipe.training.of(method).model_dump()]
             # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
@@ -82,6 +97,11 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
             models.append(add(f"train/{method}/s{seed}", needs, part))
     add("evaluate", [prepare, *models], [recipe.evaluation.model_dump(), recipe.tolerances, recipe.methods])
     return _ranked(stages)
+
+
+def fold_name(seed: int, fold: int) -> str:
+    """Name of the stage that trains the judge of a fold, 0 … F - 1, on all other folds."""
+    return f"train/{JUDGE}/fold{fold}/s{seed}"
 
 
 def evaluation_name(method: str, seed: int) -> str:

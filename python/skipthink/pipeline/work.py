@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.exceptions import RunError
-from skipthink.pipeline.stages import JUDGE, Stage, build_stages, evaluation_fingerprint, evaluation_name
+from skipthink.pipeline.stages import (
+    JUDGE,
+    Stage,
+    build_stages,
+    evaluation_fingerprint,
+    evaluation_name,
+    fold_name,
+)
 from skipthink.pipeline.state import RunFolder
 from skipthink.recipe import BASELINES, Recipe
 
@@ -86,7 +93,7 @@ def run_stage(folder: RunFolder, name: str, progress: Progress, *, is_main: bool
     else:
         result = _BODIES[stage.kind](recipe, folder, stage, progress)
     if is_main:
-        if stage.kind == "train":
+        if stage.kind == "train" and stage.fold is None:
             _dress(recipe, folder, name.split("/")[1], _seed(stage), None)
         folder.finish(name, stage.fingerprint, result, time.monotonic() - started)
 
@@ -131,8 +138,15 @@ def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) 
 
     method, seed = stage.name.split("/")[1], _seed(stage)
     samples = _samples(folder, "train")
+    settings = training_settings(recipe, method)
     extras: dict[str, Any] = {}
-    if f"train/{JUDGE}/s{seed}" in stage.needs:
+    if stage.fold is not None:
+        # the chunks that will be asked about, not those of a search of its own
+        settings["chunk_method"] = "average"
+        rows = np.flatnonzero(_folds(recipe, samples, seed) != stage.fold)
+        extras["boundaries"] = _boundaries(folder, seed, samples)[rows]
+        samples = samples.take(rows)
+    elif f"train/{JUDGE}/s{seed}" in stage.needs:
         extras["boundaries"] = _boundaries(folder, seed, samples)
         if method == "stt":
             extras["skipped"] = _skipped(folder, seed, samples)
@@ -143,7 +157,7 @@ def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) 
         out=folder.stage(stage.name),
         n_chunks=recipe.chunks.M,
         seed=seed,
-        settings=training_settings(recipe, method),
+        settings=settings,
         progress=progress,
         **extras,
     )
@@ -189,22 +203,37 @@ def _chunking(recipe: Recipe, method: str) -> str:
 
 
 def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
-    """The judge of this seed is asked which chunks it can do without."""
+    """The judge of this seed, or one a fold, is asked which chunks it can do without."""
     from skipthink.skipping import make_skip_data
 
     seed = _seed(stage)
     samples = _samples(folder, "train")
+    names = [f"train/{JUDGE}/s{seed}"]
+    if recipe.skip.crossfit > 1:
+        names = [fold_name(seed, fold) for fold in range(recipe.skip.crossfit)]
     return make_skip_data(
-        model_dir=folder.stage(f"train/{JUDGE}/s{seed}") / "model",
+        judges=[folder.stage(name) / "model" for name in names],
+        folds=_folds(recipe, samples, seed),
         samples=samples,
         boundaries=_boundaries(folder, seed, samples),
         out=folder.stage(stage.name),
         n_chunks=recipe.chunks.M,
         answer_kind=recipe.answer,
-        settings={**recipe.skip.model_dump(), **recipe.tolerances, "rules": _rules(recipe)},
+        settings={
+            **recipe.skip.model_dump(exclude={"crossfit"}),
+            **recipe.tolerances,
+            "rules": _rules(recipe),
+        },
         seed=seed,
         progress=progress,
     )
+
+
+def _folds(recipe: Recipe, samples: pa.Table, seed: int) -> npt.NDArray[np.int64]:
+    """The fold of each sample; without cross-fitting there is one."""
+    from skipthink.skipping import assign_folds
+
+    return assign_folds(samples["id"].to_pylist(), recipe.skip.crossfit, seed)
 
 
 def _evaluate(

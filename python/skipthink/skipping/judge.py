@@ -1,0 +1,256 @@
+"""Asking a chunk-wise trained student which chunks it can do without (method §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from skipthink.answers import Verdict
+from skipthink.encoding import EncodedSamples, Ints
+from skipthink.evaluation import answer_text, judge
+from skipthink.generation import Generated, generate
+from skipthink.inference import Answered, Decoding, continue_chains, stage_prompt
+from skipthink.markers import Markers
+from skipthink.prefixes import KeptPrefixes, Uniforms, keeps_prefixes
+from skipthink.skipping.settings import SkipSettings, number_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is judged.
+
+    Attributes:
+        encoded: the samples.
+        boundaries: their chunks, int64 (n, M + 1).
+        gold: their answers.
+        answer_kind: kind of the answer check.
+    """
+
+    encoded: EncodedSamples
+    boundaries: Ints
+    gold: list[str]
+    answer_kind: str
+
+    def chunk(self, row: int, chunk: int) -> list[int]:
+        """Ids of a chunk, 1 … M, of the teacher's rationale."""
+        cuts = self.encoded.step_tokens[row]
+        start, end = cuts[self.boundaries[row, chunk - 1]], cuts[self.boundaries[row, chunk]]
+        tokens: list[int] = self.encoded.rationale[row][start:end].tolist()
+        return tokens
+
+    def shown(self, row: int, chunks: range, skipped: Flags, markers: Markers) -> list[int]:
+        """Chunks as the student is shown them: as they are, or `[thought]` for those found dispensable."""
+        shown: list[int] = []
+        for number in chunks:
+            tokens = self.chunk(row, number)
+            shown += [markers.thought] if tokens and skipped[number - 1] else tokens
+        return shown
+
+
+@dataclass
+class Cost:
+    """What answers have cost, in tokens.
+
+    Attributes:
+        tokens: generated, end tokens included.
+        prompt_tokens: of all prompts.
+        prompt_tokens_read: those of them that the student had to read, as they were not kept.
+        unparsed: continuations that stated no answer.
+    """
+
+    tokens: int = 0
+    prompt_tokens: int = 0
+    prompt_tokens_read: int = 0
+    unparsed: int = 0
+
+
+@dataclass
+class Judge:
+    """A student that is asked.
+
+    Attributes:
+        model: the student, in eval mode.
+        tokenizer: its tokenizer.
+        markers: marker ids of the tokenizer.
+        limits: stage code → longest target of that stage in training.
+        subjects: the samples.
+        settings: how they are judged.
+        seed: seeds sampling.
+        keeps: whether prefixes are kept.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    markers: Markers
+    limits: Mapping[int, int]
+    subjects: Subjects
+    settings: SkipSettings
+    seed: int
+    keeps: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model.eval()
+        self.keeps = self.settings.keep_prefixes and keeps_prefixes(self.model)
+
+    def block(self, rows: Ints, *, replayed: int = 0) -> Block:
+        """Samples that are judged side by side.
+
+        Args:
+            rows: the samples.
+            replayed: the last chunk that was asked about before a kill, 0 where none was: reading again what was
+                read before costs nothing that is not in the ledger.
+        """
+        return Block(self, rows, replayed)
+
+
+class Block:
+    """Samples that are judged side by side, one chunk after the other.
+
+    Stage markers stand first in prompts, so stages share nothing. But a stage's prompt of one question begins like
+    its prompt of the next one: `[m] q` and the chunks judged so far. That beginning is kept, a stage.
+    """
+
+    def __init__(self, judge_: Judge, rows: Ints, replayed: int) -> None:
+        self.judge, self.rows, self.replayed = judge_, rows, replayed
+        self.kept: dict[int, KeptPrefixes] = {}
+        self.n_pieces: dict[int, int] = {}
+
+    def ask(self, chunk: int, asked: Ints, skipped: Flags) -> tuple[Flags, Cost]:
+        """Asks about one chunk.
+
+        Args:
+            chunk: 1 … M, or 0: nothing dropped.
+            asked: which samples of the block are asked about, int64 (n_asked,).
+            skipped: chunks of the block's samples that were found dispensable, bool (n, M).
+
+        Returns:
+            Whether the student is right, bool (n_asked,), and what that has cost.
+        """
+        judge_, settings = self.judge, self.judge.settings
+        subjects, markers = judge_.subjects, judge_.markers
+        dropped = skipped.copy()
+        dropped[:, max(chunk, 1) - 1] |= chunk > 0
+        shown = range(1, chunk + 1)
+        first = chunk + 1
+        if settings.continuation == "teacher":
+            shown, first = range(1, markers.n_chunks + 1), markers.n_chunks + 1
+        continuations = np.repeat(asked, settings.votes)
+        rows = self.rows[continuations]
+        cost = Cost()
+        answered = continue_chains(
+            judge_.model,
+            markers,
+            [subjects.encoded.question[row] for row in rows],
+            [
+                subjects.shown(row, shown, dropped[at], markers)
+                for row, at in zip(rows, continuations, strict=True)
+            ],
+            [first] * len(rows),
+            decoding=Decoding(judge_.limits, settings.batch_size, settings.temperature, judge_.seed),
+            write=lambda *task: self._write(chunk, continuations, skipped, cost, *task),
+        )
+        votes = np.zeros(len(asked), dtype=np.int64)
+        for index, result in enumerate(answered):
+            verdict = self._verdict(rows[index], result)
+            votes[index // settings.votes] += verdict is Verdict.RIGHT
+            cost.unparsed += verdict is Verdict.UNPARSED
+            cost.tokens += result.n_generated
+            cost.prompt_tokens += result.n_prompt
+        return votes * 2 > settings.votes, cost
+
+    def _verdict(self, row: int, answered: Answered) -> Verdict:
+        judge_, settings = self.judge, self.judge.settings
+        return judge(
+            judge_.subjects.answer_kind,
+            answer_text(judge_.tokenizer, answered),
+            judge_.subjects.gold[row],
+            tolerance=settings.tolerance,
+            relative_tolerance=settings.relative_tolerance,
+        )
+
+    def _write(
+        self,
+        chunk: int,
+        continuations: Ints,
+        skipped: Flags,
+        cost: Cost,
+        stage: int,
+        chains: list[int],
+        prompts: list[Ints],
+        max_new_tokens: int,
+    ) -> list[Generated]:
+        """Lets the student write one stage of some continuations."""
+        judge_, settings = self.judge, self.judge.settings
+        if not judge_.keeps:
+            cost.prompt_tokens_read += sum(map(len, prompts))
+            return generate(
+                judge_.model, judge_.markers, prompts, max_new_tokens=max_new_tokens, batch_size=settings.batch_size,
+                temperature=settings.temperature, seed=judge_.seed + 100_003 * chunk + stage,
+            )  # fmt: skip
+        positions = getattr(judge_.model.config, "max_position_embeddings", None)
+        lengths = np.asarray([len(prompt) for prompt in prompts])
+        limits = np.full(len(prompts), max_new_tokens)
+        if positions is not None:
+            limits = np.minimum(limits, positions - lengths)
+        results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
+        fitting = np.flatnonzero(limits > 0)
+        if not len(fitting):
+            return results
+        kept = self._read_on(stage, chunk, skipped, cost)
+        at = continuations[np.asarray(chains)[fitting]]
+        feeds = [
+            prompts[index][length:].tolist() for index, length in zip(fitting, kept.lengths[at], strict=True)
+        ]
+        cost.prompt_tokens_read += sum(map(len, feeds))
+        uniforms = None
+        if settings.temperature > 0:
+            uniforms = self._draw(chunk, stage, np.asarray(chains)[fitting], at, max_new_tokens)
+        outputs = kept.generate(
+            at, feeds, end=judge_.markers.end, limits=limits[fitting],
+            temperature=settings.temperature, uniforms=uniforms,
+        )  # fmt: skip
+        for index, output in zip(fitting, outputs, strict=True):
+            results[index] = output
+        return results
+
+    def _read_on(self, stage: int, chunk: int, skipped: Flags, cost: Cost) -> KeptPrefixes:
+        """What later questions share with this one, in as many pieces as there were questions.
+
+        Read in the same pieces after a kill, it is the same to the last bit. The last token is held back: a
+        continuation needs one to start from.
+        """
+        judge_ = self.judge
+        if stage not in self.kept:
+            self.kept[stage] = KeptPrefixes(judge_.model, len(self.rows))
+        kept = self.kept[stage]
+        for question in range(self.n_pieces.get(stage, 0) + 1, max(chunk, 1) + 1):
+            pieces = []
+            for row, judged, length in zip(self.rows, skipped, kept.lengths, strict=True):
+                before = judge_.subjects.shown(row, range(1, question), judged, judge_.markers)
+                prompt = stage_prompt(judge_.markers, stage, judge_.subjects.encoded.question[row], before)
+                pieces.append(prompt[length:-1].tolist())
+            n_read = kept.read(pieces)
+            cost.prompt_tokens_read += n_read if question > self.replayed else 0
+            self.n_pieces[stage] = question
+        return kept
+
+    def _draw(self, chunk: int, stage: int, chains: Ints, at: Ints, n_tokens: int) -> Uniforms:
+        """Random numbers of continuations, by seed, sample, question, vote and stage: whatever their company."""
+        seed, ids, votes = self.judge.seed, self.judge.subjects.encoded.ids, self.judge.settings.votes
+        return np.stack(
+            [
+                np.random.default_rng([number_of(seed, ids[row]), chunk, chain % votes, stage]).random(
+                    n_tokens
+                )
+                for row, chain in zip(self.rows[at], chains, strict=True)
+            ]
+        )

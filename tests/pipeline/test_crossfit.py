@@ -1,0 +1,107 @@
+"""Cross-fitted skip data through the stages of a run, and what the run says of them."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from skipthink.pipeline.stages import build_stages
+from skipthink.pipeline.state import RunFolder
+from skipthink.pipeline.work import run_stage
+from skipthink.recipe import parse_recipe
+from skipthink.skip_report import format_skips, skip_summary
+
+RECIPE = """
+name: folds
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 9, validation: 1, test: 2}
+  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
+chunks: {M: 2}
+training: {epochs: 2, batch_size: 8}
+skip: {crossfit: 2}
+methods: [stt]
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run up to its skip data."""
+    folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
+    (folder.path / "logs").mkdir()
+    folder.adopt(recipe)
+    stages = build_stages(recipe)
+    for name in stages:
+        run_stage(folder, name, lambda done, total: None)
+        if name == "skip-data/s0":
+            break
+    return folder, recipe, stages
+
+
+def test_the_stages_of_cross_fitting():
+    stages = build_stages(parse_recipe(RECIPE + "seeds: [0, 3]", name="r"))
+    folds = [name for name, stage in stages.items() if stage.fold is not None]
+    assert folds == [f"train/base+sbc/fold{fold}/s{seed}" for seed in (0, 3) for fold in (0, 1)]
+    assert stages["skip-data/s3"].needs == ("prepare", "train/base+sbc/s3", *folds[2:])
+    assert {stages[name].kind for name in folds} == {"train"}
+    assert not [stage for stage in build_stages(parse_recipe(RECIPE.replace("crossfit: 2", ""), name="r")).values()
+                if stage.fold is not None]  # fmt: skip
+
+
+def test_a_judge_never_saw_what_it_judges(run):
+    folder, _, stages = run
+    everything = pq.read_table(folder.path / "data" / "train.parquet")["id"].to_pylist()
+    judged = pq.read_table(folder.path / "skip-data" / "s0" / "skip.parquet")
+    chunks = pq.read_table(folder.path / "train" / "base+sbc" / "s0" / "chunks.parquet")
+    cuts = dict(zip(chunks["id"].to_pylist(), chunks["boundaries"].to_pylist(), strict=True))
+    assert judged["boundaries"].to_pylist() == [cuts[name] for name in everything]
+    left_out = []
+    for stage in (stage for stage in stages.values() if stage.fold is not None):
+        own = pq.read_table(folder.stage(stage.name) / "chunks.parquet")
+        assert set(pq.read_table(folder.stage(stage.name) / "items.parquet")["id"].to_pylist()) == set(
+            own["id"].to_pylist()
+        )
+        assert own["boundaries"].to_pylist() == [cuts[name] for name in own["id"].to_pylist()]
+        left_out.append(set(everything) - set(own["id"].to_pylist()))
+    assert sorted(map(len, left_out)) == [4, 5]
+    assert set.union(*left_out) == set(everything)
+    assert json.loads((folder.path / "skip-data" / "s0" / "report.json").read_text())["judges"] == 2
+
+
+def test_a_run_tells_its_skips_and_warns(run):
+    folder, recipe, stages = run
+    (row,) = skip_summary(recipe, folder, stages)
+    assert (row["seed"], row["task"], row["judges"]) == (0, "multi_step_arithmetic", 2)
+    assert row["asked"] >= 9
+    assert row["groups"][0]["rows"] == 9
+    assert row["seconds"] > 0
+    # two epochs teach nothing: the warning must be in the run's output
+    lines = format_skips([row]).splitlines()
+    assert lines[0].startswith("skip data of seed 0 by 2 judges: right on ")
+    assert lines[1].split() == ["skipped", "%", "of", "chunk", "samples", "right", "1", "2"]
+    assert lines[-1].startswith("warning: the judge is weak: with nothing dropped it is right on ")
+
+
+def test_the_table_of_skips():
+    groups = [
+        {"by": by, "group": group, "rows": rows, "judge_right": 3, "skip_rate": rates}
+        for by, group, rows, rates in [
+            ("all", "all", 12, [0.5, 1.0]), ("chunks", "1", 4, [0.25, None]), ("task", "a\x1b[2J", 12, [0.5, 1.0])
+        ]
+    ]  # fmt: skip
+    row = {"seed": 1, "judges": 1, "asked": 30, "tokens_generated": 99, "prompt_tokens": 50, "prompt_tokens_read": 20,
+           "seconds": 1.25, "groups": groups, "warnings": []}  # fmt: skip
+    head, *table = format_skips([row]).splitlines()
+    assert head == (
+        "skip data of seed 1: right on 3 of 12 with nothing dropped; 30 questions, 99 tokens generated, 20 of 50 "
+        "prompt tokens read, 1.2 s"
+    )
+    assert [line.split() for line in table[1:]] == [
+        ["all", "12", "3", "50.0", "100.0"],
+        ["with", "1", "chunks", "4", "3", "25.0", "-"],
+        ["a?[2J", "12", "3", "50.0", "100.0"],
+    ]
+    assert len({len(line) for line in table}) == 1
+    assert all(map(str.isprintable, table))
