@@ -219,10 +219,12 @@ def done_times(out):
 
 
 def ledger_batches(out):
-    """What was asked and answered, batch by batch, as texts."""
+    """What was asked and answered, batch by batch, as texts, less what a clock has measured."""
     ledger = Path(out) / "skip-data" / "s0" / "ledger.bin"
     batches = read_ledger(ledger) if ledger.exists() else []
-    return [repr((*(part.tolist() for part in parts), notes)) for *parts, notes in batches]
+    return [
+        repr((*(part.tolist() for part in parts), {**notes, "seconds": None})) for *parts, notes in batches
+    ]
 
 
 def start(recipe, out):
