@@ -88,9 +88,9 @@ impl Task<'_> {
         self.m.saturating_mul(self.options.min_steps)
     }
 
-    /// Whether there is anything to search in a row of `k` steps.
-    fn is_searched(&self, k: usize) -> bool {
-        self.m > 1 && k > 0 && k >= self.least_steps()
+    /// Steps from which on there is anything to search in a row.
+    fn fewest_searched(&self) -> usize {
+        if self.m > 1 { self.least_steps().max(1) } else { usize::MAX }
     }
 
     /// The end token is no step, so its losses do not enter the variance.
@@ -296,7 +296,7 @@ impl OverCosts for ByMoves<'_, '_> {
             let initial = total::<C>(loaded, lengths, start);
             let searched = loaded.n_steps >= task.least_steps();
             let mut objective = initial;
-            if task.is_searched(loaded.n_steps) && task.options.method != Method::Average {
+            if loaded.n_steps >= task.fewest_searched() && task.options.method != Method::Average {
                 searcher.move_boundaries(task, row)?;
                 objective = total::<C>(&searcher.row, &searcher.lengths, &searcher.best);
                 let gain = initial - objective;

@@ -16,6 +16,8 @@ use crate::search::running::{Lengths, Running, one};
 
 /// Longest rows whose choices are noted while the programme is filled; to find those of longer ones again costs less.
 pub const NOTED: usize = 32;
+/// Choices are noted as numbers whose last bits are the start: reading these takes one operation.
+const NOTE: f64 = 4_503_599_627_370_496.0;
 /// Vectors of rows in a group: enough independent sums to hide how long one takes.
 const VECTORS: usize = 4;
 /// Most rows in a group, on any machine.
@@ -48,7 +50,8 @@ impl Space {
         let mut end = self.width - 1;
         boundaries[m] = end as i64;
         for chunk in (1..m).rev() {
-            end = self.choices[((chunk + 1) * self.width + end) * self.lanes + lane] as usize;
+            let choice = self.choices[((chunk + 1) * self.width + end) * self.lanes + lane];
+            end = choice.to_bits() as u32 as usize;
             boundaries[chunk] = end as i64;
         }
         boundaries[0] = 0;
@@ -252,7 +255,7 @@ impl<S: Simd> Programme<'_, S> {
             let mut choice = [simd.splat_f64s(0.0); VECTORS];
             // starts of all ends; the first chunk begins at 0
             let common = if layer == 1 { 0..1 } else { first..(end + 1 - self.min_steps).max(first) };
-            let mut start = common.start as f64;
+            let mut start = NOTE + common.start as f64;
             for place in common.clone() {
                 let (before, this) = (before[place], simd.splat_f64s(start));
                 for at in 0..ENDS {

@@ -86,7 +86,7 @@ impl Optimal {
     /// `Error::Option` when M · K is too much for a programme; `Error::Interrupted`.
     pub fn search(&mut self, task: &Task<'_>, part: &mut Part<'_>) -> Result<()> {
         let longest = part.rows.clone().map(|row| task.losses.steps.row(row).len()).max().unwrap_or(0);
-        if task.is_searched(longest) {
+        if longest >= task.fewest_searched() {
             check_cells(task.m, longest)?;
         }
         over_costs(task.options.objective, task.losses.weights.is_some(), Search { space: self, task, part })
@@ -114,9 +114,10 @@ impl OverCosts for Search<'_, '_> {
         let task = self.task;
         let mut short = std::mem::take(&mut self.space.short);
         short.iter_mut().for_each(Vec::clear);
+        let fewest = task.fewest_searched();
         for row in self.part.rows.clone() {
             let k = task.losses.steps.row(row).len();
-            if !task.is_searched(k) {
+            if k < fewest {
                 interrupt::check(k)?;
                 self.keep::<C>(row);
             } else if k > self.space.paths.long && self.can_forget() {
