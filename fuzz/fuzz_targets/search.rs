@@ -57,6 +57,7 @@ fuzz_target!(|input: Input| {
         min_steps: usize::from(input.min_steps),
         max_sweeps: 20,
         seed: input.seed,
+        first_row: 0,
     };
     let Ok(found) = find_boundaries(&losses, m, input.init.as_deref(), &options, 1) else { return };
     check_boundaries("found", &found.boundaries, m, |row| steps.row(row).len()).expect("boundaries");

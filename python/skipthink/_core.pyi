@@ -40,6 +40,7 @@ def find_boundaries(
     min_steps: int,
     max_sweeps: int,
     seed: int,
+    first_row: int,
     annealing: tuple[int, int, float, float],
     num_threads: int | None,
 ) -> tuple[_Ints, _Floats, _Floats, _Bools]: ...

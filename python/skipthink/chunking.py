@@ -124,7 +124,7 @@ def average_boundaries(n_steps: Any, M: int) -> Ints:
     Raises:
         InvalidInputError: M < 1 or a negative K.
     """
-    return _core.average_boundaries(to_ints("n_steps", n_steps), _check_m(M))
+    return _core.average_boundaries(to_ints("n_steps", n_steps), check_m(M))
 
 
 def chunk(
@@ -142,6 +142,7 @@ def chunk(
     init: Any = None,
     rules: str | Sequence[str] = "auto",
     seed: int = 0,
+    first_row: int = 0,
     num_threads: int | None = None,
     max_sweeps: int = 100,
     anneal_moves: int = 1000,
@@ -174,6 +175,8 @@ def chunk(
         init: boundaries to start from, integers (n, M + 1); None: average chunks.
         rules: step rules for texts, as in `split_steps`.
         seed: seeds annealing; each row has a generator of its own.
+        first_row: row number of the first row: annealing's generators are keyed by it, so that a batch of a stream
+            gives what the whole would.
         num_threads: threads; None: `SKIPTHINK_NUM_THREADS`, else all cores. Results do not depend on it.
         max_sweeps: bound on the sweeps of the greedy search.
         anneal_moves: moves tried a row.
@@ -188,7 +191,7 @@ def chunk(
         InvalidInputError: values, lengths or options that do not fit, with the row.
         InvalidTypeError: arguments of a wrong type.
     """
-    M = _check_m(M)
+    M = check_m(M)
     steps = None if rationales is None else _Steps(_sized(rationales), rules, num_threads)
     if losses is None:
         if method != "average" or steps is None:
@@ -201,7 +204,7 @@ def chunk(
     if steps is not None:
         check_lengths("losses", ragged, n_steps, "its rationale has {expected} steps")
     weights = None if n_tokens is None else align_weights("n_tokens", n_tokens, ragged, n_steps)
-    ends = None if end_losses is None else _ends(end_losses, n_steps, M)
+    ends = None if end_losses is None else align_ends(end_losses, n_steps, M)
     boundaries, found, initial, searched = _core.find_boundaries(
         ragged.values.ravel(),
         ragged.width or 1,
@@ -209,19 +212,20 @@ def chunk(
         weights,
         ends,
         M,
-        None if init is None else _init(init, len(n_steps), M).ravel(),
+        None if init is None else align_init(init, len(n_steps), M).ravel(),
         method=method,
         objective=objective,
         scope=scope,
-        eta=_number("eta", eta),
-        min_steps=_count("min_steps", min_steps),
-        max_sweeps=_count("max_sweeps", max_sweeps),
-        seed=_count("seed", seed),
+        eta=check_number("eta", eta),
+        min_steps=check_count("min_steps", min_steps),
+        max_sweeps=check_count("max_sweeps", max_sweeps),
+        seed=check_count("seed", seed),
+        first_row=check_count("first_row", first_row),
         annealing=(
-            _count("anneal_moves", anneal_moves),
-            _count("anneal_width", anneal_width),
-            _number("anneal_start", anneal_start),
-            _number("anneal_end", anneal_end),
+            check_count("anneal_moves", anneal_moves),
+            check_count("anneal_width", anneal_width),
+            check_number("anneal_start", anneal_start),
+            check_number("anneal_end", anneal_end),
         ),
         num_threads=num_threads,
     )
@@ -231,7 +235,7 @@ def chunk(
 def _average(steps: _Steps, M: int, init: Any) -> Chunking:
     """Average chunks (or the start given) without losses: there is no J."""
     n = len(steps.n_steps)
-    boundaries = average_boundaries(steps.n_steps, M) if init is None else _init(init, n, M)
+    boundaries = average_boundaries(steps.n_steps, M) if init is None else align_init(init, n, M)
     nothing = np.full(n, np.nan)
     return Chunking(boundaries, nothing, nothing.copy(), np.zeros(n, dtype=np.bool_), steps)
 
@@ -249,7 +253,8 @@ def align_weights(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFlo
     return values
 
 
-def _ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
+def align_ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
+    """Losses of the end token, M a position, and the offsets of their rows; one position more than steps."""
     ragged = to_ragged("end_losses", data)
     if (ragged.width or 1) != M:
         raise InvalidInputError(f"end_losses must hold M = {M} numbers a position, got {ragged.width or 1}")
@@ -257,7 +262,8 @@ def _ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
     return ragged.values.ravel(), ragged.offsets
 
 
-def _init(init: Any, n: int, M: int) -> Ints:
+def align_init(init: Any, n: int, M: int) -> Ints:
+    """Boundaries of the right shape; whether they fit the steps is seen by the search."""
     boundaries = to_ints("init", init, ndim=2)
     if boundaries.shape != (n, M + 1):
         raise InvalidInputError(f"init must have the shape (n, M + 1) = {(n, M + 1)}, got {boundaries.shape}")
@@ -282,7 +288,8 @@ def _count_steps(rationales: Any) -> Ints:
     return np.asarray([len(steps) for steps in rationales], dtype=np.int64)
 
 
-def _check_m(M: object) -> int:
+def check_m(M: object) -> int:
+    """A number of chunks."""
     if isinstance(M, bool) or not isinstance(M, int | np.integer):
         raise InvalidTypeError(f"M must be a whole number, got {M!r}")
     if not 1 <= M < 2**31:
@@ -290,7 +297,8 @@ def _check_m(M: object) -> int:
     return int(M)
 
 
-def _count(name: str, value: object) -> int:
+def check_count(name: str, value: object) -> int:
+    """A whole number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InvalidTypeError(f"{name} must be a whole number, got {value!r}")
     if not 0 <= value < 2**63:
@@ -298,7 +306,8 @@ def _count(name: str, value: object) -> int:
     return int(value)
 
 
-def _number(name: str, value: object) -> float:
+def check_number(name: str, value: object) -> float:
+    """A number; its range is seen by the search."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InvalidTypeError(f"{name} must be a number, got {value!r}")
     return float(value)

@@ -112,7 +112,7 @@ def chunk(
     *,
     chunks: Annotated[int, typer.Option("--chunks", "--m", "-M", help="M, the number of chunks.")],
     eta: Annotated[float, typer.Option(help="Least gain of an accepted change, nats.")] = 0.1,
-    method: Annotated[str, typer.Option(help="average, greedy or optimal.")] = "greedy",
+    method: Annotated[str, typer.Option(help="average, greedy, anneal or optimal.")] = "greedy",
     objective: Annotated[str, typer.Option(help="mean, variance or max.")] = "mean",
     scope: Annotated[str, typer.Option(help="pair or left (greedy).")] = "pair",
     min_steps: Annotated[int, typer.Option(help="Least steps of a chunk.")] = 1,

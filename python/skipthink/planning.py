@@ -9,7 +9,7 @@ import numpy as np
 
 from skipthink import _core
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
-from skipthink.ragged import Ints, check_offsets, to_ints
+from skipthink.ragged import Ints, check_offsets, to_boundaries, to_ints
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,10 @@ def plan_items(
     Raises:
         InvalidInputError: lengths that disagree, boundaries that do not fit the steps, options out of range.
     """
-    cuts = to_ints("boundaries", boundaries, ndim=2)
-    if cuts.shape[1] < 2:
-        raise InvalidInputError(f"boundaries must have M + 1 columns with M at least 1, got {cuts.shape[1]}")
+    cuts = to_boundaries(boundaries)
     tokens, offsets = (to_ints("step_token_offsets", part) for part in step_token_offsets)
     check_offsets("step_token_offsets", offsets, len(tokens))
-    flags = None if skipped is None else _flags(skipped, (len(cuts), cuts.shape[1] - 1))
+    flags = None if skipped is None else check_skipped(skipped, (len(cuts), cuts.shape[1] - 1))
     return ItemPlan(
         *_core.plan_items(
             cuts.ravel(),
@@ -95,7 +93,8 @@ def plan_items(
     )
 
 
-def _flags(skipped: Any, shape: tuple[int, int]) -> Any:
+def check_skipped(skipped: Any, shape: tuple[int, int]) -> Any:
+    """Skip flags, row after row, bool (n · M,)."""
     array = np.asarray(skipped)
     if array.dtype != np.bool_:
         raise InvalidTypeError(f"skipped must hold booleans, got dtype {array.dtype}")

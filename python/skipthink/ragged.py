@@ -108,6 +108,19 @@ def to_offsets(name: str, values: Any, *, ndim: int = 1) -> AnyInts:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def to_boundaries(boundaries: Any) -> Ints:
+    """Boundaries of chunks, int64 (n, M + 1) with M at least 1.
+
+    Raises:
+        InvalidTypeError: no integers.
+        InvalidInputError: another shape.
+    """
+    cuts = to_ints("boundaries", boundaries, ndim=2)
+    if cuts.shape[1] < 2:
+        raise InvalidInputError(f"boundaries must have M + 1 columns with M at least 1, got {cuts.shape[1]}")
+    return cuts
+
+
 def check_lengths(name: str, ragged: Ragged, expected: Ints, because: str) -> None:
     """Every row must have the expected number of positions.
 

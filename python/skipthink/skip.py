@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from skipthink import _core
 from skipthink.exceptions import InvalidInputError, InvalidTypeError, LedgerError
-from skipthink.ragged import Ints, to_ints
+from skipthink.ragged import Ints, to_boundaries, to_ints
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +44,7 @@ class SkipLedger:
     """
 
     def __init__(self, boundaries: Any) -> None:
-        cuts = _cuts(boundaries)
+        cuts = to_boundaries(boundaries)
         self._core = _core.Ledger(cuts.ravel(), cuts.shape[1] - 1)
         self._digest = _digest(cuts)
 
@@ -52,7 +52,7 @@ class SkipLedger:
     def _of(cls, base: _Codes, states: _Codes, digest: bytes, boundaries: Any) -> Self:
         """A ledger of given states, refused where they are of other boundaries than those given."""
         if boundaries is not None:
-            cuts = _cuts(boundaries)
+            cuts = to_boundaries(boundaries)
             if cuts.shape != (len(states), states.shape[1] + 1) or _digest(cuts) != digest:
                 raise LedgerError(
                     "these states belong to other boundaries than those given: other data, steps or chunks"
@@ -112,7 +112,9 @@ class SkipLedger:
                 "the table does not say which boundaries it is of (schema metadata are gone); give boundaries"
             )
         digest = (
-            _digest(_cuts(boundaries)) if noted is None else bytes.fromhex(json.loads(noted)["boundaries"])
+            _digest(to_boundaries(boundaries))
+            if noted is None
+            else bytes.fromhex(json.loads(noted)["boundaries"])
         )
         return cls._of(base, states, digest, boundaries)
 
@@ -234,13 +236,6 @@ def to_flags(right: Any) -> npt.NDArray[np.bool_]:
 
 def _rate(asked: int, skipped: int) -> float | None:
     return skipped / asked if asked else None
-
-
-def _cuts(boundaries: Any) -> Ints:
-    cuts = to_ints("boundaries", boundaries, ndim=2)
-    if cuts.shape[1] < 2:
-        raise InvalidInputError(f"boundaries must have M + 1 columns with M at least 1, got {cuts.shape[1]}")
-    return cuts
 
 
 def _digest(cuts: Ints) -> bytes:

@@ -48,7 +48,7 @@ class Chunker:
         options: further options of `chunk`: method, objective, scope, min_steps, max_sweeps, …
 
     Raises:
-        InvalidInputError: options that `chunk` refuses, or method="anneal": its moves are drawn by row of a call.
+        InvalidInputError: options that `chunk` refuses.
     """
 
     def __init__(
@@ -67,10 +67,9 @@ class Chunker:
         num_threads: int | None = None,
         **options: Any,
     ) -> None:
-        if options.get("method") == "anneal":
+        if "first_row" in options:
             raise InvalidInputError(
-                'method="anneal" is not for streams: its moves are drawn by the row of a call, so results would '
-                "depend on the batches; call chunk on all rows, or take greedy or optimal"
+                "first_row is no option of a Chunker: batches say where they stand (indices)"
             )
         if losses is None and (options.get("method") != "average" or rationale is None):
             raise InvalidInputError(
@@ -107,7 +106,8 @@ class Chunker:
 
         Args:
             batch: a table, or a mapping of columns.
-            indices: numbers of its rows in the whole data set (`with_indices=True`), for messages.
+            indices: numbers of its rows in the whole data set (`with_indices=True`), for messages; method="anneal"
+                needs them, in a row, because its moves are drawn by row: they must not depend on the batches.
 
         Returns:
             The table with columns appended, or a dictionary of the new columns.
@@ -128,8 +128,9 @@ class Chunker:
                 f"a batch is a pyarrow table or a mapping of columns, got {type(batch).__name__}"
             )
         self._check_names(names)
+        first_row = self._first_row(indices)
         try:
-            added = self._columns({name: batch[name] for name in self.inputs})
+            added = self._columns({name: batch[name] for name in self.inputs}, first_row)
         except SkipthinkError as error:
             raise _placed(error, indices, n_rows) from error
         if isinstance(batch, Mapping):
@@ -137,6 +138,22 @@ class Chunker:
         kept = [name for name in (names if self.keep is None else self.keep) if name not in added]
         columns = {name: batch[name] for name in kept} | added
         return type(batch).from_arrays(list(columns.values()), names=list(columns))
+
+    def _first_row(self, indices: Sequence[int] | None) -> int:
+        """The number that annealing draws a batch's first row by; 0 where nothing is drawn."""
+        if self.options.get("method") != "anneal":
+            return 0
+        if indices is None:
+            raise InvalidInputError(
+                'method="anneal" draws its moves by row, so without the rows\' numbers results would depend on the '
+                "batches; map with_indices=True, use chunk_batches, or take greedy or optimal"
+            )
+        first = indices[0] if len(indices) else 0
+        if list(indices) != list(range(first, first + len(indices))):
+            raise InvalidInputError(
+                f'method="anneal" needs batches of rows that follow one another, got the rows {list(indices)!r:.60}'
+            )
+        return first
 
     def _check_names(self, names: list[str]) -> None:
         for name in [*self.inputs, *(self.keep or ())]:
@@ -149,7 +166,7 @@ class Chunker:
                 f"the batch has a column {min(taken)!r} already; rename it, or leave it out of keep"
             )
 
-    def _columns(self, given: dict[str, Any]) -> dict[str, pa.Array]:
+    def _columns(self, given: dict[str, Any], first_row: int) -> dict[str, pa.Array]:
         """The new columns of a batch, from the columns it is read from."""
         import pyarrow as pa
 
@@ -158,7 +175,7 @@ class Chunker:
             if self.rationale is None
             else _Rationales(given[self.rationale], self.rules, self._threads())
         )
-        found = self._search(given, steps)
+        found = self._search(given, steps, first_row)
         columns = {
             "boundaries": pa.FixedSizeListArray.from_arrays(pa.array(found.boundaries.ravel()), self.M + 1),
             "objective": pa.array(found.objective),
@@ -169,7 +186,7 @@ class Chunker:
             columns["chunks"] = steps.chunks(found.boundaries)
         return columns
 
-    def _search(self, given: dict[str, Any], steps: _Rationales | None) -> Chunking:
+    def _search(self, given: dict[str, Any], steps: _Rationales | None, first_row: int) -> Chunking:
         init = None if self.init is None else _boundaries(given[self.init], self.M)
         if self.losses is None:
             assert steps is not None  # noqa: S101 - the constructor has seen to it
@@ -187,6 +204,7 @@ class Chunker:
             n_tokens=None if self.n_tokens is None else given[self.n_tokens],
             end_losses=None if self.end_losses is None else given[self.end_losses],
             init=init,
+            first_row=first_row,
             num_threads=self._threads(),
             **self.options,
         )
@@ -252,7 +270,7 @@ def chunk_batches(
             mappings of columns.
         M: number of chunks.
         eta: as in `chunk`.
-        first_row: number of the first row, for messages.
+        first_row: number of the first row, for messages and as in `chunk`.
         batch_rows: most rows of a batch of the result.
         settings: columns and options, as in `Chunker`.
 

@@ -117,10 +117,11 @@ def untied_rows(draw):
 
 @settings(max_examples=400, deadline=None)
 @given(untied_rows(), st.sampled_from(METHODS), st.sampled_from(["pair", "left"]), st.sampled_from([0.0, 0.1]),
-       st.integers(0, 2**62), st.sampled_from([1, 2, 7]))  # fmt: skip
-def test_core_equals_reference(case, method, scope, eta, seed, threads):
+       st.integers(0, 2**62), st.integers(0, 2**62), st.sampled_from([1, 2, 7]))  # fmt: skip
+def test_core_equals_reference(case, method, scope, eta, seed, first_row, threads):
     losses, M, options = case
-    common = {**options, "method": method, "scope": scope, "seed": seed, "max_sweeps": 5, **ANNEALING}
+    common = {**options, "method": method, "scope": scope, "seed": seed, "first_row": first_row, "max_sweeps": 5,
+              **ANNEALING}  # fmt: skip
     found = skipthink.chunk(None, losses, M, eta, num_threads=threads, **common)
     boundaries, objectives, initials = reference.chunk([row.tolist() for row in losses], M, eta, **common)
     assert found.boundaries.tolist() == boundaries

@@ -54,7 +54,7 @@ def added(result):
     return {name: result[name].to_pylist() for name in COLUMNS}
 
 
-@pytest.mark.parametrize("method", ["average", "greedy", "optimal"])
+@pytest.mark.parametrize("method", ["average", "greedy", "anneal", "optimal"])
 @pytest.mark.parametrize("batch_rows", [1, 7, 64, 500, 1000])
 def test_every_batch_size_gives_what_one_call_gives(method, batch_rows):
     stream = skipthink.chunk_batches(TABLE, 3, n_tokens="n_tokens", batch_rows=batch_rows, method=method)
@@ -64,6 +64,20 @@ def test_every_batch_size_gives_what_one_call_gives(method, batch_rows):
     assert result.column_names == [*TABLE.column_names, *COLUMNS]
     assert result.select(TABLE.column_names).equals(TABLE)
     assert added(result) == whole(method=method)
+
+
+def test_annealing_goes_by_the_row_of_the_stream():
+    """A part of the rows, told where it stands, is annealed as within the whole; told nothing, it is not."""
+    options = {"n_tokens": "n_tokens", "method": "anneal", "anneal_moves": 40, "eta": 0.0}
+    every = skipthink.chunk_batches(TABLE, 3, **options).read_all()["boundaries"].to_pylist()
+    tail = TABLE.slice(200)
+    for first_row, is_same in ((200, True), (0, False)):
+        found = skipthink.chunk_batches(tail, 3, first_row=first_row, batch_rows=60, **options).read_all()
+        assert (found["boundaries"].to_pylist() == every[200:]) == is_same
+    lists = [tail[name].to_pylist() for name in ("losses", "n_tokens")]
+    called = {name: value for name, value in options.items() if name != "n_tokens"}
+    alone = skipthink.chunk(None, lists[0], 3, n_tokens=lists[1], first_row=200, **called)
+    assert alone.boundaries.tolist() == every[200:]
 
 
 def test_every_source_gives_the_same(tmp_path):
@@ -227,7 +241,9 @@ BAD_CALLS = [
     (lambda: skipthink.Chunker(3, method="best"), InvalidInputError, "method must be"),
     (lambda: skipthink.Chunker(3, sweeps=3), TypeError, "sweeps"),
     (lambda: skipthink.Chunker(3, rules=["a", ""]), InvalidInputError, "separator strings, none empty"),
-    (lambda: skipthink.Chunker(3, method="anneal"), InvalidInputError, "results would depend on the batches"),
+    (lambda: skipthink.Chunker(3, method="anneal")(TABLE), InvalidInputError, "results would depend on the batches; map with_i"),
+    (lambda: skipthink.Chunker(3, method="anneal")(TABLE[:3], [0, 2, 1]), InvalidInputError, r"follow one another, got the rows \[0, 2, 1\]"),
+    (lambda: skipthink.Chunker(3, first_row=2), InvalidInputError, "first_row is no option of a Chunker"),
     (lambda: skipthink.Chunker(3, losses=None), InvalidInputError, "losses may be None only with"),
     (lambda: skipthink.chunk_batches(TABLE, 3, batch_rows=0), InvalidInputError, "batch_rows must be at least 1"),
     (lambda: skipthink.chunk_batches(TABLE, 3, losses="loss"), InvalidInputError, "no column 'loss', it has id, rat"),
@@ -316,6 +332,15 @@ def test_datasets_map(data, form, num_proc):
         for name in ("objective", "initial_objective"):
             assert found.pop(name) == pytest.approx(expected.pop(name), rel=1e-6)
     assert found == expected
+
+
+def test_datasets_map_anneals_by_the_rows_of_the_data_set(data):
+    chunker = skipthink.Chunker(3, n_tokens="n_tokens", method="anneal", seed=3)
+    common = {"batched": True, "batch_size": 37, "load_from_cache_file": False}
+    mapped = data.map(chunker, with_indices=True, num_proc=2, **common)
+    assert {name: list(mapped[name]) for name in COLUMNS} == whole(method="anneal", seed=3)
+    with pytest.raises(InvalidInputError, match="map with_indices=True"):
+        data.map(chunker, **common)
 
 
 def test_datasets_cache_knows_a_chunker_by_its_settings(data):

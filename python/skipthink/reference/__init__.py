@@ -1,6 +1,6 @@
 """Slow, obvious twins of skipthink's core, in pure Python: the oracle of the tests, and something to read.
 
-Same names and semantics as in `skipthink`, plain lists in and out; nothing here is fast.
+Same names and semantics as in `skipthink`, and the same errors; plain lists in and out; nothing here is fast.
 """
 
 from skipthink.reference.chunking import average_boundaries, chunk

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from skipthink.chunking import check_count, check_m, check_number
+from skipthink.reference.checks import check_annealing, check_search_options, read_lengths, read_search
 from skipthink.reference.random import SplitMix64
 
 Rows = Sequence[Sequence[float]]
@@ -14,8 +16,9 @@ RunningCosts = Callable[[int, int], list[float]]
 
 def average_boundaries(n_steps: Sequence[int], M: int) -> list[list[int]]:
     """Average chunks: the first `K mod M` chunks get one step more."""
+    check_m(M)
     rows = []
-    for k in n_steps:
+    for k in read_lengths("n_steps", n_steps, "a number of steps is not negative"):
         sizes = [k // M + (1 if chunk < k % M else 0) for chunk in range(M)]
         rows.append([sum(sizes[:chunk]) for chunk in range(M + 1)])
     return rows
@@ -34,21 +37,36 @@ def chunk(
     min_steps: int = 1,
     init: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
+    first_row: int = 0,
     max_sweeps: int = 100,
     anneal_moves: int = 1000,
     anneal_width: int = 2,
     anneal_start: float = 0.5,
     anneal_end: float = 0.001,
 ) -> tuple[list[list[int]], list[float], list[float]]:
-    """Boundaries, J and J of the start, a row each; arguments as in `skipthink.chunk`, losses as nested lists."""
+    """Boundaries, J and J of the start, a row each; arguments, and errors, as in `skipthink.chunk`."""
+    check_m(M)
+    given = read_search(losses, M, n_tokens, end_losses, init)
+    eta = check_number("eta", eta)
+    for name, count in (("min_steps", min_steps), ("seed", seed), ("first_row", first_row)):
+        check_count(name, count)
+    check_search_options(method, objective, scope, eta, check_count("max_sweeps", max_sweeps))
+    schedule = (
+        check_count("anneal_moves", anneal_moves),
+        check_count("anneal_width", anneal_width),
+        check_number("anneal_start", anneal_start),
+        check_number("anneal_end", anneal_end),
+    )
+    if method == "anneal":
+        check_annealing(*schedule)
     boundaries, objectives, initials = [], [], []
-    for row, row_losses in enumerate(losses):
-        weights = [1.0] * len(row_losses) if n_tokens is None else n_tokens[row]
-        ends = None if end_losses is None else end_losses[row]
+    for row, row_losses in enumerate(given.losses):
+        weights = [1.0] * len(row_losses) if given.weights is None else given.weights[row]
+        ends = None if given.ends is None else given.ends[row]
         cost = make_cost(row_losses, weights, ends, objective)
-        running = make_running_costs(row_losses, weights, ends, objective, weighted=n_tokens is not None)
+        running = make_running_costs(row_losses, weights, ends, objective, weighted=given.weights is not None)
         k = len(row_losses)
-        start = list(average_boundaries([k], M)[0] if init is None else init[row])
+        start = average_boundaries([k], M)[0] if given.init is None else given.init[row]
         best = list(start)
         if M > 1 and k >= M * min_steps:
             if method == "greedy":
@@ -56,8 +74,7 @@ def chunk(
             elif method == "optimal":
                 best = optimal(k, M, running, objective, min_steps)
             elif method == "anneal":
-                random = SplitMix64.of_row(seed, row)
-                schedule = (anneal_moves, anneal_width, anneal_start, anneal_end)
+                random = SplitMix64.of_row(seed, first_row + row)
                 best = anneal(start, cost, objective, min_steps, random, schedule)
             # greedy has asked eta of each of its moves already
             gain = running_total(start, running, objective) - running_total(best, running, objective)

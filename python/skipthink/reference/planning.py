@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from skipthink.reference.checks import check_plan
 from skipthink.reference.random import GOLDEN, MASK, SplitMix64
 from skipthink.types import (
     ANSWER,
@@ -37,6 +38,16 @@ def plan_items(
     seed: int = 0,
 ) -> list[Item]:
     """Items as (row, stage, prompt pieces, target pieces); a piece is (kind, start, end)."""
+    check_plan(
+        boundaries,
+        step_token_offsets,
+        n_question_tokens,
+        n_answer_tokens,
+        skipped,
+        scheme,
+        thought,
+        chunk_dropout,
+    )
     items: list[Item] = []
     for row, cuts in enumerate(boundaries):
         M = len(cuts) - 1

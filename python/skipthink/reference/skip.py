@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from skipthink.exceptions import LedgerError
+from skipthink.exceptions import InvalidInputError, LedgerError
+from skipthink.reference.checks import read_boundaries
 
 
 class SkipLedger:
     """Asks chunk by chunk, in rounds; a row wrong with nothing dropped keeps all its chunks."""
 
     def __init__(self, boundaries: Sequence[Sequence[int]]) -> None:
-        self.n_chunks = len(boundaries[0]) - 1 if len(boundaries) else 0
+        cuts = read_boundaries(boundaries)
+        self.n_chunks = len(cuts[0]) - 1 if cuts else 0
         self.states = [
-            ["open" if row[m] < row[m + 1] else "empty" for m in range(self.n_chunks)] for row in boundaries
+            ["open" if row[m] < row[m + 1] else "empty" for m in range(self.n_chunks)] for row in cuts
         ]
-        self.base: list[bool | None] = [None] * len(boundaries)
+        self.base: list[bool | None] = [None] * len(cuts)
         self.asked = 0
 
     def __len__(self) -> int:
@@ -47,6 +49,8 @@ class SkipLedger:
 
     def next_batch(self, limit: int | None = None) -> tuple[list[int], list[int]]:
         """The questions about the lowest pending chunk, rows ascending."""
+        if limit is not None and limit < 1:
+            raise InvalidInputError(f"limit must be at least 1, got {limit}")
         pending = [
             (question, row) for row in range(len(self)) if (question := self.question(row)) is not None
         ]

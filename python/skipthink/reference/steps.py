@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from skipthink.exceptions import InvalidInputError
+from skipthink.reference.checks import check_split
 
 # Unicode's White_Space, which is neither `str.isspace` nor `\s`: those take U+001C…U+001F too
 SPACES = (
@@ -76,14 +76,14 @@ def split_steps(text: str, *, rules: str | Sequence[str] = "auto") -> list[str]:
         The steps; `"".join(steps) == text`. Text of white space alone has none.
 
     Raises:
+        InvalidTypeError: no str.
         InvalidInputError: unknown rules, or an empty separator.
     """
+    check_split(text, rules)
     if not isinstance(rules, str):
         return _pieces(text, _separator_cuts(text, list(rules)))
     if rules == "lines":
         return _pieces(text, _separator_cuts(text, ["\n"]))
-    if rules not in {"auto", "sentences"}:
-        raise InvalidInputError(f"rules must be auto, lines, sentences or separators, got {rules!r}")
     return _pieces(text, _rule_cuts(text, by_lines=rules == "auto"))
 
 
@@ -95,8 +95,6 @@ def _pieces(text: str, cuts: list[int]) -> list[str]:
 
 
 def _separator_cuts(text: str, separators: list[str]) -> list[int]:
-    if not separators or "" in separators:
-        raise InvalidInputError(f"separators must be strings, none empty, got {separators!r}")
     longest_first = sorted(separators, key=len, reverse=True)
     cuts = [0]
     at = 0

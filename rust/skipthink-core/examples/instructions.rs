@@ -102,7 +102,8 @@ fn search(name: &str, repeats: usize) {
         }
         _ => Method::Optimal,
     };
-    let options = Options { method, objective, eta: 0.0, min_steps: 1, max_sweeps: 100, seed: 0 };
+    let options =
+        Options { method, objective, eta: 0.0, min_steps: 1, max_sweeps: 100, seed: 0, first_row: 0 };
     for _ in 0..repeats {
         let losses = Losses {
             values: Numbers::Double(black_box(&losses)),

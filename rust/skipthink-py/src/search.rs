@@ -41,7 +41,7 @@ pub fn average_boundaries<'py>(
 /// Searches boundaries; see `skipthink.chunk`.
 #[pyfunction]
 #[pyo3(signature = (values, n_stages, offsets, weights, ends, m, init, *, method, objective, scope, eta,
-                    min_steps, max_sweeps, seed, annealing, num_threads))]
+                    min_steps, max_sweeps, seed, first_row, annealing, num_threads))]
 #[allow(clippy::too_many_arguments)]
 pub fn find_boundaries<'py>(
     py: Python<'py>,
@@ -59,6 +59,7 @@ pub fn find_boundaries<'py>(
     min_steps: usize,
     max_sweeps: usize,
     seed: u64,
+    first_row: u64,
     annealing: (usize, usize, f64, f64),
     num_threads: Option<usize>,
 ) -> PyResult<FoundArrays<'py>> {
@@ -77,6 +78,7 @@ pub fn find_boundaries<'py>(
             min_steps,
             max_sweeps,
             seed,
+            first_row,
         };
         let losses = Losses {
             values,

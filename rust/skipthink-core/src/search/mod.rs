@@ -58,6 +58,8 @@ pub struct Options {
     pub max_sweeps: usize,
     /// Seeds annealing, together with the row.
     pub seed: u64,
+    /// Number of the first row: a batch of a stream is annealed as it would be within the whole.
+    pub first_row: u64,
 }
 
 /// What a search found, for n rows.
@@ -329,7 +331,7 @@ impl Searcher {
                 greedy::search(&self.costs, &mut self.best, scope, eta, least, options.max_sweeps)
             }
             Method::Anneal(annealing) => {
-                let random = SplitMix64::of_row(options.seed, row as u64);
+                let random = SplitMix64::of_row(options.seed, options.first_row.wrapping_add(row as u64));
                 let least = options.min_steps;
                 annealing.search(&self.costs, &mut self.best, least, random, &self.temperatures)
             }

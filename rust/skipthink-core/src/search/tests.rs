@@ -52,8 +52,15 @@ impl Batch {
                 (Numbers::Double(ends), offsets)
             }),
         };
-        let options =
-            Options { method: Method::Optimal, objective, eta: 0.0, min_steps, max_sweeps: 1, seed: 0 };
+        let options = Options {
+            method: Method::Optimal,
+            objective,
+            eta: 0.0,
+            min_steps,
+            max_sweeps: 1,
+            seed: 0,
+            first_row: 0,
+        };
         find_boundaries_on(paths, &losses, self.m, None, &options, threads).unwrap()
     }
 
