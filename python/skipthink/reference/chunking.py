@@ -165,7 +165,12 @@ def running_total(boundaries: Sequence[int], running: RunningCosts, objective: s
 def total(boundaries: Sequence[int], cost: Cost, objective: str) -> float:
     """J: the sum of the chunks' costs, or the worst of them."""
     costs = [cost(m, boundaries[m], boundaries[m + 1]) for m in range(len(boundaries) - 1)]
-    return max(costs) if objective == "max" else sum(costs)
+    if objective == "max":
+        return max(costs)
+    joined = 0.0
+    for one in costs:  # not `sum`, which rounds otherwise from Python 3.12 on
+        joined += one
+    return joined
 
 
 def greedy(
