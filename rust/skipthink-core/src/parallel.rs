@@ -19,7 +19,7 @@ pub const THREADS_VARIABLE: &str = "SKIPTHINK_NUM_THREADS";
 const MOST_THREADS: usize = 4096;
 
 /// Rows below which a second thread costs more than it brings.
-const ROWS_A_BLOCK: usize = 64;
+pub const ROWS_A_BLOCK: usize = 64;
 
 type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
 static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
@@ -59,13 +59,13 @@ pub fn map_blocks<T: Send>(
     threads: usize,
     work: impl Fn(Range<usize>) -> Result<T> + Sync + Send,
 ) -> Result<Vec<T>> {
-    let blocks = blocks(n_rows, threads, usize::MAX);
+    let blocks = blocks(n_rows, threads, ROWS_A_BLOCK, usize::MAX);
     run_parts(blocks, threads, || (), |(), rows| work(rows))
 }
 
-/// Cuts rows into blocks: enough of them to keep all threads busy, none longer than `most`.
-pub fn blocks(n_rows: usize, threads: usize, most: usize) -> Vec<Range<usize>> {
-    let block = n_rows.div_ceil(threads * 8).max(ROWS_A_BLOCK).min(most);
+/// Cuts rows into blocks: enough of them to keep all threads busy, none shorter than `least` or longer than `most`.
+pub fn blocks(n_rows: usize, threads: usize, least: usize, most: usize) -> Vec<Range<usize>> {
+    let block = n_rows.div_ceil(threads * 8).max(least).min(most);
     (0..n_rows).step_by(block).map(|start| start..(start + block).min(n_rows)).collect()
 }
 

@@ -19,14 +19,16 @@ use crate::interrupt;
 use std::ops::Range;
 
 use crate::losses::{Losses, Objective, Row};
-use crate::parallel::{blocks, run_parts};
+use crate::parallel::{ROWS_A_BLOCK, blocks, run_parts};
 use crate::ragged::check_boundaries;
 use optimal::{Optimal, Paths};
 use prefix::PrefixCosts;
 use running::{Lengths, OverCosts, Running, over_costs, total};
 
-/// Most rows of a block: its results stay in the cache while they are written.
-const BLOCK_ROWS: usize = 4096;
+/// Steps of rows of which a block has at least `ROWS_A_BLOCK`.
+const USUAL_STEPS: usize = 12;
+/// Most rows of a block: enough that rows of each length fill groups, few enough that other threads get some.
+const BLOCK_ROWS: usize = 1 << 16;
 /// Most cells (chunks × steps) of a row's dynamic programme.
 const MOST_CELLS: usize = 1 << 28;
 
@@ -209,7 +211,7 @@ fn find_boundaries_on(
     }
     let task = Task { losses, m, init, options };
     let mut found = Found::new(n, m)?;
-    let parts = found.parts(m, blocks(n, threads, BLOCK_ROWS));
+    let parts = found.parts(m, search_blocks(losses, threads));
     run_parts(
         parts,
         threads,
@@ -220,6 +222,14 @@ fn find_boundaries_on(
         },
     )?;
     Ok(found)
+}
+
+/// Blocks of rows; long rows are worth a thread sooner.
+fn search_blocks(losses: &Losses<'_>, threads: usize) -> Vec<Range<usize>> {
+    let n = losses.steps.len();
+    let steps = losses.steps.rows(0..n).len();
+    let least = (ROWS_A_BLOCK * USUAL_STEPS * n / steps.max(1)).clamp(1, ROWS_A_BLOCK);
+    blocks(n, threads, least, BLOCK_ROWS)
 }
 
 fn check_options(m: usize, options: &Options) -> Result<()> {

@@ -6,9 +6,9 @@ use super::{Optimal, Paths, Problem, check_cells, lanes, tiles};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::losses::{Losses, Objective};
-use crate::parallel::{blocks, run_parts};
+use crate::parallel::run_parts;
 use crate::search::running::{OverCosts, Running, over_costs, total};
-use crate::search::{BLOCK_ROWS, average_row};
+use crate::search::{average_row, search_blocks};
 
 /// J of every row in 1 … `max_m` chunks, `(n, max_m)`, row-major. A row that is too short for so many chunks of
 /// `min_steps` steps counts as cut into as many as it has room for.
@@ -39,7 +39,7 @@ pub fn objective_curves(
         let out = rest.split_off_mut(..rows.len() * max_m).unwrap_or_default();
         (rows, out)
     };
-    let parts = blocks(n, threads, BLOCK_ROWS).into_iter().map(part).collect();
+    let parts = search_blocks(losses, threads).into_iter().map(part).collect();
     run_parts(
         parts,
         threads,
