@@ -1,5 +1,7 @@
 """Tiny students and samples made in-process: no hub, no GPU."""
 
+import copy
+
 import pyarrow as pa
 import pytest
 import torch
@@ -48,7 +50,8 @@ def student_dir(student_and_tokenizer, tmp_path_factory):
 
 @pytest.fixture
 def student(student_and_tokenizer):
-    return student_and_tokenizer[0]
+    """A copy of its own for each test: what trains a student may leave marks on it."""
+    return copy.deepcopy(student_and_tokenizer[0])
 
 
 @pytest.fixture(scope="session")
