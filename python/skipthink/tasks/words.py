@@ -49,8 +49,104 @@ WORDS = _words(
 
 ITEMS = _words(
     """
-    apple badge balloon bead book button candle card coin cookie crayon flower key lemon magnet marble mug
-    orange peach/peaches pear pebble pencil photo plum postcard ribbon seashell shell sticker stamp ticket
-    tomato/tomatoes toy tulip walnut
+    apple badge balloon basket bead book bottle bowl brick brush button cake candle card carrot chair coin
+    cookie crayon cup egg flower hat jar key kite ladder lamp lemon letter magnet map marble muffin mug nut
+    onion orange pan peach/peaches pear pebble pen pencil photo pillow plant plate plum postcard potato/potatoes
+    ribbon ring rock seashell shell spoon stamp sticker stone string ticket tomato/tomatoes toy tulip walnut
     """
 )
+
+# Where things lie: each follows "in the".
+PLACES = _words(
+    """
+    attic barn basement boat bucket cabin cellar chest classroom closet cupboard drawer garage garden hall hut
+    kitchen library office pantry pocket room shed shop stable store suitcase tent tower trunk van wagon
+    """
+)
+
+COLOURS = _words(
+    """
+    amber beige black blue bronze brown copper cream gold green grey ivory lilac lime maroon navy olive orange
+    pink purple red rose ruby scarlet silver tan teal turquoise violet white yellow
+    """
+)
+
+# What books are about.
+SUBJECTS = _words(
+    """
+    animal art bird boat cooking castle chess dance desert dream fairy farm fish forest garden ghost history
+    horse island logic magic moon mountain music ocean painting plant poetry railway river travel winter
+    """
+)
+
+# Where people stand: each follows "at the".
+POSITIONS = _words(
+    """
+    aisle arch balcony bench bridge centre corner counter desk door entrance exit fence fountain front gate harp
+    ladder lamp left mirror piano pillar rear right stage stairs statue table tree wall window
+    """
+)
+
+# What somebody can be; the plural adds an "s".
+KINDS = _words(
+    """
+    actor archer artist author baker banker barber boxer builder butcher carpenter carver chemist cleaner clown
+    coach/coaches collector cook cyclist dancer dentist designer diver doctor drummer driver farmer fiddler
+    fisher florist gardener guard guide helper hiker hunter inventor jeweller joiner juggler judge keeper
+    knitter lawyer librarian mayor miner musician nurse owner painter pilot pirate player plumber poet porter
+    potter printer prince ranger reader rider runner sailor scholar sculptor shepherd singer skater soldier
+    student surfer swimmer tailor teacher trader trainer tutor waiter weaver welder winner worker writer
+    """
+)
+
+# What somebody can be like.
+TRAITS = _words(
+    """
+    angry bold brave bright busy calm careful cheerful clever curious eager fair famous fast friendly funny
+    gentle glad grumpy happy helpful honest hungry jolly kind lazy loud loyal lucky modest neat nervous noisy
+    patient polite proud quick quiet rich sad shy silent sleepy slow smart strict strong tall thirsty tidy
+    tired wise witty young
+    """
+)
+
+# What has a date; each follows "the".
+EVENTS = _words(
+    """
+    auction ball bazaar carnival ceremony concert conference contest dinner exam exhibition fair festival
+    flight game hike interview journey launch lecture lesson match meeting opening parade party performance
+    picnic race reading rehearsal reunion show test tour trip visit voyage wedding workshop
+    """
+)
+
+WEEKDAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+MONTHS = _words("January February March April May June July August September October November December")
+
+
+def all_words() -> dict[str, tuple[str, ...]]:
+    """Every word list a task draws from, whole: what a student has to have met before it is fine-tuned.
+
+    Returns:
+        Names of the lists ("names", "words", "items", "places", "colours", "subjects", "positions", "kinds",
+        "traits", "events", "weekdays", "months") to their words. "items" and "kinds" are singulars;
+        "peach/peaches" gives a plural that does not just end in "s" (`both_forms` parts the two).
+    """
+    return {
+        "names": NAMES,
+        "words": WORDS,
+        "items": ITEMS,
+        "places": PLACES,
+        "colours": COLOURS,
+        "subjects": SUBJECTS,
+        "positions": POSITIONS,
+        "kinds": KINDS,
+        "traits": TRAITS,
+        "events": EVENTS,
+        "weekdays": WEEKDAYS,
+        "months": MONTHS,
+    }
+
+
+def both_forms(word: str) -> tuple[str, str]:
+    """Singular and plural of a word of a list: "peach/peaches" gives both, "pear" gets an "s"."""
+    singular, _, plural = word.partition("/")
+    return singular, plural or f"{singular}s"
