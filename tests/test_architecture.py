@@ -31,7 +31,16 @@ PYTHON_FLOORS = [
     ["answers.numbers", "answers.texts", "answers.maths"],
     ["answers.maths_worker"],
     ["answers", "tasks.base", "tasks.words", "lm_eval_tasks"],
-    ["tasks.multi_step_arithmetic", "tasks.last_letter_concatenation", "tasks.tracking_shuffled_objects"],
+    ["tasks.arithmetic", "tasks.finding", "tasks.splits"],
+    [
+        "tasks.date_understanding",
+        "tasks.distractor_arithmetic",
+        "tasks.last_letter_concatenation",
+        "tasks.multi_hop_yes_no",
+        "tasks.multi_step_arithmetic",
+        "tasks.single_operation",
+        "tasks.tracking_shuffled_objects",
+    ],
     ["tasks"],
     ["skipthink"],
     # ---- torch line: nothing above this line imports torch, transformers or datasets ----

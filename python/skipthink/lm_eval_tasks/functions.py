@@ -40,9 +40,8 @@ def load_questions(
 
     del others
     if file is None:
-        made = tasks.make(task, train=1, validation=1, test=n, seed=seed, **(knobs or {}))
-        rows = made["test"]
-        kind = answer or tasks.answer_kind(task)
+        rows = list(tasks.rows(task, split="test", n=n, seed=seed, **(knobs or {})))
+        kind = answer or tasks.answer_kind(task, **(knobs or {}))
     else:
         rows = load_samples(file, require_rationale=False).table.slice(0, n).to_pylist()
         kind = answer or infer_kind(row["answer"] for row in rows)

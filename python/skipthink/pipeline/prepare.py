@@ -47,7 +47,7 @@ def _made(section: DataSection, answer_kind: str) -> tuple[dict[str, pa.Table], 
     from skipthink import tasks
 
     assert section.task is not None  # noqa: S101 - narrowed by the caller
-    kind = tasks.answer_kind(section.task)
+    kind = tasks.answer_kind(section.task, **section.knobs)
     if kind != answer_kind:
         raise InvalidInputError(f"answers of {section.task} are of kind {kind}, but answer is {answer_kind}")
     sizes = {name: size or 0 for name, size in section.sizes.model_dump().items()}

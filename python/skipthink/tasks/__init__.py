@@ -6,19 +6,16 @@ needs torch, datasets or pyarrow.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.tasks import last_letter_concatenation, multi_step_arithmetic, tracking_shuffled_objects
-from skipthink.tasks.base import Role, Row, Task, did_you_mean, make_samples
+from skipthink.tasks.base import Role, Row, check_int
+from skipthink.tasks.finding import find_task, own_tasks
+from skipthink.tasks.splits import draw_rows
 
-__all__ = ["NAMES", "Role", "answer_kind", "make"]
+__all__ = ["NAMES", "Role", "answer_kind", "make", "rows"]
 
-_TASKS: dict[str, Task[Any]] = {
-    module.TASK.name: module.TASK
-    for module in (multi_step_arithmetic, last_letter_concatenation, tracking_shuffled_objects)
-}
-NAMES: tuple[str, ...] = tuple(_TASKS)
+NAMES: tuple[str, ...] = tuple(own_tasks())
 
 
 def make(
@@ -27,36 +24,46 @@ def make(
     """Makes the samples of a task.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or a file or module of your own (docs/tasks.md).
         train: samples of the training split.
         validation: samples of the validation split.
-        test: samples of the test split; they do not depend on the size of the other two.
+        test: samples of the test split. No split depends on the size of another one.
         seed: the same seed, sizes and knobs give the same samples.
         **knobs: options of the task, the fields of its `Knobs`.
 
     Returns:
         "train", "validation" and "test", each a list of rows with id, task, question, rationale, answer,
         split, steps (they join to the rationale), roles (a `Role` a step) and correct (True). No problem
-        stands twice, in whatever wording.
+        stands twice, in whatever wording; splits share no entity and no number combination, also with those of
+        other seeds and sizes (`skipthink.tasks.splits`).
 
     Raises:
         InvalidInputError: no such task, a wrong size, seed or knob, or too few different problems.
     """
-    return make_samples(_find(name), {"train": train, "validation": validation, "test": test}, seed, knobs)
+    sizes = {"train": train, "validation": validation, "test": test}
+    for split, size in sizes.items():
+        check_int(split, size, 0, None)
+    if not any(sizes.values()):
+        raise InvalidInputError("train, validation and test are all 0; ask for one sample at least")
+    task = find_task(name)
+    return {split: list(draw_rows(task, split, size, seed, knobs)) for split, size in sizes.items()}
 
 
-def answer_kind(name: str) -> str:
+def rows(name: str, *, split: str, n: int | None = None, seed: int = 0, **knobs: object) -> Iterator[Row]:
+    """The samples of one split one after the other, as `make` makes them; without end where `n` is None.
+
+    Raises:
+        InvalidInputError: as `make`; an endless stream raises it when all problems have come.
+    """
+    return draw_rows(find_task(name), split, n, seed, knobs)
+
+
+def answer_kind(name: str, **knobs: object) -> str:
     """The kind of a task's answers, as `skipthink.answers` names it.
 
     Raises:
-        InvalidInputError: no such task.
+        InvalidInputError: no such task, or a wrong knob.
     """
-    return _find(name).answer_kind
-
-
-def _find(name: str) -> Task[Any]:
-    if name not in _TASKS:
-        raise InvalidInputError(
-            f"no task {name!r}; {did_you_mean(str(name), NAMES)}tasks are {', '.join(NAMES)}"
-        )
-    return _TASKS[name]
+    task = find_task(name)
+    chosen = task.parse_knobs(knobs)
+    return task.answer_kind(chosen) if callable(task.answer_kind) else task.answer_kind

@@ -1,23 +1,17 @@
-"""What all tasks share: drawing problems that never repeat, giving them splits, writing their rows."""
+"""What a task is made of, the checks of its knobs, and words its sentences share."""
 
 from __future__ import annotations
 
 import difflib
 import random
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from skipthink.exceptions import InvalidInputError
 
 K = TypeVar("K")
-# Drawing stops after this many repeats in a row, more where many problems are asked for, so that even a space
-# of exactly the size wanted is exhausted before drawing gives up.
-_MIN_MISSES = 1000
-_MISSES_PER_PROBLEM = 20
-
-
 Row = dict[str, Any]
 
 
@@ -38,11 +32,14 @@ class Draft:
     """One problem before it has an id and a split.
 
     Attributes:
-        key: what makes the problem; two wordings of one problem have the same key.
+        key: what makes the problem; two wordings of one problem have the same key. Made of strings, numbers and
+            tuples of them, for problems are told apart by its `repr`.
         question: its text.
         answer: the gold answer.
         sentences: role and text of each sentence of the rationale, in order, without what separates them.
         separator: stands between the sentences.
+        combination: the numbers of the problem (or what stands for them), which decide its split; None where
+            entities alone keep the splits apart. Made like `key`.
     """
 
     key: Hashable
@@ -50,6 +47,12 @@ class Draft:
     answer: str
     sentences: tuple[tuple[Role, str], ...]
     separator: str
+    combination: Hashable = None
+
+
+def _no_pools(knobs: object) -> Mapping[str, int]:
+    del knobs
+    return {}
 
 
 @dataclass(frozen=True)
@@ -57,102 +60,51 @@ class Task(Generic[K]):
     """A task: how its answers are checked, its knobs, and how to draw one problem.
 
     Attributes:
-        name: names the task.
-        answer_kind: kind of its answers, as in `skipthink.answers`.
+        name: names the task, like a Python name.
+        answer_kind: kind of its answers, as in `skipthink.answers`; a function of the knobs where they decide.
         knobs: frozen dataclass of the difficulty knobs; it checks itself.
-        draw: one problem from a random generator, or None where the draw led nowhere.
+        draw: one problem from a random generator, or None where the draw led nowhere. Its knobs hold the
+            entities of one split only.
+        pools: a function of the knobs: which of them are lists of entities, and how many entries one problem needs
+            of each. Every split gets a part of these lists of its own.
+
+    Raises:
+        InvalidInputError: a name that is no Python name, or knobs that are no dataclass.
     """
 
     name: str
-    answer_kind: str
+    answer_kind: str | Callable[[K], str]
     knobs: type[K]
     draw: Callable[[random.Random, K], Draft | None]
+    pools: Callable[[K], Mapping[str, int]] = _no_pools
 
+    def __post_init__(self) -> None:
+        """Checks what a task of somebody else's may get wrong."""
+        if not self.name.isidentifier():
+            raise InvalidInputError(
+                f"a task's name is like a Python name (letters, digits, _), got {self.name!r}"
+            )
+        if not is_dataclass(self.knobs):
+            raise InvalidInputError(f"knobs of {self.name} must be a dataclass, got {self.knobs!r}")
 
-def make_samples(
-    task: Task[K], sizes: Mapping[str, int], seed: int, knobs: Mapping[str, Any]
-) -> dict[str, list[Row]]:
-    """Draws the problems of all splits; no problem stands twice, in any wording.
+    def parse_knobs(self, knobs: Mapping[str, Any]) -> K:
+        """The knobs given, the others with their defaults.
 
-    The test split is drawn first, then validation, then train: the test split of a seed and knobs is the same
-    however many training samples are asked for.
-
-    Args:
-        task: the task.
-        sizes: samples of "train", "validation" and "test".
-        seed: seeds every draw.
-        knobs: options of the task; the others keep their defaults.
-
-    Returns:
-        The rows of each split.
-
-    Raises:
-        InvalidInputError: a wrong size, seed or knob, or fewer different problems than asked for.
-    """
-    for split, size in sizes.items():
-        check_int(split, size, 0, None)
-    check_int("seed", seed, 0, None)
-    chosen = _parse_knobs(task, knobs)
-    rows: dict[str, list[Row]] = {split: [] for split in sizes}
-    wanted = [split for split in ("test", "validation", "train") for _ in range(sizes[split])]
-    if not wanted:
-        raise InvalidInputError("train, validation and test are all 0; ask for one sample at least")
-    seen: set[Hashable] = set()
-    attempt = misses = 0
-    while len(seen) < len(wanted):
-        # a generator per draw: one problem more or less never changes the ones that follow
-        draft = task.draw(random.Random(f"{task.name}/{seed}/{attempt}"), chosen)
-        attempt += 1
-        if draft is None or draft.key in seen:
-            misses += 1
-            if misses > _MIN_MISSES + _MISSES_PER_PROBLEM * len(wanted):
-                raise InvalidInputError(
-                    f"{task.name} found {len(seen)} different problems, but {len(wanted)} are asked for "
-                    f"({_said(sizes)}); ask for fewer samples or widen the knobs {chosen}"
-                )
-            continue
-        misses = 0
-        split = wanted[len(seen)]
-        seen.add(draft.key)
-        rows[split].append(_row(task.name, split, len(rows[split]), draft))
-    return rows
-
-
-def _row(name: str, split: str, index: int, draft: Draft) -> Row:
-    last = len(draft.sentences) - 1
-    steps = [
-        text + (draft.separator if step < last else "") for step, (_, text) in enumerate(draft.sentences)
-    ]
-    return {
-        "id": f"{name}-{split}-{index}",
-        "task": name,
-        "question": draft.question,
-        "rationale": "".join(steps),
-        "answer": draft.answer,
-        "split": split,
-        "steps": steps,
-        "roles": [str(role) for role, _ in draft.sentences],
-        "correct": True,
-    }
-
-
-def _parse_knobs(task: Task[K], knobs: Mapping[str, Any]) -> K:
-    names = [field.name for field in fields(task.knobs)]  # type: ignore[arg-type]
-    for name in knobs:
-        if name not in names:
-            hint = did_you_mean(name, names)
-            raise InvalidInputError(f"{task.name} has no knob {name!r}; {hint}it has {', '.join(names)}")
-    return task.knobs(**knobs)
+        Raises:
+            InvalidInputError: no such knob, or a wrong value.
+        """
+        names = [field.name for field in fields(self.knobs)]  # type: ignore[arg-type]
+        for name in knobs:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise InvalidInputError(f"{self.name} has no knob {name!r}; {hint}it has {', '.join(names)}")
+        return self.knobs(**knobs)
 
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:
     """A question that names the nearest choice, empty where none is near."""
     near = difflib.get_close_matches(name, choices, n=1)
     return f"did you mean {near[0]!r}? " if near else ""
-
-
-def _said(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{split} {size}" for split, size in sizes.items())
 
 
 def check_int(name: str, value: object, low: int, high: int | None) -> None:
@@ -169,6 +121,16 @@ def check_int(name: str, value: object, low: int, high: int | None) -> None:
     ):
         bounds = f"from {low}" if high is None else f"from {low} to {high}"
         raise InvalidInputError(f"{name} must be an integer {bounds}, got {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Checks a knob that is on or off.
+
+    Raises:
+        InvalidInputError: neither true nor false.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name} must be true or false, got {value!r}")
 
 
 def check_share(name: str, value: object) -> None:

@@ -19,13 +19,13 @@ class Knobs:
         n_words: words a problem.
         words: the list they are drawn from, without repeats inside a problem; each ends with a letter.
         styles: how rationales are written: "tell" (a sentence a word, then a join), "list" (a line a word),
-            "grow" (the string grows word by word).
+            "grow" (the string grows word by word), "brief" (a line a word, and no transitions).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
     n_words: int = 4
     words: Sequence[str] = (*NAMES, *(word for word in WORDS if word.capitalize() not in NAMES))
-    styles: Sequence[str] = ("tell", "list", "grow")
+    styles: Sequence[str] = ("tell", "list", "grow", "brief")
     summary_states_answer: float = 0.5
 
     def __post_init__(self) -> None:
@@ -119,6 +119,17 @@ def _list_lines(rng: random.Random, words: Sequence[str], answer: str) -> tuple[
     ]
 
 
+def _brief(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
+    """A line a word and nothing between them and the result."""
+    form = rng.choice(("{word} - {letter}", "{word}: {letter}", "{word} -> {letter}"))
+    lines = [form.format(word=word, letter=word[-1].lower()) for word in words]
+    return "\n", [
+        (Role.SETUP, rng.choice(("The last letters:", "Each word and its last letter:"))),
+        *((Role.REASONING, line) for line in lines),
+        (Role.REASONING, _joined(rng, answer)),
+    ]
+
+
 def _grow(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
     """The string grows by one letter a sentence."""
     aim = (
@@ -147,6 +158,12 @@ def _joined(rng: random.Random, answer: str) -> str:
     return rng.choice(forms).format(parts=", ".join(f'"{letter}"' for letter in answer), answer=answer)
 
 
-_STYLES = {"tell": _tell, "list": _list_lines, "grow": _grow}
+_STYLES = {"tell": _tell, "list": _list_lines, "grow": _grow, "brief": _brief}
 
-TASK = Task(name="last_letter_concatenation", answer_kind="string", knobs=Knobs, draw=_draw)
+TASK = Task(
+    name="last_letter_concatenation",
+    answer_kind="string",
+    knobs=Knobs,
+    draw=_draw,
+    pools=lambda knobs: {"words": knobs.n_words},
+)

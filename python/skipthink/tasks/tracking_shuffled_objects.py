@@ -17,7 +17,7 @@ from skipthink.tasks.base import (
     draw_openers,
     listed,
 )
-from skipthink.tasks.words import NAMES
+from skipthink.tasks.words import COLOURS, NAMES, POSITIONS, SUBJECTS
 
 
 @dataclass(frozen=True)
@@ -25,47 +25,26 @@ class _Kind:
     """A kind of objects: what they are and the sentences of the question.
 
     Attributes:
-        objects: what can be held; each with its article, as it follows "has".
+        pool: the knob whose words tell its objects apart.
+        thing: an object, as it follows "has", with `{word}`.
         openings: first sentence of the question, with `{people}`.
         held: what one person has at the start.
         swap: a swap of two people.
         now: what one person has at some moment of the rationale.
     """
 
-    objects: tuple[str, ...]
+    pool: str
+    thing: str
     openings: tuple[str, ...]
     held: str
     swap: str
     now: str = "{name} has {thing}"
 
 
-_COLOURS = (
-    *("black", "blue", "brown", "gold", "green", "grey", "orange"),
-    *("pink", "purple", "red", "silver", "violet", "white", "yellow"),
-)
-_SUBJECTS = (
-    "art",
-    "bird",
-    "chess",
-    "cooking",
-    "fairy",
-    "garden",
-    "history",
-    "music",
-    "poetry",
-    "railway",
-    "travel",
-)
-_PLACES = ("aisle", "back row", "balcony", "centre", "door", "front row", "left side", "right side", "window")
-
-
-def _coloured(noun: str) -> tuple[str, ...]:
-    return tuple(f"the {colour} {noun}" for colour in _COLOURS)
-
-
 _KINDS = {
     "balls": _Kind(
-        _coloured("ball"),
+        "colours",
+        "the {word} ball",
         (
             "{people} are playing on the lawn, each with a ball.",
             "{people} each hold a ball at the start of a game.",
@@ -74,7 +53,8 @@ _KINDS = {
         "{first} and {second} swap their balls",
     ),
     "gifts": _Kind(
-        _coloured("box"),
+        "colours",
+        "the {word} box",
         (
             "{people} meet for a party where gifts change hands.",
             "{people} each bring a gift in a coloured box.",
@@ -83,7 +63,8 @@ _KINDS = {
         "{first} and {second} exchange their gifts",
     ),
     "books": _Kind(
-        tuple(f"the {subject} book" for subject in _SUBJECTS),
+        "subjects",
+        "the {word} book",
         (
             "{people} like to read and lend each other books.",
             "{people} sit in the library, each with one book.",
@@ -92,7 +73,8 @@ _KINDS = {
         "{first} and {second} trade books",
     ),
     "positions": _Kind(
-        tuple(f"the {place}" for place in _PLACES),
+        "positions",
+        "the {word}",
         ("{people} find their places in a hall.", "{people} each stand at a place for a photograph."),
         "{name} is at {thing}",
         "{first} and {second} change places",
@@ -100,6 +82,7 @@ _KINDS = {
     ),
 }
 KINDS = tuple(_KINDS)
+_POOLS = ("colours", "subjects", "positions")
 
 
 @dataclass(frozen=True)
@@ -110,7 +93,10 @@ class Knobs:
         n_objects: people, and objects; from 2 to 7.
         n_swaps: swaps a problem; no pair swaps twice in a row where there are other pairs.
         kinds: what is swapped: "balls", "gifts", "books", "positions".
-        names: who swaps; at least `n_objects`.
+        names: who swaps; at least `n_objects`, as of the three lists that follow.
+        colours: of balls and boxes.
+        subjects: of books.
+        positions: where people stand.
         shuffle_options: options in random order, not in the order in which the people first hold them.
         styles: how rationales are written: "tell" (swap and outcome in two sentences), "track" (in one),
             "list" (a line a swap, with everybody's object).
@@ -121,6 +107,9 @@ class Knobs:
     n_swaps: int = 3
     kinds: Sequence[str] = KINDS
     names: Sequence[str] = NAMES
+    colours: Sequence[str] = COLOURS
+    subjects: Sequence[str] = SUBJECTS
+    positions: Sequence[str] = POSITIONS
     shuffle_options: bool = False
     styles: Sequence[str] = ("tell", "track", "list")
     summary_states_answer: float = 0.5
@@ -134,7 +123,8 @@ class Knobs:
         check_int("n_objects", self.n_objects, 2, 7)
         check_int("n_swaps", self.n_swaps, 1, 20)
         check_words("kinds", self.kinds, 1, KINDS)
-        check_words("names", self.names, self.n_objects)
+        for name in ("names", *_POOLS):
+            check_words(name, getattr(self, name), self.n_objects)
         check_words("styles", self.styles, 1, tuple(_STYLES))
         check_share("summary_states_answer", self.summary_states_answer)
 
@@ -164,6 +154,12 @@ class _Game:
     @property
     def answer(self) -> str:
         return "ABCDEFG"[self.options.index(self.states[-1][self.asked])]
+
+    @property
+    def places(self) -> tuple[object, ...]:
+        """The swaps and who is asked for, as places in the order of the people."""
+        swaps = (tuple(map(self.people.index, swap)) for swap in self.swaps)
+        return (len(self.people), *swaps, self.people.index(self.asked))
 
     def now(self, name: str, after: int) -> str:
         return self.kind.now.format(name=name, thing=self.states[after][name])
@@ -212,13 +208,15 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft:
             (Role.SUMMARY, summary),
         ),
         separator=separator,
+        combination=game.places,
     )
 
 
 def _draw_game(rng: random.Random, knobs: Knobs) -> _Game:
     kind = _KINDS[rng.choice(knobs.kinds)]
     people = rng.sample(knobs.names, knobs.n_objects)
-    things = rng.sample(kind.objects, knobs.n_objects)
+    words = rng.sample(getattr(knobs, kind.pool), knobs.n_objects)
+    things = [kind.thing.format(word=word) for word in words]
     states = [dict(zip(people, things, strict=True))]
     swaps: list[tuple[str, str]] = []
     while len(swaps) < knobs.n_swaps:
@@ -286,4 +284,10 @@ def _list_lines(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
 
 _STYLES = {"tell": _tell, "track": _track, "list": _list_lines}
 
-TASK = Task(name="tracking_shuffled_objects", answer_kind="choice", knobs=Knobs, draw=_draw)
+TASK = Task(
+    name="tracking_shuffled_objects",
+    answer_kind="choice",
+    knobs=Knobs,
+    draw=_draw,
+    pools=lambda knobs: dict.fromkeys(("names", *_POOLS), knobs.n_objects),
+)

@@ -1,0 +1,242 @@
+"""Arithmetic with a distractor: a story with a number that has nothing to do with the question."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skipthink.tasks.arithmetic import (
+    Bounds,
+    Change,
+    Things,
+    calculated,
+    check_items,
+    draw_changes,
+    draw_things,
+)
+from skipthink.tasks.base import (
+    Draft,
+    Role,
+    Sentences,
+    Task,
+    capitalised,
+    check_int,
+    check_share,
+    check_words,
+)
+from skipthink.tasks.words import ITEMS, NAMES, PLACES
+
+# What the distractor tells, and what a rationale calls its number.
+_DISTRACTORS = {
+    "thing": (("{name} also has {other}.", "{name} owns {other} too."), "the {others}"),
+    "person": (("{stranger} has {same}.", "There are {same} on {stranger}'s table."), "what {stranger} has"),
+    "place": (
+        ("There are {other} in the {place}.", "The {place} holds {other}."),
+        "the {others} in the {place}",
+    ),
+    "age": (("{name} is {number} years old.", "{friend} is {number} years old."), "the age"),
+    "time": (
+        (
+            "The walk to the {place} takes {number} minutes.",
+            "{name} stays in the {place} for {number} minutes.",
+        ),
+        "the time",
+    ),
+}
+DISTRACTORS = tuple(_DISTRACTORS)
+
+
+@dataclass(frozen=True)
+class Knobs(Bounds):
+    """Difficulty of arithmetic with a distractor, beside the bounds of its numbers.
+
+    Attributes:
+        min_operations: least number of changes of a story.
+        max_operations: the largest one.
+        distractors: what the needless number is: "thing", "person", "place", "age", "time".
+        n_distractors: how many needless sentences, up to 3.
+        names: who the stories are about.
+        items: what they have, in the singular; "box/boxes" gives a plural that does not just end in "s".
+        places: where things lie, as after "in the".
+        styles: how rationales are written: "tell" (event and equation in one sentence), "sort" (first the numbers that
+            count), "list" (a numbered line each).
+        summary_states_answer: share of rationales whose last sentence repeats the answer.
+    """
+
+    max_number: int = 50
+    max_value: int = 199
+    min_operations: int = 1
+    max_operations: int = 2
+    distractors: Sequence[str] = DISTRACTORS
+    n_distractors: int = 1
+    names: Sequence[str] = NAMES
+    items: Sequence[str] = ITEMS
+    places: Sequence[str] = PLACES
+    styles: Sequence[str] = ("tell", "sort", "list")
+    summary_states_answer: float = 0.6
+
+    def __post_init__(self) -> None:
+        """Checks every knob.
+
+        Raises:
+            InvalidInputError: a knob of a wrong type or outside its bounds.
+        """
+        super().__post_init__()
+        check_int("min_operations", self.min_operations, 1, 20)
+        check_int("max_operations", self.max_operations, self.min_operations, 20)
+        check_words("distractors", self.distractors, 1, DISTRACTORS)
+        check_int("n_distractors", self.n_distractors, 1, min(3, len(self.distractors)))
+        check_words("names", self.names, 3)
+        check_items(self.items)
+        check_words("items", self.items, 2, also="/")
+        check_words("places", self.places, 1)
+        check_words("styles", self.styles, 1, tuple(_STYLES))
+        check_share("summary_states_answer", self.summary_states_answer)
+
+
+@dataclass(frozen=True)
+class _Story:
+    """One problem.
+
+    Attributes:
+        name: whose things are asked for.
+        things: what they are.
+        start: how many there are at first.
+        changes: what happens to them.
+        needless: sentence, number and name of the number of each distractor.
+    """
+
+    name: str
+    things: Things
+    start: int
+    changes: tuple[Change, ...]
+    needless: list[tuple[str, int, str]]
+
+    @property
+    def answer(self) -> int:
+        return self.changes[-1].after
+
+    @property
+    def numbers(self) -> list[int]:
+        return [self.start, *(change.number for change in self.changes)]
+
+
+_QUESTIONS = (
+    "How many {items} does {name} have now?",
+    "How many {items} does {name} have in the end?",
+    "In the end, how many {items} belong to {name}?",
+)
+_STATED = (
+    "So the answer is {answer}.",
+    "The answer is {answer}.",
+    "So {name} ends up with {count}.",
+)
+_UNSTATED = (
+    "That is the number of {items} the question asks for.",
+    "This last result answers the question about {name}.",
+    "No other number counts, so we are done.",
+)
+
+
+def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
+    story = _draw_story(rng, knobs)
+    if story is None:
+        return None
+    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, story)
+    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    count = story.things.count(story.answer)
+    words = {"name": story.name, "items": story.things.items, "answer": story.answer, "count": count}
+    told = [f"{change.opened}." for change in story.changes]
+    for sentence, _, _ in story.needless:
+        told.insert(rng.randint(0, len(told)), sentence)
+    start = f"{story.name} has {story.things.count(story.start)}."
+    return Draft(
+        key=(story.start, *((change.sign, change.number) for change in story.changes)),
+        question=" ".join((start, *told, rng.choice(_QUESTIONS).format(**words))),
+        answer=str(story.answer),
+        sentences=(*sentences, (Role.SUMMARY, rng.choice(endings).format(**words))),
+        separator=separator,
+        combination=tuple(sorted(story.numbers)),
+    )
+
+
+def _draw_story(rng: random.Random, knobs: Knobs) -> _Story | None:
+    name, friend, stranger = rng.sample(knobs.names, 3)
+    things, others = draw_things(rng, knobs.items, 2)
+    start = knobs.draw_start(rng)
+    n = rng.randint(knobs.min_operations, knobs.max_operations)
+    changes = draw_changes(rng, knobs, start, n, name=name, friend=friend, things=things)
+    if changes is None:
+        return None
+    place = rng.choice(knobs.places)
+    needless = []
+    for kind in rng.sample(knobs.distractors, knobs.n_distractors):
+        sentences, called = _DISTRACTORS[kind]
+        number = rng.randint(max(2, knobs.min_number), max(2, knobs.max_number))  # "2 years", never "1 years"
+        words = {"name": name, "friend": friend, "stranger": stranger, "number": number, "place": place}
+        words |= {"same": things.count(number), "other": others.count(number), "others": others.items}
+        needless.append((rng.choice(sentences).format(**words), number, called.format(**words)))
+    return _Story(name, things, start, changes, needless)
+
+
+def _left_out(rng: random.Random, story: _Story) -> str:
+    """A sentence that says what does not count."""
+    called = " and ".join(name for _, _, name in story.needless)
+    forms = ("We can leave out {called}.", "The question is not about {called}.", "We do not need {called}.")
+    return rng.choice(forms).format(called=called)
+
+
+def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
+    """What does not count goes first; then event and equation in one sentence."""
+    sentences: Sentences = [
+        (Role.SETUP, f"{story.name} has {story.things.count(story.start)} at first."),
+        (Role.TRANSITION, _left_out(rng, story)),
+    ]
+    for change in story.changes:
+        result = f"{change.equation} {story.things.called(change.after)}"
+        sentences.append((Role.REASONING, f"{change.opened}, which makes {result}."))
+    return " ", sentences
+
+
+def _sort(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
+    """The numbers that count are picked out before anything is calculated."""
+    aim = (
+        "The question is about the {items} of {name}.",
+        "We count the {items} that {name} has.",
+    )
+    words = {"items": story.things.items, "name": story.name}
+    needed = " and ".join(map(str, story.numbers))
+    needless = " and ".join(str(number) for _, number, _ in story.needless)
+    sentences: Sentences = [
+        (Role.SETUP, rng.choice(aim).format(**words)),
+        (Role.REASONING, f"For this we need the numbers {needed}, but not the {needless}."),
+    ]
+    for change in story.changes:
+        sentences.append((Role.TRANSITION, f"{change.opened}."))
+        sentences.append((Role.REASONING, calculated(rng, change)))
+    return " ", sentences
+
+
+def _list_lines(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
+    """A line a change, numbered."""
+    start = story.things.count(story.start)
+    begin = (f"Start: {story.name} has {start}.", f"Before the first change: {start}.")
+    lines: Sentences = [(Role.SETUP, rng.choice(begin)), (Role.TRANSITION, _left_out(rng, story))]
+    marker = rng.choice(("{}. ", "Step {}: ", "({}) "))
+    for index, change in enumerate(story.changes, 1):
+        lines.append(
+            (Role.REASONING, f"{marker.format(index)}{capitalised(change.told)}: {change.equation}.")
+        )
+    return "\n", lines
+
+
+_STYLES = {"tell": _tell, "sort": _sort, "list": _list_lines}
+
+TASK = Task(
+    name="distractor_arithmetic",
+    answer_kind="number",
+    knobs=Knobs,
+    draw=_draw,
+    pools=lambda knobs: {"names": 3, "items": 2, "places": 1},
+)

@@ -1,0 +1,152 @@
+"""Three splits that share no entity and no number combination, whatever the seeds and sizes.
+
+A split is no matter of chance: it follows from the word or the number combination itself. So samples made today
+with one seed for training and tomorrow with another for testing share nothing either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from skipthink.exceptions import InvalidInputError
+from skipthink.tasks.base import Draft, Row, Task, check_int, did_you_mean
+
+K = TypeVar("K")
+SPLITS = ("train", "validation", "test")
+HELD_OUT = 0.15
+"""Share of the entities and of the number combinations that test gets, and the same share for validation."""
+# Drawing stops after this many misses in a row, more where many problems are drawn, so that even a space of exactly
+# the size wanted is exhausted before drawing gives up.
+_MIN_MISSES = 1000
+_MISSES_PER_PROBLEM = 20
+
+
+def split_words(words: Sequence[str], split: str, least: int, *, name: str = "words") -> tuple[str, ...]:
+    """The part of a word list that belongs to a split.
+
+    The words are put into the order of their SHA-256 digests. The first 15 % (or `least`, if that is more) are those of
+    test, as many after them those of validation, the others those of train.
+
+    Args:
+        words: different words, in any order.
+        split: "train", "validation" or "test".
+        least: how many words each split needs.
+        name: what the list is called in messages.
+
+    Returns:
+        The split's words, in the order of the list.
+
+    Raises:
+        InvalidInputError: no such split, or fewer than three times `least` words.
+    """
+    _check_split(split)
+    if len(words) < 3 * least:
+        raise InvalidInputError(
+            f"{name} holds {len(words)} words, but each of the three splits needs {least} of its own; "
+            f"give {3 * least} at least"
+        )
+    held = max(least, int(HELD_OUT * len(words)))
+    ordered = sorted(words, key=lambda word: (_digest(word), word))
+    chosen = set(
+        {"test": ordered[:held], "validation": ordered[held : 2 * held], "train": ordered[2 * held :]}[split]
+    )
+    return tuple(word for word in words if word in chosen)
+
+
+def split_of(combination: Hashable) -> str:
+    """The split a number combination belongs to: 15 % of all belong to test, 15 % to validation."""
+    place = int.from_bytes(_digest(repr(combination))[:8], "big") / 2**64
+    return "test" if place < HELD_OUT else "validation" if place < 2 * HELD_OUT else "train"
+
+
+def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mapping[str, Any]) -> Iterator[Row]:
+    """Draws the problems of one split; none stands twice, in any wording.
+
+    Args:
+        task: the task.
+        split: "train", "validation" or "test".
+        n: how many problems; None: without end.
+        seed: seeds every draw. More problems of a seed begin with the same ones.
+        knobs: options of the task; the others keep their defaults.
+
+    Returns:
+        The rows, drawn as they are asked for.
+
+    Raises:
+        InvalidInputError: a wrong split, size, seed or knob, at once; fewer different problems than asked for, where
+            they run out.
+    """
+    _check_split(split)
+    if n is not None:
+        check_int(split, n, 0, None)
+    check_int("seed", seed, 0, None)
+    chosen = task.parse_knobs(knobs)
+    parts = {
+        name: split_words(getattr(chosen, name), split, least, name=name)
+        for name, least in task.pools(chosen).items()
+    }
+    own = replace(chosen, **parts)  # type: ignore[type-var]
+    drafts = _draw_drafts(task, split, n, seed, own)
+    return (_row(task.name, split, index, draft) for index, draft in enumerate(drafts))
+
+
+def _draw_drafts(task: Task[K], split: str, n: int | None, seed: int, knobs: K) -> Iterator[Draft]:
+    seen: set[bytes] = set()  # digests: a long stream remembers every problem
+    misses = 0
+    for attempt in itertools.count():
+        if n is not None and len(seen) == n:
+            return
+        # a generator per draw: one problem more or less never changes the ones that follow
+        draft = task.draw(random.Random(f"{task.name}/{split}/{seed}/{attempt}"), knobs)
+        key = None if draft is None or not _belongs(draft, split) else _digest(repr(draft.key))
+        if draft is None or key is None or key in seen:
+            misses += 1
+            # most draws of test belong to train
+            if misses * HELD_OUT > _MIN_MISSES + _MISSES_PER_PROBLEM * (len(seen) if n is None else n):
+                wanted = "an endless stream is" if n is None else f"{n} are"
+                raise InvalidInputError(
+                    f"{task.name} found {len(seen)} different problems for {split}, but {wanted} asked for; "
+                    f"ask for fewer samples or widen the knobs {knobs}"
+                )
+            continue
+        misses = 0
+        seen.add(key)
+        yield draft
+
+
+def _belongs(draft: Draft, split: str) -> bool:
+    return draft.combination is None or split_of(draft.combination) == split
+
+
+def _row(name: str, split: str, index: int, draft: Draft) -> Row:
+    last = len(draft.sentences) - 1
+    steps = [
+        text + (draft.separator if step < last else "") for step, (_, text) in enumerate(draft.sentences)
+    ]
+    return {
+        "id": f"{name}-{split}-{index}",
+        "task": name,
+        "question": draft.question,
+        "rationale": "".join(steps),
+        "answer": draft.answer,
+        "split": split,
+        "steps": steps,
+        "roles": [str(role) for role, _ in draft.sentences],
+        "correct": True,
+    }
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise InvalidInputError(
+            f"no split {split!r}; {did_you_mean(str(split), SPLITS)}splits are {', '.join(SPLITS)}"
+        )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
