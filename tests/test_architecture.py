@@ -44,10 +44,10 @@ PYTHON_FLOORS = [
     ["tasks"],
     ["skipthink"],
     # ---- torch line: nothing above this line imports torch, transformers or datasets ----
-    ["data.sources", "markers", "model_card"],
+    ["data.sources", "markers", "model_card", "task_datasets"],
     ["data.cells", "data.splits", "exports"],
     ["data"],
-    ["students", "encoding", "lm_eval_tasks.functions"],
+    ["students", "encoding", "lm_eval_tasks.functions", "task_statistics"],
     ["scoring.losses", "scoring.sequences", "generation", "training.items"],
     ["prefixes"],
     ["scoring.agreement", "scoring.cache", "scoring.forward"],

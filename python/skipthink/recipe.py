@@ -78,7 +78,8 @@ class DataSection(Section):
     """Where samples come from: made by a task of `skipthink.tasks`, or read from a file.
 
     Attributes:
-        task: name of a task, e.g. "multi_step_arithmetic".
+        task: name of a task, e.g. "multi_step_arithmetic", or a task of your own: a Python file ("my_task.py", relative
+            to the recipe), which is run, or a module that can be imported ("my_package.my_task").
         file: JSONL or Parquet file, or a folder of `datasets`; relative to the recipe. `--data` overrides it.
         hub: name of a data set on the hub.
         columns: our column (question, rationale, answer, …) to the file's column.
@@ -96,6 +97,11 @@ class DataSection(Section):
     knobs: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0)
     teacher: Literal["correct", "all"] = "correct"
+
+    @property
+    def has_task_file(self) -> bool:
+        """Whether the task is a Python file of the user's own."""
+        return self.task is not None and self.task.endswith(".py")
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
@@ -338,7 +344,9 @@ class Recipe(Section):
     @property
     def task_name(self) -> str:
         """The label of the task in the results."""
-        source = self.data.task or self.data.hub or Path(self.data.file or self.name).stem
+        data = self.data
+        file = data.task if data.has_task_file else data.file
+        source = Path(file).stem if file is not None else data.task or data.hub or self.name
         return self.task or source
 
     @property
@@ -440,6 +448,8 @@ def _resolved_data(section: DataSection, folder: Path, data: str | Path | None) 
         )
     if section.file is not None:
         return section.model_copy(update={"file": str((folder / section.file).resolve())})
+    if section.task is not None and section.has_task_file:
+        return section.model_copy(update={"task": str((folder / section.task).resolve())})
     return section
 
 

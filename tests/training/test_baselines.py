@@ -80,15 +80,20 @@ def labels(items):
 
 def test_stepwise_items_are_the_steps(tiny, tokenizer, markers):
     items = stepwise_items(tiny, markers)
-    assert [(tokenizer.decode(prompt), tokenizer.decode(target)) for prompt, target in pairs(items)] == [
-        ("[1]What is 1 + 2?\n", "We add.<end>"),  # most tokens hold the space before them
-        ("[1]What is 1 + 2?\nWe add.", " 1 + 2 = 3. <end>"),
-        ("[1]What is 1 + 2?\nWe add. 1 + 2 = 3. ", "Done.<end>"),
+    # a space between two steps stands in whichever token the tokenizer has put it in
+    texts = [
+        tuple(tokenizer.decode(ids).replace(" <end>", "<end>").strip() for ids in pair)
+        for pair in pairs(items)
+    ]
+    assert texts == [
+        ("[1]What is 1 + 2?", "We add.<end>"),
+        ("[1]What is 1 + 2?\nWe add.", "1 + 2 = 3.<end>"),
+        ("[1]What is 1 + 2?\nWe add. 1 + 2 = 3.", "Done.<end>"),
         ("[1]What is 1 + 2?\nWe add. 1 + 2 = 3. Done.", "<end>"),
-        ("[answer]What is 1 + 2?\nWe add. 1 + 2 = 3. Done.", " 3<end>"),
-        ("[1]And 4?\n", "Four it is.<end>"),
+        ("[answer]What is 1 + 2?\nWe add. 1 + 2 = 3. Done.", "3<end>"),
+        ("[1]And 4?", "Four it is.<end>"),
         ("[1]And 4?\nFour it is.", "<end>"),
-        ("[answer]And 4?\nFour it is.", " 4<end>"),
+        ("[answer]And 4?\nFour it is.", "4<end>"),
     ]
     assert items.rows.tolist() == [0] * 5 + [1] * 3
     assert items.stages.tolist() == [STEP] * 4 + [ANSWER] + [STEP] * 2 + [ANSWER]

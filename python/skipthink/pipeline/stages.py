@@ -57,7 +57,7 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
     """All stages of a recipe by name, each behind those it needs.
 
     Raises:
-        RunError: the data file cannot be read (its content is part of the fingerprints).
+        RunError: the file of the data or of the task cannot be read (its content is part of the fingerprints).
     """
     stages: dict[str, Stage] = {}
 
@@ -66,8 +66,11 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
         stages[name] = Stage(name, tuple(needs), fingerprint_of(name, part, upstream))
         return name
 
-    data = recipe.data.model_dump(exclude={"file"})
-    content = None if recipe.data.file is None else hash_files(Path(recipe.data.file))
+    # files count by what is in them, not by where they lie
+    section = recipe.data
+    data = section.model_dump(exclude={"file", "task"} if section.has_task_file else {"file"})
+    file = section.task if section.has_task_file else section.file
+    content = None if file is None else hash_files(Path(file))
     prepare = add("prepare", [], [data, content, recipe.answer])
     chunks = recipe.chunks.model_dump()
     judged = any(method in recipe.methods for method in SKIP_METHODS)

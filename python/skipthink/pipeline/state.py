@@ -170,6 +170,6 @@ def hash_files(path: Path) -> str:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     except OSError as error:
         raise RunError(
-            f"cannot read the data: {error}; check data.file of the recipe, or give --data FILE"
+            f"cannot read the data: {error}; check data.file or data.task of the recipe, or give --data FILE"
         ) from error
     return digest.hexdigest()

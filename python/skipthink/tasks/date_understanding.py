@@ -127,7 +127,7 @@ class Knobs:
     names: Sequence[str] = NAMES
     events: Sequence[str] = EVENTS
     styles: Sequence[str] = ("tell", "count", "list")
-    summary_states_answer: float = 0.7
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.

@@ -74,7 +74,7 @@ class Knobs(Bounds):
     items: Sequence[str] = ITEMS
     places: Sequence[str] = PLACES
     styles: Sequence[str] = ("tell", "sort", "list")
-    summary_states_answer: float = 0.6
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.

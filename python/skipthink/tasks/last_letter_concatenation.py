@@ -26,7 +26,7 @@ class Knobs:
     n_words: int = 4
     words: Sequence[str] = (*NAMES, *(word for word in WORDS if word.capitalize() not in NAMES))
     styles: Sequence[str] = ("tell", "list", "grow", "brief")
-    summary_states_answer: float = 0.5
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.

@@ -41,7 +41,7 @@ class Knobs:
     kinds: Sequence[str] = KINDS
     traits: Sequence[str] = TRAITS
     styles: Sequence[str] = ("tell", "apply", "list")
-    summary_states_answer: float = 0.7
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.

@@ -45,7 +45,7 @@ class Knobs(Bounds):
     names: Sequence[str] = NAMES
     items: Sequence[str] = ITEMS
     styles: Sequence[str] = ("tell", "calculate", "list", "brief")
-    summary_states_answer: float = 0.5
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.

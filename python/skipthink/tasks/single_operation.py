@@ -173,7 +173,7 @@ class Knobs:
     items: Sequence[str] = ITEMS
     places: Sequence[str] = PLACES
     styles: Sequence[str] = ("tell", "split", "list")
-    summary_states_answer: float = 0.7
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.

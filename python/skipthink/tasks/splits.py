@@ -13,8 +13,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from skipthink.answers import parse_gold
 from skipthink.exceptions import InvalidInputError
-from skipthink.tasks.base import Draft, Row, Task, check_int, did_you_mean
+from skipthink.tasks.base import Draft, Role, Row, Task, check_int, did_you_mean
 
 K = TypeVar("K")
 SPLITS = ("train", "validation", "test")
@@ -79,7 +80,7 @@ def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mappin
 
     Raises:
         InvalidInputError: a wrong split, size, seed or knob, at once; fewer different problems than asked for, where
-            they run out.
+            they run out; a task that draws an empty sentence or an answer not of its kind.
     """
     _check_split(split)
     if n is not None:
@@ -91,8 +92,9 @@ def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mappin
         for name, least in task.pools(chosen).items()
     }
     own = replace(chosen, **parts)  # type: ignore[type-var]
+    kind = task.answer_kind(chosen) if callable(task.answer_kind) else task.answer_kind
     drafts = _draw_drafts(task, split, n, seed, own)
-    return (_row(task.name, split, index, draft) for index, draft in enumerate(drafts))
+    return (_row(task.name, kind, split, index, draft) for index, draft in enumerate(drafts))
 
 
 def _draw_drafts(task: Task[K], split: str, n: int | None, seed: int, knobs: K) -> Iterator[Draft]:
@@ -123,20 +125,27 @@ def _belongs(draft: Draft, split: str) -> bool:
     return draft.combination is None or split_of(draft.combination) == split
 
 
-def _row(name: str, split: str, index: int, draft: Draft) -> Row:
+def _row(name: str, kind: str, split: str, index: int, draft: Draft) -> Row:
+    row_id = f"{name}-{split}-{index}"
+    try:
+        parse_gold(kind, draft.answer)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{row_id}: {error}") from None
     last = len(draft.sentences) - 1
     steps = [
         text + (draft.separator if step < last else "") for step, (_, text) in enumerate(draft.sentences)
     ]
+    if not all(step.strip() for step in steps) or not steps:
+        raise InvalidInputError(f"{row_id}: every rationale has sentences, none of them empty, got {steps}")
     return {
-        "id": f"{name}-{split}-{index}",
+        "id": row_id,
         "task": name,
         "question": draft.question,
         "rationale": "".join(steps),
         "answer": draft.answer,
         "split": split,
         "steps": steps,
-        "roles": [str(role) for role, _ in draft.sentences],
+        "roles": [str(Role(role)) for role, _ in draft.sentences],
         "correct": True,
     }
 

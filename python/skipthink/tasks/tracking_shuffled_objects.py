@@ -112,7 +112,7 @@ class Knobs:
     positions: Sequence[str] = POSITIONS
     shuffle_options: bool = False
     styles: Sequence[str] = ("tell", "track", "list")
-    summary_states_answer: float = 0.5
+    summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
         """Checks every knob.
