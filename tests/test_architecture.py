@@ -44,7 +44,8 @@ PYTHON_FLOORS = [
     ["tasks"],
     ["skipthink"],
     # ---- torch line: nothing above this line imports torch, transformers or datasets ----
-    ["data.sources", "markers", "model_card", "task_datasets"],
+    ["data.sources", "frame", "tokens", "model_card", "task_datasets"],
+    ["markers"],
     ["data.cells", "data.splits", "exports"],
     ["data"],
     ["students", "encoding", "lm_eval_tasks.functions", "task_statistics"],

@@ -7,7 +7,7 @@ and trained on are the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +15,32 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import Markers
+from skipthink.frame import PLAIN, Frame, split_at_tokens
+from skipthink.markers import Markers, lead_in
 from skipthink.planning import ItemPlan, plan_items
 from skipthink.steps import split_steps_batch
-from skipthink.types import ANSWER_MARK, END, QUESTION, RATIONALE, SKIP_MARK, STAGE, THOUGHT
+from skipthink.tokens import Ids, encode_texts, fixed_ids, token_starts
+from skipthink.types import (
+    ANSWER,
+    ANSWER_MARK,
+    ANSWER_ONLY,
+    ANSWER_TEXT,
+    BASE,
+    END,
+    QUESTION,
+    RATIONALE,
+    SKIP,
+    SKIP_MARK,
+    STAGE,
+    THOUGHT,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
-SEPARATOR = "\n"
-"""Stands between question and rationale; its tokens belong to the question."""
+SEPARATOR = PLAIN.tail
+"""Stands between question and rationale in plain prompts; its tokens belong to the question."""
 
 ANSWER_PREFIX = " "
 """Answers are encoded with a space in front, as numbers and words stand in running text."""
@@ -172,34 +187,89 @@ def flat_index(starts: Ints, lengths: Ints) -> Ints:
     return np.arange(runs[-1], dtype=np.int64) + np.repeat(starts - runs[:-1], lengths)
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, offsets: bool = False) -> Any:
-    """Tokenises untrusted text: nothing in it can become a special token (method §5).
-
-    Returns:
-        The tokenizer's batch encoding, without special tokens.
-    """
-    return tokenizer(
-        texts,
-        add_special_tokens=False,
-        split_special_tokens=True,
-        return_offsets_mapping=offsets,
-        return_attention_mask=False,
-        verbose=False,
-    )
-
-
 def encode_questions(
     tokenizer: PreTrainedTokenizerBase, markers: Markers, questions: list[str]
 ) -> list[Ints]:
-    """Ids of question and separator, as they stand in prompts at inference.
+    """Ids of questions and what separates them from rationales, as they stand in prompts at inference.
 
     Raises:
-        InvalidInputError: the tokenizer turned text into a marker (a defect of the tokenizer).
+        InvalidInputError: a question holds what its student takes for a marker, or the tokenizer turned text into one.
     """
-    encoded = encode_texts(tokenizer, [question + SEPARATOR for question in questions])
-    rows = [np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]]
-    _refuse_markers(markers, rows, [str(row) for row in range(len(rows))])
-    return rows
+    ids = [str(row) for row in range(len(questions))]
+    for row, question in zip(ids, questions, strict=True):
+        markers.frame.refuse({"question": question}, row)
+    return _Surroundings(tokenizer, markers).encode_questions(questions, ids)
+
+
+class _Surroundings:
+    """A question in its frame, for a tokenizer: the text that is one piece with it, and what cuts that piece."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, markers: Markers) -> None:
+        self.tokenizer, self.markers, self.frame = tokenizer, markers, markers.frame
+        self.lead, self.lead_ids = lead_in(tokenizer, self.frame)
+        before, tokens, after = split_at_tokens(tokenizer, self.frame.tail)
+        # without a token in the tail, question and rationale are one piece
+        self.is_cut = bool(tokens)
+        self.before, self.after = before, after
+        self.tokens = np.asarray(fixed_ids(tokenizer, tokens), dtype=np.int64)
+
+    def encode_questions(self, questions: list[str], ids: list[str]) -> list[Ints]:
+        """Ids of questions and tail, as they are without a rationale."""
+        texts = [self.lead + self.frame.question(question) + self.before for question in questions]
+        rows = self._encode_behind_lead(texts, ids)
+        if not self.is_cut:
+            return rows
+        after = np.asarray(encode_texts(self.tokenizer, [self.after])["input_ids"][0], dtype=np.int64)
+        return [np.concatenate([tokens, self.tokens, after]) for tokens in rows]
+
+    def encode_samples(
+        self, questions: list[str], rationales: list[str], ids: list[str]
+    ) -> Iterator[tuple[Ints, Ints, int, Ints]]:
+        """Ids of questions with their tail and of rationales.
+
+        Yields:
+            Ids of the question and the tail; ids from there on; how many characters of the text these stand for are
+            in front of the rationale; where in that text each of them starts.
+        """
+        if self.is_cut:
+            bases = [self.after] * len(questions)
+            asked = [self.lead + self.frame.question(question) + self.before for question in questions]
+            heads = [np.concatenate([row, self.tokens]) for row in self._encode_behind_lead(asked, ids)]
+        else:
+            bases = [self.lead + self.frame.question(question) + self.frame.tail for question in questions]
+            heads = [np.empty(0, dtype=np.int64)] * len(questions)
+        texts = [base + rationale for base, rationale in zip(bases, rationales, strict=True)]
+        encoded = encode_texts(self.tokenizer, texts, offsets=True)
+        for index, (text, base) in enumerate(zip(texts, bases, strict=True)):
+            tokens = np.asarray(encoded["input_ids"][index], dtype=np.int64)
+            offsets = np.asarray(encoded["offset_mapping"][index], dtype=np.int64).reshape(-1, 2)
+            starts = token_starts(text, offsets)
+            _refuse_markers(self.markers, tokens, ids[index])
+            if not self.is_cut:
+                tokens = self._without_lead(tokens, ids[index])
+                starts = starts[len(self.lead_ids) :]
+            yield heads[index], tokens, len(base), starts
+
+    def _encode_behind_lead(self, texts: list[str], ids: list[str]) -> list[Ints]:
+        rows = []
+        for tokens, row in zip(encode_texts(self.tokenizer, texts)["input_ids"], ids, strict=True):
+            _refuse_markers(self.markers, np.asarray(tokens, dtype=np.int64), row)
+            rows.append(self._without_lead(np.asarray(tokens, dtype=np.int64), row))
+        return rows
+
+    def _without_lead(self, tokens: Ints, row: str) -> Ints:
+        """The ids behind the lead.
+
+        Raises:
+            InvalidInputError: the lead's ids are others in front of this text.
+        """
+        n_lead = len(self.lead_ids)
+        if tuple(tokens[:n_lead].tolist()) != self.lead_ids:
+            raise InvalidInputError(
+                f"sample {row!r}: the tokenizer joins the marker's line with the beginning of the question; use "
+                "markers: tokens, or begin the question with a letter"
+            )
+        return tokens[n_lead:]
 
 
 def encode_samples(
@@ -224,44 +294,42 @@ def encode_samples(
         The encoded samples, in the order given.
 
     Raises:
-        InvalidInputError: a rationale without a step, or a sample whose text yields a marker id.
+        InvalidInputError: a rationale without a step, or a sample whose text yields a marker id, or holds what its
+            student takes for a marker.
     """
+    refuse_samples(samples, markers.frame)
     ids: list[str] = samples["id"].to_pylist()
     questions: list[str] = samples["question"].to_pylist()
     rationales: list[str] = samples["rationale"].to_pylist()
     answers: list[str] = samples["answer"].to_pylist()
     spans = split_steps_batch(rationales, rules=rules)
-    prefixes = [question + SEPARATOR for question in questions]
-    texts = [prefix + rationale for prefix, rationale in zip(prefixes, rationales, strict=True)]
-    encoded = encode_texts(tokenizer, texts, offsets=True)
+    surroundings = _Surroundings(tokenizer, markers)
     question_ids, rationale_ids, step_tokens, steps = [], [], [], []
     n_empty_steps = 0
-    for row, text in enumerate(texts):
+    for row, (head, tokens, base, starts) in enumerate(
+        surroundings.encode_samples(questions, rationales, ids)
+    ):
         row_spans = spans[row]
         if not row_spans:
             raise InvalidInputError(f"sample {ids[row]!r} has no step: its rationale is empty or white space")
-        tokens = np.asarray(encoded["input_ids"][row], dtype=np.int64)
-        starts = token_starts(text, np.asarray(encoded["offset_mapping"][row], dtype=np.int64).reshape(-1, 2))
-        base = len(prefixes[row])
         n_question = int(np.searchsorted(starts, base, side="left"))
-        cuts = np.searchsorted(starts, [base + start for start, _ in row_spans] + [len(text)], side="left")
-        cuts[0], cuts[-1] = n_question, len(tokens)
-        question_ids.append(tokens[:n_question])
+        ends = [base + start for start, _ in row_spans]
+        cuts = np.append(np.searchsorted(starts, ends, side="left"), len(tokens))
+        cuts[0] = n_question
+        question_ids.append(np.concatenate([head, tokens[:n_question]]))
         rationale_ids.append(tokens[n_question:])
         step_tokens.append(cuts - n_question)
         steps.append([rationales[row][start:end] for start, end in row_spans])
         n_empty_steps += int((np.diff(cuts) == 0).sum())
     # at inference a question is tokenised without its rationale: the two must agree, or be counted
-    alone = encode_texts(tokenizer, prefixes)["input_ids"]
-    n_merged = sum(found != tokens.tolist() for found, tokens in zip(alone, question_ids, strict=True))
-    answer_ids = [
-        np.asarray(row, dtype=np.int64)
-        for row in encode_texts(tokenizer, [ANSWER_PREFIX + answer.strip() for answer in answers])[
-            "input_ids"
-        ]
-    ]
-    for rows in (question_ids, rationale_ids, answer_ids):
-        _refuse_markers(markers, rows, ids)
+    alone = surroundings.encode_questions(questions, ids)
+    n_merged = sum(not np.array_equal(*pair) for pair in zip(alone, question_ids, strict=True))
+    prefix = "" if markers.frame.think else ANSWER_PREFIX
+    encoded_answers = encode_texts(tokenizer, [prefix + answer.strip() for answer in answers])["input_ids"]
+    answer_ids = [np.asarray(row, dtype=np.int64) for row in encoded_answers]
+    for name, rationale_row, answer_row in zip(ids, rationale_ids, answer_ids, strict=True):
+        _refuse_markers(markers, rationale_row, name, amid=True)
+        _refuse_markers(markers, answer_row, name, amid=True)
     return EncodedSamples(
         ids=ids,
         question=TokenRows.of(question_ids),
@@ -278,67 +346,126 @@ def encode_samples(
     )
 
 
-def token_starts(text: str, offsets: Ints) -> Ints:
-    """Where each token starts: its first character that is not white space, int64 (n_tokens,), not decreasing."""
-    if len(offsets) == 0:
-        return np.empty(0, dtype=np.int64)
-    solid = np.flatnonzero([not character.isspace() for character in text])
-    first = np.searchsorted(solid, offsets[:, 0], side="left")
-    next_solid = np.append(solid, len(text) + 1)[first]
-    starts = np.where(next_solid < offsets[:, 1], next_solid, offsets[:, 0])
-    return np.maximum.accumulate(starts)
+def refuse_samples(samples: pa.Table, frame: Frame) -> None:
+    """Refuses samples that hold what a student of this frame takes for a marker; see `Frame.refuse`.
+
+    Args:
+        samples: columns id, question, answer and, where there is one, rationale, which may be null.
+        frame: the frame.
+
+    Raises:
+        InvalidInputError: names the first such sample, what it holds and what to do.
+    """
+    if frame.think or frame.as_text:
+        names = [name for name in ("question", "rationale", "answer") if name in samples.column_names]
+        for row in samples.select(["id", *names]).to_pylist():
+            frame.refuse({name: row[name] for name in names if row[name] is not None}, row["id"])
 
 
 def build_items(encoded: EncodedSamples, plan: ItemPlan, markers: Markers) -> Items:
     """Turns planned items (spans) into token ids."""
-    marker_ids = np.asarray(
-        [*markers.stages, markers.answer, markers.skip, markers.thought, markers.end], np.int64
-    )
-    pool = np.concatenate(
-        [encoded.question.values, encoded.rationale.values, encoded.answer.values, marker_ids]
-    )
-    bases = np.cumsum(
-        [0, len(encoded.question.values), len(encoded.rationale.values), len(encoded.answer.values)]
-    )
+    if markers.open or markers.close:
+        plan = _with_block(plan, markers)
+    parts = [encoded.question, encoded.rationale, encoded.answer, TokenRows.of(_marker_rows(markers))]
+    pool = np.concatenate([part.values for part in parts])
+    bases = offsets_of([len(part.values) for part in parts])
     kinds, starts, ends = plan.pieces.T
     piece_rows = np.repeat(plan.rows, np.diff(plan.piece_offsets))
-    row_offsets = (encoded.question.offsets, encoded.rationale.offsets, encoded.answer.offsets)
-    sources = np.choose(np.minimum(kinds, 3), [bases[0], bases[1], bases[2], bases[3]]) + np.choose(
-        np.minimum(kinds, 3), [*(offsets[piece_rows] for offsets in row_offsets), 0]
+    # markers are rows of the last part, whole; all else are spans of a sample's row
+    is_marker = kinds > ANSWER_TEXT
+    part_of = np.minimum(kinds, len(parts) - 1)
+    row_of = np.where(is_marker, _marker_row(plan, markers.n_chunks), piece_rows)
+    first = np.choose(part_of, [part.offsets[np.minimum(row_of, len(part))] for part in parts])
+    lengths = np.where(is_marker, parts[-1].lengths[np.where(is_marker, row_of, 0)], ends - starts)
+    sources = bases[part_of] + first + np.where(is_marker, 0, starts)
+    return _join_pieces(plan, pool[flat_index(sources, lengths)], lengths, markers.head)
+
+
+_OPEN, _CLOSE = END + 1, END + 2
+"""Pieces of our own: the beginning and the end of a block of thought."""
+
+
+def _marker_rows(markers: Markers) -> list[Ids]:
+    """Ids of all that a piece may stand for beside text, in the order of `_marker_row`."""
+    amid = (markers.answer, markers.skip, markers.thought, (markers.end,), markers.open, markers.close)
+    return [*markers.stages, *amid, markers.stated]
+
+
+def _marker_row(plan: ItemPlan, n_stages: int) -> Ints:
+    """The row of `_marker_rows` each piece stands for, int64 (n_pieces,); of no meaning for pieces of text."""
+    kinds, starts, _ = plan.pieces.T
+    rows = np.where(kinds == STAGE, starts - 1, n_stages + kinds - ANSWER_MARK)
+    n_prompt = np.repeat(plan.n_prompt_pieces, np.diff(plan.piece_offsets))
+    in_target = (
+        np.arange(len(kinds)) - np.repeat(plan.piece_offsets[:-1], np.diff(plan.piece_offsets)) >= n_prompt
     )
-    n_stages = len(markers.stages)
-    marker_slot = {ANSWER_MARK: n_stages, SKIP_MARK: n_stages + 1, THOUGHT: n_stages + 2, END: n_stages + 3}
-    is_marker = kinds > 2
-    local = starts.copy()
-    local[kinds == STAGE] -= 1
-    for kind, slot in marker_slot.items():
-        local[kinds == kind] = slot
-    lengths = np.where(is_marker, 1, ends - starts)
-    return _join_pieces(plan, pool[flat_index(sources + local, lengths)], lengths, markers.bos)
+    stated: Ints = np.where((kinds == ANSWER_MARK) & in_target, n_stages + _CLOSE - ANSWER_MARK + 1, rows)
+    return stated
 
 
-def _join_pieces(plan: ItemPlan, values: Ints, lengths: Ints, bos: int | None) -> Items:
-    """Groups the ids of pieces into items, behind a begin-of-sequence id where there is one."""
+def _with_block(plan: ItemPlan, markers: Markers) -> ItemPlan:
+    """Puts chains of thought into a block: it begins behind the question and ends in front of the answer.
+
+    The student writes its beginning where it writes the whole chain. Where the answer is asked for by itself, the
+    block is whole in the prompt, and empty where there is no chain.
+    """
+    counts = np.diff(plan.piece_offsets)
+    items = np.arange(len(plan.rows))
+    questions = np.flatnonzero(plan.pieces[:, 0] == QUESTION)  # one an item
+    one_pass = np.isin(plan.stages, (BASE, SKIP))
+    asked = np.isin(plan.stages, (ANSWER, ANSWER_ONLY))
+    opens = questions + 1
+    closes = (plan.piece_offsets[:-1] + plan.n_prompt_pieces)[asked]
+    places = np.concatenate([opens, closes])
+    kinds = np.repeat([_OPEN, _CLOSE], [len(opens), len(closes)])
+    # of two pieces at one place the beginning comes first: `np.insert` keeps the order given
+    pieces = np.insert(plan.pieces, places, np.stack([kinds, 0 * kinds, 0 * kinds + 1], axis=1), axis=0)
+    added = 1 + asked.astype(np.int64)
+    return replace(
+        plan,
+        pieces=pieces,
+        piece_offsets=offsets_of(counts + added),
+        n_prompt_pieces=plan.n_prompt_pieces + np.where(one_pass, 0, added)[items],
+    )
+
+
+def _join_pieces(plan: ItemPlan, values: Ints, lengths: Ints, head: Ids) -> Items:
+    """Groups the ids of pieces into items, behind what every prompt starts with."""
     piece_ends = offsets_of(lengths)
     item_offsets = piece_ends[plan.piece_offsets]
     n_prompt = piece_ends[plan.piece_offsets[:-1] + plan.n_prompt_pieces] - item_offsets[:-1]
-    if bos is not None:
-        values = np.insert(values, item_offsets[:-1], bos)
-        item_offsets = item_offsets + np.arange(len(item_offsets))
-        n_prompt = n_prompt + 1
+    if head:
+        values = np.insert(values, np.repeat(item_offsets[:-1], len(head)), np.tile(head, len(plan.rows)))
+        item_offsets = item_offsets + len(head) * np.arange(len(item_offsets))
+        n_prompt = n_prompt + len(head)
     return Items(TokenRows(values, item_offsets), n_prompt, plan.rows, plan.stages)
 
 
-def _refuse_markers(markers: Markers, rows: list[Ints], ids: list[str]) -> None:
-    """Text must never become a marker; with `split_special_tokens` it cannot, unless a tokenizer is broken."""
-    reserved = np.asarray(sorted(markers.reserved))
-    for row, tokens in enumerate(rows):
-        found = np.intersect1d(tokens, reserved)
-        if len(found):
-            raise InvalidInputError(
-                f"sample {ids[row]!r}: the tokenizer turned its text into marker ids {found.tolist()}; "
-                "use a tokenizer that honours split_special_tokens"
-            )
+def _refuse_markers(markers: Markers, tokens: Ints, row: str, *, amid: bool = False) -> None:
+    """Text must never become a marker; with `split_special_tokens` it cannot, unless a tokenizer is broken.
+
+    Markers that are text are looked for where they may stand `amid` a text: a tokenizer that rewrites characters
+    could make one of a text that does not hold it.
+    """
+    found: list[Any] = [token for token in np.unique(tokens).tolist() if token in markers.reserved]
+    if amid and markers.frame.as_text:
+        found += [list(ids) for ids in (markers.thought, markers.stated) if find_ids(tokens.tolist(), ids)]
+    if found:
+        raise InvalidInputError(
+            f"sample {row!r}: the tokenizer turned its text into marker ids {found}; "
+            "use a tokenizer that honours split_special_tokens and leaves characters as they are"
+        )
 
 
-assert (QUESTION, RATIONALE) == (0, 1), "build_items orders its pool by these codes"  # noqa: S101
+def find_ids(tokens: list[int], wanted: Sequence[int]) -> list[int]:
+    """Where a sequence of ids begins in another, from the front; nowhere for an empty one."""
+    first, n = list(wanted[:1]), len(wanted)
+    return [
+        place
+        for place in range(len(tokens) - n + 1)
+        if tokens[place : place + 1] == first and tokens[place : place + n] == list(wanted)
+    ]
+
+
+_ORDER = (QUESTION, RATIONALE, ANSWER_TEXT, STAGE, ANSWER_MARK, SKIP_MARK, THOUGHT, END)
+assert tuple(range(8)) == _ORDER, "build_items and _marker_rows go by the order of these codes"  # noqa: S101

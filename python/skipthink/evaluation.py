@@ -18,11 +18,11 @@ from skipthink.chunking import average_boundaries, chunk
 from skipthink.encoding import Ints, encode_questions, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_parquet
+from skipthink.frame import read_student_file
 from skipthink.inference import Answered, Decoding, answer_questions, continue_chains
-from skipthink.markers import Markers, get_markers
+from skipthink.markers import Markers, read_markers
 from skipthink.scoring import score_steps
 from skipthink.students import load_student
-from skipthink.training.methods import read_student_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +100,7 @@ def evaluate(
         raise InvalidInputError("there is no sample to evaluate on")
     options = EvaluationSettings(**(settings or {}))
     model, tokenizer = load_student(model_dir)
-    markers = get_markers(tokenizer, n_chunks)
+    markers = read_markers(tokenizer, n_chunks, model_dir)
     about = read_student_file(model_dir)
     limits = {int(stage): limit for stage, limit in about["max_target_tokens"].items()}
     decoding = Decoding(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skipthink.encoding import Ints
+from skipthink.encoding import Ints, find_ids
 from skipthink.exceptions import InvalidInputError
 from skipthink.generation import Generated, ends_in_loop, generate
 from skipthink.markers import Markers
@@ -121,8 +121,7 @@ def answer_questions(
         )
     if mode == "stepwise":
         return _write_steps(model, markers, questions, decoding, progress)
-    lead = {"base": [], "answer-only": [markers.answer], "skip": [markers.skip]}[mode]
-    prompts = [_prompt(markers, lead, question) for question in questions]
+    prompts = [stage_prompt(markers, MODES[mode], question) for question in questions]
     outputs = generate(
         model,
         markers,
@@ -247,24 +246,35 @@ def _run_pass(
     return [output.tokens.tolist() for output in outputs]
 
 
-def stage_prompt(markers: Markers, stage: int, question: Ints, thought: Sequence[int] = ()) -> Ints:
-    """The prompt of a stage: its marker, the question, then what stands for the chunks before it."""
-    lead = markers.answer if stage == ANSWER else markers.stages[0 if stage == STEP else stage - 1]
-    return _prompt(markers, [lead], question, thought)
+def stage_prompt(
+    markers: Markers, stage: int, question: Ints, thought: Sequence[int] = (), *, closed: bool = True
+) -> Ints:
+    """The prompt of a stage: its marker, the question, then what stands for the chunks before it.
 
-
-def _prompt(markers: Markers, lead: list[int], question: Ints, thought: Sequence[int] = ()) -> Ints:
-    bos = [] if markers.bos is None else [markers.bos]
-    return np.concatenate([np.asarray([*bos, *lead], np.int64), question, np.asarray(thought, np.int64)])
+    Args:
+        markers: marker ids of the student's tokenizer.
+        stage: 1 … M, or a code of `skipthink.types`.
+        question: question ids.
+        thought: ids of the earlier chunks.
+        closed: whether a block of thought ends where the answer is asked for; False: it may still grow.
+    """
+    lead = {BASE: (), SKIP: markers.skip, ANSWER: markers.answer, ANSWER_ONLY: markers.answer}.get(stage)
+    if lead is None:
+        lead = markers.stages[0 if stage == STEP else stage - 1]
+    # a student that writes the whole chain begins its block itself
+    begun = () if stage in (BASE, SKIP) else markers.open
+    ended = markers.close if closed and stage in (ANSWER, ANSWER_ONLY) else ()
+    parts = (markers.head, lead, question, begun, thought, ended)
+    return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
 
 
 def _split_answer(
     tokens: list[int], markers: Markers, *, starts_with_answer: bool
 ) -> tuple[list[int], list[int] | None]:
-    """Cuts one pass at its last `[answer]`; without one there is no answer."""
+    """Cuts one pass at its last `[answer]`, or the end of its block; without one there is no answer."""
     if starts_with_answer:
         return [], tokens
-    if markers.answer not in tokens:
-        return tokens, None
-    cut = len(tokens) - 1 - tokens[::-1].index(markers.answer)
-    return tokens[:cut], tokens[cut + 1 :]
+    begun = tuple(tokens[: len(markers.open)]) == markers.open
+    places = find_ids(tokens, markers.sign)
+    thought = tokens[len(markers.open) if begun else 0 : places[-1] if places else len(tokens)]
+    return thought, tokens[places[-1] + len(markers.sign) :] if places else None

@@ -51,6 +51,9 @@ SKIP_METHODS: tuple[MethodName, ...] = ("stt", "skip-all")
 ItemPart = Literal["question", "rationale", "answer"]
 ITEM_PARTS: tuple[ItemPart, ...] = get_args(ItemPart)
 
+FRAME_KEYS = ("markers", "prompt_format", "system", "think")
+"""Keys of a student that say what stands around questions: arguments of `skipthink.frame.make_frame`."""
+
 UNCOMPARED_KEYS = ("workers", "threads", "data.file")
 """Keys that may change between two runs of one folder: how it is run, and where the data lie (a content hash
 of the file is compared instead)."""
@@ -119,9 +122,20 @@ class DataSection(Section):
 
 
 class StudentSection(Section):
-    """The student: a causal model of the hub or of a folder (`path`), or a small one made from a config."""
+    """The student: a causal model of the hub or of a folder (`path`), or a small one made from a config.
+
+    Attributes:
+        markers: new special tokens, or ordinary text: nothing is added to the vocabulary.
+        prompt_format: plain, or by the student's chat template.
+        system: text of the chat's system message.
+        think: whether chains of thought stand in a `<think>` block.
+    """
 
     path: str | None = None
+    markers: Literal["tokens", "text"] = "tokens"
+    prompt_format: Literal["plain", "chat"] = "plain"
+    system: str | None = None
+    think: bool = False
     architecture: Literal["llama", "gpt2"] = "llama"
     vocab_size: int = Field(default=1024, ge=258)
     hidden_size: int = Field(default=96, ge=1)
@@ -132,7 +146,11 @@ class StudentSection(Section):
 
     @model_validator(mode="after")
     def _path_or_config(self) -> StudentSection:
-        config = sorted(self.model_fields_set - {"path"})
+        config = sorted(self.model_fields_set - {"path", *FRAME_KEYS})
+        if self.prompt_format == "chat" and self.path is None:
+            raise ValueError("has prompt_format chat, but a student made from a config has no chat template")
+        if self.system is not None and self.prompt_format != "chat":
+            raise ValueError("has system, which a plain prompt has no place for; set prompt_format: chat")
         if self.path is not None and config:
             raise ValueError(f"has path and {', '.join(config)}; a loaded student has its sizes already")
         if self.hidden_size % self.num_heads:

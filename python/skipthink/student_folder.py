@@ -7,16 +7,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_text
+from skipthink.frame import PLAIN, TEMPLATE_MARK, Frame, read_frame, read_student_file, special_texts
 from skipthink.inference import MODES, Decoding
-from skipthink.markers import ANSWER_TEXT, SKIP_TEXT, get_markers
+from skipthink.markers import ANSWER_TEXT, LINE_END, THOUGHT_TEXT, get_markers, marker_texts
 from skipthink.model_card import write_card
-from skipthink.training.methods import read_student_file
 from skipthink.types import ANSWER, STEP
 
 if TYPE_CHECKING:
@@ -36,11 +37,12 @@ TEMPLATE = """\
 {%- set users = messages | selectattr('role', 'equalto', 'user') | list -%}
 {%- set replies = messages | selectattr('role', 'equalto', 'assistant') | list -%}
 {%- if users | length != 1 or messages[0]['role'] != 'user' or (users + replies) | length != messages | length -%}
-    {{- raise_exception('this student answers one question: send one user message, and no system message') -}}
+    {{- raise_exception('TEMPLATE_MARK: send one user message, and no system message') -}}
 {%- endif -%}
+{%- set question = plain(users[0]['content'])TRIM -%}
 """
 SINGLE = """\
-{{- BOS + LEAD + plain(users[0]['content']) + '\\n' -}}
+{{- HEAD + LEAD + question + TAIL -}}
 {%- for reply in replies -%}
     {%- generation -%}{{- plain(reply['content']) + END -}}{%- endgeneration -%}
 {%- endfor -%}
@@ -54,16 +56,18 @@ STEPS = """\
 {%- if stage.answered -%}
     {{- raise_exception('this student has written all steps and the answer: ask the next question anew') -}}
 {%- endif -%}
-{{- BOS + stage.marker + plain(users[0]['content']) + '\\n' -}}
+{{- HEAD + stage.marker + question + TAIL -}}
 {%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}
+{%- if stage.marker == ANSWER_MARK -%}{{- CLOSE -}}{%- endif -%}
 """
 STAGES = """\
 {%- set stages = STAGES -%}
 {%- if replies | length >= stages | length -%}
     {{- raise_exception('this student has written all chunks and the answer: ask the next question anew') -}}
 {%- endif -%}
-{{- BOS + stages[replies | length] + plain(users[0]['content']) + '\\n' -}}
+{{- HEAD + stages[replies | length] + question + TAIL -}}
 {%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}
+{%- if replies | length == stages | length - 1 -%}{{- CLOSE -}}{%- endif -%}
 """
 
 
@@ -92,43 +96,58 @@ def dress_student(
         model_dir / "generation_config.json",
         json.dumps(_generation(tokenizer, config, mode, limits, n_chunks), indent=2) + "\n",
     )
-    write_text(model_dir / "chat_template.jinja", chat_template(tokenizer, mode, n_chunks))
+    frame = read_frame(model_dir)
+    write_text(model_dir / "chat_template.jinja", chat_template(tokenizer, mode, n_chunks, frame))
     write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics)
 
 
-def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int) -> str:
+def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int, frame: Frame = PLAIN) -> str:
     """The chat template of a student: a question as a user message becomes the prompt it was trained on.
 
     In the mode "full" each reply is one chunk: asked again with its replies so far, the student writes the next one,
     and after M chunks the answer; in the mode "stepwise" each reply is one step, and after an empty one comes the
-    answer. Markers and special tokens in the text of messages are taken apart with a space ("[ skip]"), since a
-    template's text is tokenised as a whole.
+    answer. Special tokens, and markers that may stand amid a text, are taken apart in messages with a space
+    ("[ answer]"), since a template's text is tokenised as a whole.
 
     Args:
         tokenizer: the student's tokenizer, with the markers.
         mode: the mode it answers in, as in `skipthink.inference.MODES`.
         n_chunks: M.
+        frame: what stands around questions: a chat, say.
 
     Raises:
         InvalidInputError: unknown mode.
     """
     if mode not in MODES:
         raise InvalidInputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-    markers = get_markers(tokenizer, n_chunks)
-    reserved = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    bos = "" if markers.bos is None else str(tokenizer.bos_token)
-    if mode == "full":
-        body = STAGES.replace(
-            "= STAGES", "= " + _jinja([f"[{k}]" for k in range(1, n_chunks + 1)] + [ANSWER_TEXT])
-        )
-    elif mode == "stepwise":
-        body = STEPS.replace("STEP_MARK", _jinja("[1]")).replace("ANSWER_MARK", _jinja(ANSWER_TEXT))
-    else:
-        lead = {"base": "", "answer-only": ANSWER_TEXT, "skip": SKIP_TEXT}[mode]
-        body = SINGLE.replace("LEAD", _jinja(lead)).replace("END", _jinja(str(tokenizer.eos_token)))
+    markers = get_markers(tokenizer, n_chunks, frame)
+    *stages, answer, skip = (
+        text + (LINE_END if frame.as_text else "") for text in marker_texts(n_chunks)[:-1]
+    )
+    head, tail = frame.head, frame.tail
+    if frame.prompt_format == "plain":
+        head = str(tokenizer.bos_token) if markers.head else ""
+    # a student that writes the whole chain begins its block itself
+    tail += "" if mode in ("base", "skip") else frame.open
+    tail += frame.close if mode == "answer-only" else ""
     # longest first: what is taken apart must not leave a shorter one behind
-    longest = sorted(reserved, key=len, reverse=True)
-    return TEMPLATE.replace("RESERVED", _jinja(longest)) + body.replace("BOS", _jinja(bos))
+    taken = special_texts(tokenizer) + ([ANSWER_TEXT, THOUGHT_TEXT] if frame.as_text else [])
+    parts = {
+        "TEMPLATE_MARK": TEMPLATE_MARK,
+        "TRIM": " | trim" if frame.trims else "",
+        "RESERVED": _jinja(sorted(taken, key=len, reverse=True)),
+        "STAGES": _jinja([*stages, answer]),
+        "STEP_MARK": _jinja(stages[0]),
+        "ANSWER_MARK": _jinja(answer),
+        "LEAD": _jinja({"answer-only": answer, "skip": skip}.get(mode, "")),
+        "HEAD": _jinja(head),
+        "TAIL": _jinja(tail),
+        "CLOSE": _jinja(frame.close),
+        "END": _jinja(str(tokenizer.eos_token)),
+    }
+    body = {"full": STAGES, "stepwise": STEPS}.get(mode, SINGLE)
+    # in one go: what is put in is not looked at again
+    return re.sub("|".join(parts), lambda found: parts[found[0]], TEMPLATE + body)
 
 
 def _jinja(value: str | list[str]) -> str:

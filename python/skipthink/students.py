@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.markers import END_TEXT, PAD_TEXT, add_markers
+from skipthink.files import write_json
+from skipthink.frame import PLAIN, STUDENT_FILE, Frame, read_frame
+from skipthink.markers import END_TEXT, PAD_TEXT, Markers, add_markers
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +67,7 @@ def make_student(
     num_heads: int = 4,
     intermediate_size: int | None = None,
     max_length_tokens: int = 1024,
+    frame: Frame = PLAIN,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Makes a small untrained student and its tokenizer from a config.
 
@@ -79,6 +82,7 @@ def make_student(
         num_heads: attention heads; must divide the width.
         intermediate_size: width of the feed-forward layers; 8/3 of hidden_size (Llama) or 4 times it (GPT-2).
         max_length_tokens: longest sequence the student can read.
+        frame: what stands around questions; markers that are text are not added.
 
     Raises:
         InvalidInputError: unknown architecture or sizes that do not fit.
@@ -89,7 +93,7 @@ def make_student(
     if hidden_size % num_heads:
         raise InvalidInputError(f"hidden_size {hidden_size} is not a multiple of num_heads {num_heads}")
     tokenizer = make_tokenizer(texts, vocab_size=vocab_size)
-    add_markers(tokenizer, n_chunks)
+    add_markers(tokenizer, n_chunks, frame)
     config = _config(
         architecture,
         vocab_size=len(tokenizer),
@@ -156,13 +160,18 @@ def _config(
 
 
 def load_student(
-    name_or_path: str | Path, *, n_chunks: int | None = None, dtype: str = "float32"
+    name_or_path: str | Path,
+    *,
+    n_chunks: int | None = None,
+    frame: Frame | None = None,
+    dtype: str = "float32",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a causal model and its tokenizer, from a folder or the hub; weights from safetensors only.
 
     Args:
         name_or_path: what `from_pretrained` takes.
         n_chunks: M. Where given, missing markers are added and the embeddings grow to hold them.
+        frame: the frame of the markers; None: that of the folder.
         dtype: "float32", "bfloat16", …
 
     Raises:
@@ -179,12 +188,32 @@ def load_student(
     except (OSError, ValueError) as error:
         raise DataError(f"cannot load a student from {str(name_or_path)!r}: {error}") from error
     if n_chunks is not None:
-        add_markers(tokenizer, n_chunks)
-        # never shrink: many models pad their vocabulary beyond the tokenizer's
-        embeddings: Any = model.get_input_embeddings()
-        if len(tokenizer) > embeddings.weight.shape[0]:
-            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        grow_vocabulary(model, tokenizer, n_chunks, read_frame(name_or_path) if frame is None else frame)
     return model, tokenizer
+
+
+def grow_vocabulary(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, n_chunks: int, frame: Frame = PLAIN
+) -> Markers:
+    """Adds the markers a tokenizer lacks, and rows for them to the embeddings; markers that are text need none.
+
+    Args:
+        model: the student; changed in place.
+        tokenizer: its tokenizer; changed in place.
+        n_chunks: M.
+        frame: what stands around questions.
+
+    Returns:
+        The markers.
+    """
+    markers = add_markers(tokenizer, n_chunks, frame)
+    # never shrink: many models pad their vocabulary beyond the tokenizer's
+    embeddings: Any = model.get_input_embeddings()
+    if len(tokenizer) > embeddings.weight.shape[0]:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    # the end-of-turn token of a chat template may be another one than the model came with
+    model.config.eos_token_id = markers.end
+    return markers
 
 
 def save_student(
@@ -192,6 +221,7 @@ def save_student(
     tokenizer: PreTrainedTokenizerBase,
     folder: str | Path,
     *,
+    about: Mapping[str, Any] | None = None,
     state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Saves model and tokenizer as an ordinary Hugging Face folder; the folder appears complete or not at all.
@@ -200,6 +230,7 @@ def save_student(
         model: the student.
         tokenizer: its tokenizer.
         folder: where to.
+        about: what the student knows of itself, for its `skipthink.json`; its frame under "prompt".
         state_dict: the weights, where the model holds only a part of them.
     """
     folder = Path(folder)
@@ -207,5 +238,7 @@ def save_student(
     shutil.rmtree(scratch, ignore_errors=True)
     model.save_pretrained(scratch, state_dict=state_dict)
     tokenizer.save_pretrained(scratch)
+    if about is not None:
+        write_json(scratch / STUDENT_FILE, {"schema": 1, **about})
     shutil.rmtree(folder, ignore_errors=True)
     scratch.rename(folder)

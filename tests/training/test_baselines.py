@@ -107,9 +107,9 @@ def test_stepwise_items_are_the_steps(tiny, tokenizer, markers):
         )
         for start, end in zip(cuts, [*cuts[1:], cuts[-1]], strict=True):
             expected.append(
-                ([markers.stages[0], *question, *rationale[:start]], [*rationale[start:end], markers.end])
+                ([*markers.stages[0], *question, *rationale[:start]], [*rationale[start:end], markers.end])
             )
-        expected.append(([markers.answer, *question, *rationale], [*tiny.answer[row].tolist(), markers.end]))
+        expected.append(([*markers.answer, *question, *rationale], [*tiny.answer[row].tolist(), markers.end]))
     assert pairs(items) == expected
 
 
@@ -134,7 +134,7 @@ def test_cut_targets_keep_their_first_part(base, tiny):
 
 
 def test_cut_and_dropped_rationales_keep_the_answer(base, tiny, markers, n_rationale):
-    rationale, answer = tiny.rationale[0].tolist(), [markers.answer, *tiny.answer[0].tolist(), markers.end]
+    rationale, answer = tiny.rationale[0].tolist(), [*markers.answer, *tiny.answer[0].tolist(), markers.end]
     half = -(-len(rationale) // 2)
     assert pairs(cut_rationales(base, n_rationale, 0.5))[0] == (
         tiny.question[0].tolist(),
@@ -142,7 +142,7 @@ def test_cut_and_dropped_rationales_keep_the_answer(base, tiny, markers, n_ratio
     )
     dropped = pairs(drop_left(base, n_rationale, np.asarray([3, EVERYTHING])))
     assert dropped[0] == (tiny.question[0].tolist(), rationale[3:] + answer)
-    assert dropped[1] == (tiny.question[1].tolist(), [markers.answer, *tiny.answer[1].tolist(), markers.end])
+    assert dropped[1] == (tiny.question[1].tolist(), [*markers.answer, *tiny.answer[1].tolist(), markers.end])
     assert pairs(drop_left(base, n_rationale, np.asarray([0, 0]))) == pairs(base)
 
 
@@ -150,7 +150,7 @@ def test_cut_and_dropped_rationales_keep_the_answer(base, tiny, markers, n_ratio
 def test_loss_is_on_the_parts_that_are_named(base, tiny, markers, n_rationale, parts):
     items = lose_on(base, n_rationale, parts)
     question, rationale = tiny.question[0].tolist(), tiny.rationale[0].tolist()
-    answer = [markers.answer, *tiny.answer[0].tolist(), markers.end]
+    answer = [*markers.answer, *tiny.answer[0].tolist(), markers.end]
     of_part = dict(zip(PARTS, (question, rationale, answer), strict=True))
     expected = [
         token if part in parts else IGNORED_LABEL for part, tokens in of_part.items() for token in tokens
@@ -417,12 +417,12 @@ def test_stepwise_mode_goes_on_until_the_student_stops(student, markers, tiny):
     while n_passes < decoding.max_step_passes:
         n_prompt += 1 + len(question) + len(thought)
         n_passes += 1
-        step = greedy(student, [markers.stages[0], *question, *thought], markers.end, 6)
+        step = greedy(student, [*markers.stages[0], *question, *thought], markers.end, 6)
         thought += step
         if not step:
             break
     assert result.thought == thought
-    assert result.answer == greedy(student, [markers.answer, *question, *thought], markers.end, 6)
+    assert result.answer == greedy(student, [*markers.answer, *question, *thought], markers.end, 6)
     assert result.n_prompt == n_prompt + 1 + len(question) + len(thought)
     assert result.n_unended > 0
 
@@ -438,7 +438,7 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, markers, tiny):
         for prompt in passes[-1]:
             is_first = prompt[1 : ends[0]] == tiny.question[0].tolist()
             thought = prompt[ends[0 if is_first else 1] :]
-            if prompt[0] == markers.answer:
+            if prompt[:1] == [*markers.answer]:
                 ids = [9]
             elif is_first:
                 ids = [[20, 21], [22], []][len(thought) if len(thought) < 2 else len(thought) - 1]
@@ -457,7 +457,7 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, markers, tiny):
     assert (second.thought, second.answer) == ([30, 31] * 6, [9])
     assert (second.n_unended, second.n_looped) == (1, 1)
     assert [len(prompts) for prompts in passes] == [2, 2, 2, 1, 1, 1, 2]
-    assert passes[2][0] == [markers.stages[0], *tiny.question[0], 20, 21, 22]
+    assert passes[2][0] == [*markers.stages[0], *tiny.question[0], 20, 21, 22]
     with pytest.raises(InvalidInputError, match="not trained step by step"):
         answer_questions(None, markers, questions, mode="stepwise", decoding=Decoding({STEP: 4, ANSWER: 4}))
 
@@ -468,11 +468,11 @@ def test_a_stepwise_folder_is_asked_step_by_step(trained, tokenizer, markers):
     loaded = load_student(trained[0] / "stepwise" / "model")[1]
     (question,) = encode_questions(tokenizer, markers, ["And 4?"])
     step = tokenizer("Four it is.").input_ids
-    lead = markers.stages[0]
+    (lead,) = markers.stages[0]
     for replies, expected in (
         ([], [lead, *question]),
         (["Four it is."], [lead, *question, *step]),
-        (["Four it is.", ""], [markers.answer, *question, *step]),
+        (["Four it is.", ""], [*markers.answer, *question, *step]),
     ):
         messages = [{"role": "user", "content": "And 4?"}]
         messages += [{"role": "assistant", "content": reply} for reply in replies]

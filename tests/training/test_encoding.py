@@ -7,16 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skipthink
-from skipthink.encoding import (
-    SEPARATOR,
-    build_items,
-    encode_questions,
-    encode_samples,
-    encode_texts,
-    token_starts,
-)
+from skipthink.encoding import SEPARATOR, build_items, encode_questions, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import add_markers, get_markers, marker_texts
+from skipthink.tokens import encode_texts, token_starts
 from skipthink.types import ANSWER
 
 
@@ -41,14 +35,14 @@ def assert_round_trip(tokenizer, markers, encoded, samples, boundaries):
         for stage in range(1, markers.n_chunks + 1):
             (index,) = np.flatnonzero((items.rows == row) & (items.stages == stage))
             tokens, cut = items.tokens[index].tolist(), items.n_prompt[index]
-            assert tokens[0] == markers.stages[stage - 1]
+            assert tokens[:1] == [*markers.stages[stage - 1]]
             assert tokens[-1] == markers.end
             assert tokens[1:cut] == joined or stage == 1
             joined = tokens[1:-1]
         assert joined == whole[row]
         (index,) = np.flatnonzero((items.rows == row) & (items.stages == ANSWER))
         tokens, cut = items.tokens[index].tolist(), items.n_prompt[index]
-        assert tokens[:cut] == [markers.answer, *joined]
+        assert tokens[:cut] == [*markers.answer, *joined]
         assert tokenizer.decode(tokens[cut:-1]).strip() == samples["answer"][row].as_py()
 
 
@@ -112,7 +106,7 @@ def test_markers_are_one_token_each_and_survive_saving(tokenizer, markers, stude
     again = get_markers(AutoTokenizer.from_pretrained(str(student_dir)), markers.n_chunks)
     assert again == markers
     assert (
-        len({*markers.stages, markers.answer, markers.skip, markers.thought, markers.end})
+        len({*markers.stages, markers.answer, markers.skip, markers.thought, (markers.end,)})
         == markers.n_chunks + 4
     )
 

@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from skipthink.evaluation import EvaluationSettings, accuracy_by_stage, evaluate, wilson_interval
+from skipthink.frame import read_student_file
 from skipthink.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
 from skipthink.inference import Decoding
 from skipthink.markers import get_markers
 from skipthink.students import load_student, make_student, save_student
 from skipthink.training import train_method
-from skipthink.training.methods import read_student_file
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,11 @@ def test_full_mode_feeds_each_chunk_to_the_next(student, encoded, markers):
     question = encoded.question[0]
     (result,) = answer_questions(student, markers, [question], mode="full", decoding=Decoding(LIMITS))
     thought: list[int] = []
-    for lead in markers.stages:
+    for (lead,) in markers.stages:
         prompt = np.asarray([lead, *question, *thought])
         thought += [token for token in naive_greedy(student, prompt, markers.end, 16) if token != markers.end]
     assert result.thought == thought
-    prompt = np.asarray([markers.answer, *question, *thought])
+    prompt = np.asarray([*markers.answer, *question, *thought])
     assert result.answer == [
         token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end
     ]
@@ -71,7 +71,7 @@ def test_full_mode_feeds_each_chunk_to_the_next(student, encoded, markers):
 
 def chunk_lengths(student, markers, question):
     lengths, thought = [], []
-    for lead in markers.stages:
+    for (lead,) in markers.stages:
         chunk = naive_greedy(student, np.asarray([lead, *question, *thought]), markers.end, 16)
         chunk = [token for token in chunk if token != markers.end]
         lengths.append(len(chunk))
@@ -80,9 +80,9 @@ def chunk_lengths(student, markers, question):
 
 
 def test_chain_may_start_late(student, encoded, markers):
-    question, prefix = encoded.question[1], [markers.thought, 40, 41]
+    question, prefix = encoded.question[1], [*markers.thought, 40, 41]
     (late,) = continue_chains(student, markers, [question], [prefix], [4], decoding=Decoding(LIMITS))
-    prompt = np.asarray([markers.answer, *question, *prefix])
+    prompt = np.asarray([*markers.answer, *question, *prefix])
     assert late.thought == prefix
     assert late.answer == [
         token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end

@@ -85,7 +85,7 @@ def test_the_adapter_loads_and_equals_the_merged_student(fresh, trained, samples
     merged, _ = load_student(trained[0] / "model")
     encoded = encode_samples(tokenizer, get_markers(tokenizer, 3), samples)
     markers = get_markers(tokenizer, 3)
-    ids = torch.tensor([[markers.stages[0], *encoded.question[0], markers.thought, markers.answer]])
+    ids = torch.tensor([[*markers.stages[0], *encoded.question[0], *markers.thought, *markers.answer]])
     with torch.inference_mode():
         torch.testing.assert_close(adapted(ids).logits, merged.eval()(ids).logits, atol=1e-4, rtol=1e-4)
 

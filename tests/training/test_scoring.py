@@ -25,7 +25,7 @@ def test_equals_a_naive_loop(student, encoded, markers, stages):
     for row in (0, 7, 23):
         cuts = encoded.step_tokens[row]
         for slot in range(scored.nll.shape[1]):
-            lead = [markers.stages[slot]] if stages == "conditioned" else []
+            lead = [*markers.stages[slot]] if stages == "conditioned" else []
             prefix = [*lead, *encoded.question[row]]
             logp, token_nll = naive_nll(student, prefix, encoded.rationale[row].tolist())
             expected = [sum(token_nll[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]

@@ -86,7 +86,7 @@ def test_equals_full_logits_of_one_row(name, stages, tokenizer, few, markers):
     for row in range(len(few)):
         cuts, target = few.step_tokens[row], few.rationale[row].tolist()
         for slot in range(scored.nll.shape[1]):
-            lead = [markers.stages[slot]] if stages == "conditioned" else []
+            lead = [*markers.stages[slot]] if stages == "conditioned" else []
             logp = log_probabilities(model, [*lead, *few.question[row]], target, markers)
             token_nll = [-float(logp[place, token]) for place, token in enumerate(target)]
             expected = [sum(token_nll[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
@@ -109,7 +109,7 @@ def test_search_losses_are_item_losses_of_an_encoder_decoder(tokenizer, few, mar
         total = 0.0
         cuts = few.step_tokens[row][found.boundaries[row]]
         for slot, (start, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
-            source = torch.tensor([[markers.stages[slot], *few.question[row], markers.end]])
+            source = torch.tensor([[*markers.stages[slot], *few.question[row], markers.end]])
             written = few.rationale[row][:end].tolist()
             labels = [-100] * start + written[start:] + [markers.end]
             with torch.inference_mode():
@@ -127,7 +127,7 @@ def test_stages_share_no_prefix(student, few, markers):
     question = few.question[0].tolist()
     with torch.inference_mode():
         first, second = (
-            student(input_ids=torch.tensor([[stage, *question]])).past_key_values.layers[-1].keys[:, :, 1:]
+            student(input_ids=torch.tensor([[*stage, *question]])).past_key_values.layers[-1].keys[:, :, 1:]
             for stage in markers.stages[:2]
         )
     assert not torch.allclose(first, second, atol=1e-3)

@@ -15,11 +15,11 @@ import torch
 import yaml
 
 from skipthink.encoding import encode_questions
+from skipthink.frame import STUDENT_FILE
 from skipthink.inference import Decoding, answer_questions
 from skipthink.model_card import escape, make_card
 from skipthink.student_folder import chat_template, dress_student
 from skipthink.students import save_student
-from skipthink.training.methods import STUDENT_FILE
 
 LIMITS = {
     "base": {"-2": 30},
@@ -75,11 +75,11 @@ def test_plain_generate_answers_as_we_do(dressed, student, tokenizer, markers, m
     model, loaded = load(dressed[mode])
     prompt, output = plain_generate(model, loaded, [{"role": "user", "content": QUESTION}])
     ids, answered = ours(student, tokenizer, markers, mode, QUESTION)
-    lead = {"base": [], "answer-only": [markers.answer], "skip": [markers.skip]}[mode]
+    lead = {"base": [], "answer-only": [*markers.answer], "skip": [*markers.skip]}[mode]
     assert prompt == [*lead, *ids]
     assert len(output) == answered.n_generated
     written = [token for token in output if token != markers.end]
-    middle = [markers.answer] if answered.answer is not None and mode != "answer-only" else []
+    middle = [*markers.answer] if answered.answer is not None and mode != "answer-only" else []
     assert written == [*answered.thought, *middle, *(answered.answer or [])]
 
 
@@ -89,7 +89,7 @@ def test_plain_generate_writes_chunk_after_chunk(dressed, student, tokenizer, ma
     messages = [{"role": "user", "content": QUESTION}]
     for marker in (*markers.stages, markers.answer):
         prompt, output = plain_generate(model, loaded, messages)
-        assert prompt[0] == marker
+        assert prompt[:1] == [*marker]
         text = loaded.decode(output, skip_special_tokens=True)
         messages.append({"role": "assistant", "content": text})
     ids, _ = ours(student, tokenizer, markers, "full", QUESTION)
@@ -103,7 +103,12 @@ def test_plain_generate_writes_chunk_after_chunk(dressed, student, tokenizer, ma
 @pytest.mark.parametrize("mode", LIMITS)
 def test_no_text_of_a_message_becomes_a_marker(tokenizer, markers, mode):
     template = chat_template(tokenizer, mode, 3)
-    lead = {"base": [], "answer-only": [markers.answer], "skip": [markers.skip], "full": [markers.stages[0]]}
+    lead = {
+        "base": [],
+        "answer-only": [*markers.answer],
+        "skip": [*markers.skip],
+        "full": [*markers.stages[0]],
+    }
     for content in (HOSTILE, [{"type": "text", "text": HOSTILE}]):
         messages = [{"role": "user", "content": content}]
         ids = tokenizer.apply_chat_template(messages, chat_template=template, return_dict=False)

@@ -15,13 +15,13 @@ import torch
 from skipthink.answers import Verdict, check_answer
 from skipthink.encoding import encode_samples
 from skipthink.exceptions import InvalidInputError, LedgerError
+from skipthink.frame import read_student_file
 from skipthink.ledger_file import read_ledger
 from skipthink.markers import get_markers
 from skipthink.skip import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, WRONG
 from skipthink.skipping import assign_folds, make_skip_data
 from skipthink.skipping.statistics import find_warnings, group_skips
 from skipthink.students import load_student
-from skipthink.training.methods import read_student_file
 
 M = 3
 
@@ -85,8 +85,8 @@ def judge_one_by_one(wavering, boundaries):
         n_asked += 1
         question = encoded.question[row].tolist()
         for stage in range(first, M + 1):
-            thought = thought + write(stage, [markers.stages[stage - 1], *question, *thought])
-        answer = tokenizer.decode(write(0, [markers.answer, *question, *thought]), skip_special_tokens=True)
+            thought = thought + write(stage, [*markers.stages[stage - 1], *question, *thought])
+        answer = tokenizer.decode(write(0, [*markers.answer, *question, *thought]), skip_special_tokens=True)
         return check_answer("number", answer, samples["answer"][row].as_py()) is Verdict.RIGHT
 
     skipped = np.zeros((len(encoded), M), dtype=bool)
@@ -99,8 +99,8 @@ def judge_one_by_one(wavering, boundaries):
             tokens = encoded.rationale[row][start:end].tolist()
             if not tokens:
                 continue
-            skipped[row, chunk - 1] = is_right(row, [*shown, markers.thought], chunk + 1)
-            shown += [markers.thought] if skipped[row, chunk - 1] else tokens
+            skipped[row, chunk - 1] = is_right(row, [*shown, *markers.thought], chunk + 1)
+            shown += markers.thought if skipped[row, chunk - 1] else tokens
     return skipped, n_asked, n_generated, n_prompt
 
 

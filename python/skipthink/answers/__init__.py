@@ -14,7 +14,7 @@ from enum import StrEnum
 from skipthink.answers.dates import WHOLE_DATE, count_dates, find_date
 from skipthink.answers.maths import check_maths, is_maths
 from skipthink.answers.numbers import WHOLE_NUMBER, count_numbers, find_quantity, same_quantity
-from skipthink.answers.stated import find_answer, stated_part
+from skipthink.answers.stated import behind_thought, find_answer, stated_part
 from skipthink.answers.texts import (
     WHOLE_CHOICE,
     WHOLE_YES_NO,
@@ -48,7 +48,8 @@ def check_answer(
 
     Args:
         kind: one of `KINDS`.
-        text: what the student wrote: an answer alone, or a rationale that ends in one.
+        text: what the student wrote: an answer alone, or a rationale that ends in one. Of a text with a `<think>`
+            block counts what stands behind it.
         gold: the gold answer.
         tolerance: largest absolute difference of two numbers that count as equal.
         relative_tolerance: largest difference as a share of the gold number.
@@ -63,6 +64,7 @@ def check_answer(
     for name, value in (("tolerance", tolerance), ("relative_tolerance", relative_tolerance)):
         if not 0 <= value < float("inf"):
             raise InvalidInputError(f"{name} must be a finite number, 0 or more, got {value}")
+    text = behind_thought(text)
     if kind == "maths":
         return Verdict(check_maths(text, gold))
     wanted = parse_gold(kind, gold)

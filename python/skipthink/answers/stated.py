@@ -16,6 +16,7 @@ _ANSWER_IS = re.compile(
 )
 _BOXED = "\\boxed{"
 _DISPLAYED = re.compile(r"\\\[(.*?)\\\]|\$\$(.*?)\$\$", re.DOTALL)
+_THINK, _END_THINK = (re.compile(tag, re.IGNORECASE) for tag in ("<think>", "</think>"))
 SENTENCE_END = re.compile(r"(?<=\w{2})[.!?](?=\s+[A-Z])|[.!?](?=\s+(?:[A-Z][a-z]+\s+[a-z]))|\n")
 
 
@@ -33,6 +34,15 @@ def find_answer(text: str, find: Callable[[str, bool], Found | None]) -> Found |
         if answer is not None:
             return answer
     return find(text, False)
+
+
+def behind_thought(text: str) -> str:
+    """What a text says behind its `<think>` block; nothing where the block never ends, all of it without one.
+
+    The opening tag may stand in the prompt, where servers leave it out of the text.
+    """
+    *_, behind = _END_THINK.split(text)
+    return "" if _THINK.search(behind) else behind
 
 
 def stated_part(text: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from skipthink.pipeline.stages import (
     fold_name,
 )
 from skipthink.pipeline.state import RunFolder
-from skipthink.recipe import BASELINES, Recipe
+from skipthink.recipe import BASELINES, FRAME_KEYS, Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,21 +116,36 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
     """A fresh student with the markers of M chunks in its vocabulary."""
     import torch
 
-    from skipthink.students import load_student, make_student, save_student
+    from skipthink.encoding import refuse_samples
+    from skipthink.frame import PLAIN, make_frame
+    from skipthink.students import grow_vocabulary, load_student, make_student, save_student
 
     seed, section = _seed(stage), recipe.student
+    around = section.model_dump(include=set(FRAME_KEYS))
+    warnings = []
     if section.path is not None:
         torch.manual_seed(seed)  # rows of new markers are drawn at random
-        model, tokenizer = load_student(section.path, n_chunks=recipe.chunks.M)
+        model, tokenizer = load_student(section.path)
+        frame = make_frame(tokenizer, **around)
+        grow_vocabulary(model, tokenizer, recipe.chunks.M, frame)
+        if tokenizer.chat_template is not None and section.prompt_format == "plain":
+            warnings.append(
+                f"student {section.path} has a chat template, which its prompts do without; "
+                "student.prompt_format: chat uses it"
+            )
     else:
         samples = _samples(folder, "train")
         texts = [
             text for column in ("question", "rationale", "answer") for text in samples[column].to_pylist()
         ]
-        config = section.model_dump(exclude={"path"})
-        model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, **config)
-    save_student(model, tokenizer, folder.stage(stage.name))
-    return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer)}
+        config = section.model_dump(exclude={"path", *FRAME_KEYS})
+        frame = replace(PLAIN, markers=section.markers, think=section.think)
+        model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, frame=frame, **config)
+    # of all splits, before hours of training
+    for split in ("train", "validation", "test"):
+        refuse_samples(_samples(folder, split), frame)
+    save_student(model, tokenizer, folder.stage(stage.name), about={"prompt": frame.to_dict()})
+    return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer), "warnings": warnings}
 
 
 def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:

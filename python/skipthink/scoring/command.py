@@ -13,7 +13,7 @@ import torch
 from skipthink.data import load_samples
 from skipthink.encoding import encode_samples
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import get_markers
+from skipthink.markers import read_markers
 from skipthink.progress import Display, Meter
 from skipthink.scoring import STAGES, StepLosses, compare_stages, score_steps
 from skipthink.students import load_student
@@ -68,7 +68,7 @@ def score_file(
     torch.manual_seed(0)
     model, tokenizer = load_student(student, n_chunks=n_chunks)
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
-    markers = get_markers(tokenizer, n_chunks)
+    markers = read_markers(tokenizer, n_chunks, student)
     encoded = encode_samples(tokenizer, markers, samples, rules=rules)
     found: dict[str, StepLosses] = {}
     for kind in STAGES if stages == "both" else (stages,):

@@ -65,14 +65,15 @@ class SequenceSet:
         self, encoded: EncodedSamples, markers: Markers, model: PreTrainedModel, *, conditioned: bool
     ) -> None:
         self.encoded = encoded
-        self.prefixes = [[stage] for stage in markers.stages] if conditioned else [[]]
-        self._bos = [] if markers.bos is None else [markers.bos]
+        self.prefixes = list(markers.stages) if conditioned else [()]
+        self._head, self._open = markers.head, markers.open
         self._end = markers.end
         self._start = decoder_start(model)
-        fixed = len(self._bos) + len(self.prefixes[0]) + (0 if self._start is None else 2)
+        fixed = len(self._head) + len(self._open) + (0 if self._start is None else 2)
         lengths = encoded.question.lengths + encoded.rationale.lengths + fixed
-        self.lengths_tokens: Ints = np.repeat(lengths, self.n_slots)
-        self._refuse_long(model, lengths)
+        leads = np.asarray([len(prefix) for prefix in self.prefixes])
+        self.lengths_tokens: Ints = (lengths[:, None] + leads).ravel()
+        self._refuse_long(model, lengths + leads.max())
 
     @property
     def n_slots(self) -> int:
@@ -85,10 +86,11 @@ class SequenceSet:
     def __getitem__(self, index: int) -> Sequence:
         row, slot = divmod(int(index), self.n_slots)
         rationale, cuts = self.encoded.rationale[row], self.encoded.step_tokens[row]
-        prompt = [*self._bos, *self.prefixes[slot], *self.encoded.question[row].tolist()]
+        prompt = [*self._head, *self.prefixes[slot], *self.encoded.question[row].tolist()]
         source: list[int] = []
         if self._start is not None:
             source, prompt = [*prompt, self._end], [self._start]
+        prompt += self._open
         ids = np.concatenate([np.asarray(prompt, np.int64), rationale])
         return Sequence(row, slot, np.asarray(source, np.int64), ids, len(prompt), cuts)
 

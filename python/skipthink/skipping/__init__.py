@@ -16,14 +16,14 @@ import numpy as np
 from skipthink.encoding import EncodedSamples, Ints, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
+from skipthink.frame import read_student_file
 from skipthink.ledger_file import LedgerFile
-from skipthink.markers import get_markers
+from skipthink.markers import read_markers
 from skipthink.skip import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, UNKNOWN, WRONG, SkipLedger
 from skipthink.skipping.judge import Block, Flags, Judge, Subjects
 from skipthink.skipping.settings import SkipSettings, assign_folds
 from skipthink.skipping.statistics import Codes, describe_torn, find_warnings, group_skips
 from skipthink.students import load_student
-from skipthink.training.methods import read_student_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,9 @@ def make_skip_data(
     options = SkipSettings(**(settings or {}))
     judge_of = _check_folds(folds, len(judges), samples.num_rows)
     _, tokenizer = load_student(judges[0])
-    encoded = encode_samples(tokenizer, get_markers(tokenizer, n_chunks), samples, rules=options.rules)
+    encoded = encode_samples(
+        tokenizer, read_markers(tokenizer, n_chunks, judges[0]), samples, rules=options.rules
+    )
     subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), answer_kind)
     out.mkdir(parents=True, exist_ok=True)
     ledger = SkipLedger(boundaries)
@@ -175,7 +177,7 @@ def _load_judge(folder: Path, n_chunks: int, subjects: Subjects, options: SkipSe
     model, tokenizer = load_student(folder)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     limits = {int(stage): limit for stage, limit in read_student_file(folder)["max_target_tokens"].items()}
-    return Judge(model, tokenizer, get_markers(tokenizer, n_chunks), limits, subjects, options, seed)
+    return Judge(model, tokenizer, read_markers(tokenizer, n_chunks, folder), limits, subjects, options, seed)
 
 
 def _check_folds(folds: Ints | None, n_judges: int, n_rows: int) -> Ints:

@@ -52,7 +52,7 @@ class Subjects:
         shown: list[int] = []
         for number in chunks:
             tokens = self.chunk(row, number)
-            shown += [markers.thought] if tokens and skipped[number - 1] else tokens
+            shown += markers.thought if tokens and skipped[number - 1] else tokens
         return shown
 
 
@@ -236,7 +236,9 @@ class Block:
             pieces = []
             for row, judged, length in zip(self.rows, skipped, kept.lengths, strict=True):
                 before = judge_.subjects.shown(row, range(1, question), judged, judge_.markers)
-                prompt = stage_prompt(judge_.markers, stage, judge_.subjects.encoded.question[row], before)
+                prompt = stage_prompt(
+                    judge_.markers, stage, judge_.subjects.encoded.question[row], before, closed=False
+                )
                 pieces.append(prompt[length:-1].tolist())
             n_read = kept.read(pieces)
             cost.prompt_tokens_read += n_read if question > self.replayed else 0

@@ -75,32 +75,35 @@ def cut_targets(items: Items, share: float) -> Items:
     return _without(items, items.target_places >= np.repeat(kept, items.tokens.lengths))
 
 
-def cut_rationales(items: Items, n_rationale: Ints, share: float) -> Items:
+def cut_rationales(items: Items, n_rationale: Ints, share: float, *, n_open: int = 0) -> Items:
     """The first `share` of every rationale, rounded up to whole tokens; the answer behind it stays.
 
     Args:
         items: one-pass items, whose targets begin with the rationale.
         n_rationale: tokens of the rationale, one an item, int64 (n_items,).
         share: 0 < share ≤ 1.
+        n_open: tokens of the target in front of the rationale.
 
     Raises:
         InvalidInputError: a share outside these bounds.
     """
-    return _without_places(items, _share_of(n_rationale, share), n_rationale)
+    return _without_places(items, n_open + _share_of(n_rationale, share), n_open + n_rationale)
 
 
-def drop_left(items: Items, n_rationale: Ints, n_dropped: Ints) -> Items:
+def drop_left(items: Items, n_rationale: Ints, n_dropped: Ints, *, n_open: int = 0) -> Items:
     """Drops the first tokens of the rationales, at most all of them; the answer behind them stays.
 
     Args:
         items: one-pass items, whose targets begin with the rationale.
         n_rationale: tokens of the rationale, one an item, int64 (n_items,).
         n_dropped: how many of them to drop, int64 (n_items,), not negative.
+        n_open: tokens of the target in front of the rationale.
     """
-    return _without_places(items, np.zeros_like(n_rationale), np.minimum(n_dropped, n_rationale))
+    first = np.full_like(n_rationale, n_open)
+    return _without_places(items, first, first + np.minimum(n_dropped, n_rationale))
 
 
-def lose_on(items: Items, n_rationale: Ints, parts: tuple[str, ...]) -> Items:
+def lose_on(items: Items, n_rationale: Ints, parts: tuple[str, ...], *, n_open: int = 0) -> Items:
     """One-pass items whose loss is taken on some of their `PARTS`.
 
     The first token of an item is never predicted, so it carries no loss in the question either.
@@ -109,13 +112,14 @@ def lose_on(items: Items, n_rationale: Ints, parts: tuple[str, ...]) -> Items:
         items: one-pass items, whose targets begin with the rationale.
         n_rationale: tokens of the rationale, one an item, int64 (n_items,).
         parts: some of `PARTS`.
+        n_open: tokens of the target in front of the rationale; they count as part of it.
 
     Raises:
         InvalidInputError: no part, an unknown one, or one named twice.
     """
     if not parts or len(set(parts)) < len(parts) or not set(parts) <= set(PARTS):
         raise InvalidInputError(f"loss_on must name some of {', '.join(PARTS)}, each once; got {list(parts)}")
-    places, answer = items.target_places, np.repeat(n_rationale, items.tokens.lengths)
+    places, answer = items.target_places, np.repeat(n_open + n_rationale, items.tokens.lengths)
     of_part = {
         "question": places < 0,
         "rationale": (places >= 0) & (places < answer),

@@ -128,15 +128,15 @@ class BaselineTrainer(ChunkwiseTrainer):
 
         Without `dropout` nothing is left out that another epoch may hold.
         """
-        config, items = self.config, self.whole_items()
+        config, items, n_open = self.config, self.whole_items(), len(self.markers.open)
         if config.baseline == "truncated":
             if config.truncate_of == "target":
                 return cut_targets(items, config.truncate)
-            return cut_rationales(items, self._n_rationale(items), config.truncate)
+            return cut_rationales(items, self._n_rationale(items), config.truncate, n_open=n_open)
         if config.baseline == "masked":
-            return lose_on(items, self._n_rationale(items), tuple(config.loss_on))
+            return lose_on(items, self._n_rationale(items), tuple(config.loss_on), n_open=n_open)
         if config.baseline == "icot-si" and dropout:
-            return drop_left(items, self._n_rationale(items), self._n_dropped(items, epoch))
+            return drop_left(items, self._n_rationale(items), self._n_dropped(items, epoch), n_open=n_open)
         return items
 
     def whole_items(self) -> Items:

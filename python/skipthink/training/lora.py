@@ -30,7 +30,7 @@ def add_lora(
 
     Markers are new rows of the embeddings, drawn at random: frozen, they would stay noise that means nothing.
     So these rows and that of the end token are trained whole, in the input embeddings and, where it has weights
-    of its own, in the head.
+    of its own, in the head. Markers that are text are no new rows: nothing but the adapters is trained.
 
     Args:
         model: the student; changed in place.
@@ -60,7 +60,7 @@ def add_lora(
         lora_dropout=dropout,
         target_modules=target_modules,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2's layers
-        trainable_token_indices=_marker_rows(model, markers) if train_markers else None,
+        trainable_token_indices=_marker_rows(model, markers) if train_markers and markers.rows else None,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -92,7 +92,7 @@ def merge_lora(model: Any, adapter_dir: Path) -> PreTrainedModel:
 
 def _marker_rows(model: PreTrainedModel, markers: Markers) -> dict[str, list[int]]:
     """Embedding modules by name, and the rows of the markers in them."""
-    rows = sorted(markers.reserved)
+    rows = sorted(markers.rows)
     tables: list[Any] = [model.get_input_embeddings()]
     head: Any = model.get_output_embeddings()
     if head is not None and head.weight is not tables[0].weight:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from skipthink.encoding import EncodedSamples, Ints, Items, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
-from skipthink.markers import get_markers
+from skipthink.markers import read_markers
 from skipthink.students import load_student, save_student
 from skipthink.training.baselines import BaselineConfig, BaselineTrainer
 from skipthink.training.chunkwise import ChunkwiseTrainer, whole_weights
@@ -26,9 +25,6 @@ from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTra
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-STUDENT_FILE = "skipthink.json"
-"""What a trained student knows of itself: method, mode, M, longest targets."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def train_method(
     rules = options.pop("rules", "auto")
     lora = options.pop("lora", None)
     model, tokenizer = load_student(student)
-    markers = get_markers(tokenizer, n_chunks)
+    markers = read_markers(tokenizer, n_chunks, student)
     encoded = encode_samples(tokenizer, markers, samples, rules=rules)
     if lora is not None:
         model = add_lora(model, markers, seed=seed, **lora)
@@ -135,17 +131,14 @@ def train_method(
     trained = trainer.accelerator.unwrap_model(trainer.model)
     if lora is not None:
         trained = merge_lora(trained, out / "adapter")
-    save_student(trained, tokenizer, out / "model", state_dict=weights)
-    write_json(
-        out / "model" / STUDENT_FILE,
-        {
-            "schema": 1,
-            "method": method,
-            "mode": METHODS[method].mode,
-            "n_chunks": n_chunks,
-            **written_limits(trainer, items),
-        },
-    )
+    about = {
+        "method": method,
+        "mode": METHODS[method].mode,
+        "n_chunks": n_chunks,
+        "prompt": markers.frame.to_dict(),
+        **written_limits(trainer, items),
+    }
+    save_student(trained, tokenizer, out / "model", about=about, state_dict=weights)
     write_json(out / "train.json", summary)
     if (out / "checkpoints" / "runs").exists():  # what was logged for TensorBoard outlives the checkpoints
         shutil.rmtree(out / "tensorboard", ignore_errors=True)
@@ -249,9 +242,3 @@ def items_table(encoded: EncodedSamples, items: Items) -> pa.Table:
     if items.loss is not None:
         columns["loss"] = np.split(items.loss, items.tokens.offsets[1:-1])
     return pa.table(columns)
-
-
-def read_student_file(model_dir: Path) -> dict[str, Any]:
-    """Reads what a trained student knows of itself."""
-    content: dict[str, Any] = json.loads((model_dir / STUDENT_FILE).read_text(encoding="utf-8"))
-    return content
