@@ -381,14 +381,16 @@ def build_items(encoded: EncodedSamples, plan: ItemPlan, markers: Markers) -> It
     return _join_pieces(plan, pool[flat_index(sources, lengths)], lengths, markers.head)
 
 
-_OPEN, _CLOSE = END + 1, END + 2
-"""Pieces of our own: the beginning and the end of a block of thought."""
+_OPEN, _CLOSE, _EMPTY, _STATED = range(END + 1, END + 5)
+"""Pieces of our own: beginning and end of a block of thought, an empty one, and `[answer]` amid a target."""
 
 
 def _marker_rows(markers: Markers) -> list[Ids]:
     """Ids of all that a piece may stand for beside text, in the order of `_marker_row`."""
-    amid = (markers.answer, markers.skip, markers.thought, (markers.end,), markers.open, markers.close)
-    return [*markers.stages, *amid, markers.stated]
+    leads = (*markers.stages, markers.answer, markers.skip)
+    return [
+        *leads, markers.thought, (markers.end,), markers.open, markers.close, markers.empty, markers.stated
+    ]  # fmt: skip
 
 
 def _marker_row(plan: ItemPlan, n_stages: int) -> Ints:
@@ -399,7 +401,7 @@ def _marker_row(plan: ItemPlan, n_stages: int) -> Ints:
     in_target = (
         np.arange(len(kinds)) - np.repeat(plan.piece_offsets[:-1], np.diff(plan.piece_offsets)) >= n_prompt
     )
-    stated: Ints = np.where((kinds == ANSWER_MARK) & in_target, n_stages + _CLOSE - ANSWER_MARK + 1, rows)
+    stated: Ints = np.where((kinds == ANSWER_MARK) & in_target, n_stages + _STATED - ANSWER_MARK, rows)
     return stated
 
 
@@ -410,14 +412,12 @@ def _with_block(plan: ItemPlan, markers: Markers) -> ItemPlan:
     block is whole in the prompt, and empty where there is no chain.
     """
     counts = np.diff(plan.piece_offsets)
-    items = np.arange(len(plan.rows))
     questions = np.flatnonzero(plan.pieces[:, 0] == QUESTION)  # one an item
-    one_pass = np.isin(plan.stages, (BASE, SKIP))
-    asked = np.isin(plan.stages, (ANSWER, ANSWER_ONLY))
-    opens = questions + 1
+    one_pass, asked = np.isin(plan.stages, (BASE, SKIP)), plan.stages == ANSWER
     closes = (plan.piece_offsets[:-1] + plan.n_prompt_pieces)[asked]
-    places = np.concatenate([opens, closes])
-    kinds = np.repeat([_OPEN, _CLOSE], [len(opens), len(closes)])
+    places = np.concatenate([questions + 1, closes])
+    begins = np.where(plan.stages == ANSWER_ONLY, _EMPTY, _OPEN)
+    kinds = np.concatenate([begins, np.full(len(closes), _CLOSE)])
     # of two pieces at one place the beginning comes first: `np.insert` keeps the order given
     pieces = np.insert(plan.pieces, places, np.stack([kinds, 0 * kinds, 0 * kinds + 1], axis=1), axis=0)
     added = 1 + asked.astype(np.int64)
@@ -425,7 +425,7 @@ def _with_block(plan: ItemPlan, markers: Markers) -> ItemPlan:
         plan,
         pieces=pieces,
         piece_offsets=offsets_of(counts + added),
-        n_prompt_pieces=plan.n_prompt_pieces + np.where(one_pass, 0, added)[items],
+        n_prompt_pieces=plan.n_prompt_pieces + np.where(one_pass, 0, added),
     )
 
 

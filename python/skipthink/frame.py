@@ -73,6 +73,11 @@ class Frame:
         """What ends a chain of thought that stands in a block; Qwen's and DeepSeek's way of writing it."""
         return f"\n{END_THINK}\n\n" if self.think else ""
 
+    @property
+    def empty(self) -> str:
+        """A block without a chain, in front of an answer that is asked for alone; in one piece for a tokenizer."""
+        return f"{self.open}{self.close}" if self.open else self.close.lstrip()
+
     def question(self, text: str) -> str:
         """A question as it stands in prompts."""
         return text.strip() if self.trims else text

@@ -262,8 +262,8 @@ def stage_prompt(
     if lead is None:
         lead = markers.stages[0 if stage == STEP else stage - 1]
     # a student that writes the whole chain begins its block itself
-    begun = () if stage in (BASE, SKIP) else markers.open
-    ended = markers.close if closed and stage in (ANSWER, ANSWER_ONLY) else ()
+    begun = {BASE: (), SKIP: (), ANSWER_ONLY: markers.empty}.get(stage, markers.open)
+    ended = markers.close if closed and stage == ANSWER else ()
     parts = (markers.head, lead, question, begun, thought, ended)
     return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
 

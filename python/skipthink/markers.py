@@ -42,6 +42,7 @@ class Markers:
         head: what every prompt starts with: a token of the beginning, the head of a chat.
         open: what a chain of thought starts with; nothing without a block, or where the template has begun it.
         close: what ends the chain in prompts that ask for the answer; nothing without a block.
+        empty: a block without a chain.
         frame: the text they come from.
     """
 
@@ -56,6 +57,7 @@ class Markers:
     head: Ids
     open: Ids = ()
     close: Ids = ()
+    empty: Ids = ()
     frame: Frame = PLAIN
     special: frozenset[int] = frozenset()
 
@@ -132,7 +134,7 @@ def get_markers(tokenizer: PreTrainedTokenizerBase, n_chunks: int, frame: Frame 
     end = int(tokenizer.eos_token_id)
     # padding is masked out and carries no loss: where nothing may be added the end token serves
     pad = end if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
-    open_, close = (fixed_ids(tokenizer, text) for text in (frame.open, frame.close))
+    open_, close, empty = (fixed_ids(tokenizer, text) for text in (frame.open, frame.close, frame.empty))
     if frame.as_text:
         *stages, answer, skip, thought = _as_text(tokenizer, n_chunks, frame)
         stated = close or fixed_ids(tokenizer, ANSWER_TEXT)
@@ -154,6 +156,7 @@ def get_markers(tokenizer: PreTrainedTokenizerBase, n_chunks: int, frame: Frame 
         head=head,
         open=open_,
         close=close,
+        empty=empty,
         frame=frame,
         special=frozenset(special & fixed),
     )

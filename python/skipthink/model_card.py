@@ -14,15 +14,15 @@ from skipthink.files import write_text
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 _MODES = {
-    "base": ("the question, then a line break", "rationale, `[answer]`, answer"),
-    "answer-only": ("`[answer]`, the question, then a line break", "answer"),
-    "skip": ("`[skip]`, the question, then a line break", "the chunks it needs, `[answer]`, answer"),
+    "base": ("the question", "rationale, `[answer]`, answer"),
+    "answer-only": ("`[answer]` and the question", "answer"),
+    "skip": ("`[skip]` and the question", "the chunks it needs, `[answer]`, answer"),
     "full": (
-        "`[m]`, the question, a line break, then the chunks 1 … m − 1 (at last: `[answer]`, the question, all chunks)",
+        "`[m]` and the question, then the chunks 1 … m − 1 (at last: `[answer]` and the question, then all chunks)",
         "chunk m; at last the answer",
     ),
     "stepwise": (
-        "`[1]`, the question, a line break, then the steps so far (at last: `[answer]`, the question, all steps)",
+        "`[1]` and the question, then the steps so far (at last: `[answer]` and the question, then all steps)",
         "the next step, or nothing where no step is left; at last the answer",
     ),
 }
@@ -70,6 +70,9 @@ def make_card(
     }
     method, mode, n_chunks = about["method"], str(about["mode"]), int(about["n_chunks"])
     prompt, target = _MODES[mode]
+    frame = about.get("prompt", {})
+    stated = "`</think>`" if frame.get("think") else "`[answer]`"
+    target = target.replace("`[answer]`", stated)
     lines = [
         "---",
         yaml.safe_dump(head, sort_keys=False).strip(),
@@ -82,12 +85,12 @@ def make_card(
         "",
         "## How to ask it",
         "",
-        f"It reads {prompt}, and writes {target}, then the end token. `[1]` … `[{n_chunks}]`, `[answer]`, `[skip]` and "
-        "`[thought]` are special tokens of its tokenizer. The chat template writes this prompt from one user message:",
+        f"It reads {prompt}, and writes {target}, then the end token. {_describe(frame, n_chunks)} The chat template "
+        "writes this prompt from one user message:",
         "",
         *_example(mode, n_chunks, int(about.get("max_steps", 0))),
         "",
-        "The answer is what stands behind `[answer]`; decode with `skip_special_tokens=False` to see the markers. "
+        f"The answer is what stands behind {stated}; decode with `skip_special_tokens=False` to see the markers. "
         "Special tokens in a question are taken apart with a space (`[ skip]`), so that they stay text.",
         "",
         "## What it learned from",
@@ -102,6 +105,21 @@ def make_card(
         "proof of its answer.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe(frame: Mapping[str, Any], n_chunks: int) -> str:
+    """What its markers are, and where questions and chains of thought stand."""
+    kind = "special tokens of its tokenizer"
+    if frame.get("markers") == "text":
+        kind = "ordinary text, those in front of a question on a line of their own"
+    sentences = [f"`[1]` … `[{n_chunks}]`, `[answer]`, `[skip]` and `[thought]` are {kind}."]
+    if frame.get("prompt_format") == "chat":
+        sentences.append("Marker and question are the user's turn of a chat, all else is the assistant's.")
+    else:
+        sentences.append("A line break ends the question.")
+    if frame.get("think"):
+        sentences.append("Its chain of thought stands in a `<think>` block.")
+    return " ".join(sentences)
 
 
 def escape(value: object) -> str:

@@ -128,8 +128,7 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int, 
     if frame.prompt_format == "plain":
         head = str(tokenizer.bos_token) if markers.head else ""
     # a student that writes the whole chain begins its block itself
-    tail += "" if mode in ("base", "skip") else frame.open
-    tail += frame.close if mode == "answer-only" else ""
+    tail += {"base": "", "skip": "", "answer-only": frame.empty}.get(mode, frame.open)
     # longest first: what is taken apart must not leave a shorter one behind
     taken = special_texts(tokenizer) + ([ANSWER_TEXT, THOUGHT_TEXT] if frame.as_text else [])
     parts = {

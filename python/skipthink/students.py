@@ -209,7 +209,7 @@ def grow_vocabulary(
     markers = add_markers(tokenizer, n_chunks, frame)
     # never shrink: many models pad their vocabulary beyond the tokenizer's
     embeddings: Any = model.get_input_embeddings()
-    if len(tokenizer) > embeddings.weight.shape[0]:
+    if not frame.as_text and len(tokenizer) > embeddings.weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     # the end-of-turn token of a chat template may be another one than the model came with
     model.config.eos_token_id = markers.end
