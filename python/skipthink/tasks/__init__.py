@@ -29,7 +29,8 @@ def make(
         validation: samples of the validation split.
         test: samples of the test split. No split depends on the size of another one.
         seed: the same seed, sizes and knobs give the same samples.
-        **knobs: options of the task, the fields of its `Knobs`.
+        **knobs: options of the task, the fields of its `Knobs`; also `share_entities=True`: splits then share entities,
+            as a student from scratch needs it.
 
     Returns:
         "train", "validation" and "test", each a list of rows with id, task, question, rationale, answer,

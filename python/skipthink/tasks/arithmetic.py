@@ -107,7 +107,7 @@ _TOLD = {
     "+": (
         "{name} buys {n} more {things}",
         "{friend} gives {name} {n} {things}",
-        "{name} finds {n} {things} in a drawer",
+        "{name} finds {n} {things} in a box",
         "{name} wins {n} {things} at the fair",
         "{friend} brings {n} {things} along",
     ),

@@ -13,6 +13,9 @@ from skipthink.exceptions import InvalidInputError
 
 K = TypeVar("K")
 Row = dict[str, Any]
+SHARE_ENTITIES = "share_entities"
+"""A knob of all tasks: every split draws from the whole lists of entities. A student from scratch needs it, which knows
+no name it was not trained on; a pre-trained one does not. Number combinations stay apart."""
 
 
 class Role(StrEnum):
@@ -88,17 +91,18 @@ class Task(Generic[K]):
             raise InvalidInputError(f"knobs of {self.name} must be a dataclass, got {self.knobs!r}")
 
     def parse_knobs(self, knobs: Mapping[str, Any]) -> K:
-        """The knobs given, the others with their defaults.
+        """The knobs given, the others with their defaults; `share_entities`, which all tasks have, is left out.
 
         Raises:
             InvalidInputError: no such knob, or a wrong value.
         """
         names = [field.name for field in fields(self.knobs)]  # type: ignore[arg-type]
-        for name in knobs:
+        own = {name: value for name, value in knobs.items() if name != SHARE_ENTITIES}
+        for name in own:
             if name not in names:
                 hint = did_you_mean(name, names)
                 raise InvalidInputError(f"{self.name} has no knob {name!r}; {hint}it has {', '.join(names)}")
-        return self.knobs(**knobs)
+        return self.knobs(**own)
 
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:

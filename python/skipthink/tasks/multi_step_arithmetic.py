@@ -116,14 +116,13 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
         are="is" if story.start == 1 else "are",
         changes=" ".join(f"{change.opened}." for change in story.changes),
     )
-    numbers = (story.start, *((change.sign, change.number) for change in story.changes))
     return Draft(
-        key=numbers,
+        key=(story.start, *((change.sign, change.number) for change in story.changes)),
         question=question,
         answer=str(story.answer),
         sentences=(*sentences, (Role.SUMMARY, summary)),
         separator=separator,
-        combination=numbers,
+        combination=(story.start, *(change.number for change in story.changes)),
     )
 
 

@@ -10,17 +10,18 @@ import hashlib
 import itertools
 import random
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from skipthink.answers import parse_gold
 from skipthink.exceptions import InvalidInputError
-from skipthink.tasks.base import Draft, Role, Row, Task, check_int, did_you_mean
+from skipthink.tasks.base import SHARE_ENTITIES, Draft, Role, Row, Task, check_flag, check_int, did_you_mean
 
 K = TypeVar("K")
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.15
 """Share of the entities and of the number combinations that test gets, and the same share for validation."""
+_MIN_HELD_OUT = 8
 # Drawing stops after this many misses in a row, more where many problems are drawn, so that even a space of exactly
 # the size wanted is exhausted before drawing gives up.
 _MIN_MISSES = 1000
@@ -30,13 +31,14 @@ _MISSES_PER_PROBLEM = 20
 def split_words(words: Sequence[str], split: str, least: int, *, name: str = "words") -> tuple[str, ...]:
     """The part of a word list that belongs to a split.
 
-    The words are put into the order of their SHA-256 digests. The first 15 % (or `least`, if that is more) are those of
-    test, as many after them those of validation, the others those of train.
+    The words are put into the order of their SHA-256 digests. The first 15 %, but no fewer than 8 (or a third of a
+    shorter list), are those of test, as many after them those of validation, the others those of train. Only where a
+    problem needs more words than that do these two get as many as it needs.
 
     Args:
         words: different words, in any order.
         split: "train", "validation" or "test".
-        least: how many words each split needs.
+        least: how many words a problem needs.
         name: what the list is called in messages.
 
     Returns:
@@ -51,7 +53,7 @@ def split_words(words: Sequence[str], split: str, least: int, *, name: str = "wo
             f"{name} holds {len(words)} words, but each of the three splits needs {least} of its own; "
             f"give {3 * least} at least"
         )
-    held = max(least, int(HELD_OUT * len(words)))
+    held = max(int(HELD_OUT * len(words)), min(_MIN_HELD_OUT, len(words) // 3), least)
     ordered = sorted(words, key=lambda word: (_digest(word), word))
     chosen = set(
         {"test": ordered[:held], "validation": ordered[held : 2 * held], "train": ordered[2 * held :]}[split]
@@ -73,7 +75,7 @@ def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mappin
         split: "train", "validation" or "test".
         n: how many problems; None: without end.
         seed: seeds every draw. More problems of a seed begin with the same ones.
-        knobs: options of the task; the others keep their defaults.
+        knobs: options of the task, and `share_entities`; the others keep their defaults.
 
     Returns:
         The rows, drawn as they are asked for.
@@ -87,17 +89,22 @@ def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mappin
         check_int(split, n, 0, None)
     check_int("seed", seed, 0, None)
     chosen = task.parse_knobs(knobs)
+    share = knobs.get(SHARE_ENTITIES, False)
+    check_flag(SHARE_ENTITIES, share)
     parts = {
         name: split_words(getattr(chosen, name), split, least, name=name)
         for name, least in task.pools(chosen).items()
+        if not share
     }
     own = replace(chosen, **parts)  # type: ignore[type-var]
     kind = task.answer_kind(chosen) if callable(task.answer_kind) else task.answer_kind
-    drafts = _draw_drafts(task, split, n, seed, own)
+    drafts = _draw_drafts(task, split, n, seed, own, share)
     return (_row(task.name, kind, split, index, draft) for index, draft in enumerate(drafts))
 
 
-def _draw_drafts(task: Task[K], split: str, n: int | None, seed: int, knobs: K) -> Iterator[Draft]:
+def _draw_drafts(
+    task: Task[K], split: str, n: int | None, seed: int, knobs: K, share: bool
+) -> Iterator[Draft]:
     seen: set[bytes] = set()  # digests: a long stream remembers every problem
     misses = 0
     for attempt in itertools.count():
@@ -105,15 +112,15 @@ def _draw_drafts(task: Task[K], split: str, n: int | None, seed: int, knobs: K) 
             return
         # a generator per draw: one problem more or less never changes the ones that follow
         draft = task.draw(random.Random(f"{task.name}/{split}/{seed}/{attempt}"), knobs)
-        key = None if draft is None or not _belongs(draft, split) else _digest(repr(draft.key))
-        if draft is None or key is None or key in seen:
+        key = b"" if draft is None else _digest(repr(draft.key))
+        if draft is None or key in seen or not _belongs(draft, split, share):
             misses += 1
             # most draws of test belong to train
             if misses * HELD_OUT > _MIN_MISSES + _MISSES_PER_PROBLEM * (len(seen) if n is None else n):
                 wanted = "an endless stream is" if n is None else f"{n} are"
                 raise InvalidInputError(
                     f"{task.name} found {len(seen)} different problems for {split}, but {wanted} asked for; "
-                    f"ask for fewer samples or widen the knobs {knobs}"
+                    f"ask for fewer samples or widen the knobs ({_said(knobs)})"
                 )
             continue
         misses = 0
@@ -121,8 +128,21 @@ def _draw_drafts(task: Task[K], split: str, n: int | None, seed: int, knobs: K) 
         yield draft
 
 
-def _belongs(draft: Draft, split: str) -> bool:
-    return draft.combination is None or split_of(draft.combination) == split
+def _said(knobs: object) -> str:
+    """The knobs by name; of a long list only how long it is."""
+    values = ((field.name, getattr(knobs, field.name)) for field in fields(knobs))  # type: ignore[arg-type]
+    return ", ".join(
+        f"{name}: {len(value)} words"
+        if isinstance(value, tuple | list) and len(value) > 8
+        else f"{name}: {value}"
+        for name, value in values
+    )
+
+
+def _belongs(draft: Draft, split: str, share: bool) -> bool:
+    """Whether a problem is one of a split's; where nothing else keeps splits apart, the problem itself does."""
+    decisive = draft.key if share and draft.combination is None else draft.combination
+    return decisive is None or split_of(decisive) == split
 
 
 def _row(name: str, kind: str, split: str, index: int, draft: Draft) -> Row:
