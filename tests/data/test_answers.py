@@ -295,3 +295,19 @@ def test_hostile_texts_take_linear_time(kind):
         started = time.perf_counter()
         parse_answer(kind, text)
         assert time.perf_counter() - started < 3, pattern
+
+
+@pytest.mark.parametrize(("kind", "text", "gold", "verdict"), [
+    ("number", "<think>\n3 + 4 = 7, no, 8.\n</think>\n\n7", "7", "right"),
+    ("number", "3 + 4 = 7.\n</think>\n\nThe answer is 8.", "7", "wrong"),  # the tag opened in the prompt
+    ("number", "<think>\nThe answer is 7. Wait", "7", "unparsed"),  # stopped before it came to an answer
+    ("number", "<think>7</think>", "7", "unparsed"),
+    ("number", "<think>a</think> 5 <THINK>b</Think>\n7", "7", "right"),
+    ("number", "<think>a</think> 7 <think>but 8", "7", "unparsed"),
+    ("yes_no", "<think>yes yes</think>\n\nNo.", "no", "right"),
+    ("string", "<think>ab</think>\n\nxy", "xy", "right"),
+    ("maths", "<think>x^3</think>\n\n$x^2$", "x^2", "right"),
+    ("maths", "<think>$x^2$", "x^2", "unparsed"),
+])  # fmt: skip
+def test_of_a_thought_only_what_stands_behind_it_counts(kind, text, gold, verdict):
+    assert check_answer(kind, text, gold) == verdict
