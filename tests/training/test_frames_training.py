@@ -76,11 +76,8 @@ def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name):
         assert (prediction["thought"], prediction["answer"]) == (row["rationale"], row["answer"])
     about = read_student_file(tmp_path / "model")
     assert about["prompt"] == frame.to_dict()
-    assert (
-        about["max_target_tokens"]["-2"]
-        == found["tokens_per_answer"]
-        == summary["train_target_tokens"] / (6 * 90)
-    )
+    assert found["tokens_per_answer"] == pytest.approx(summary["train_target_tokens"] / (6 * 90))
+    assert about["max_target_tokens"]["-2"] >= found["tokens_per_answer"]
 
 
 @pytest.mark.parametrize("name", ["text", "chat-text-think"])
