@@ -141,11 +141,12 @@ class Items:
     """Items as token ids: item i is `tokens[i]`, its first `n_prompt[i]` ids are the prompt, the rest the target.
 
     Attributes:
-        tokens: ids of prompt and target.
-        n_prompt: prompt lengths in tokens, int64 (n_items,).
+        tokens: ids of prompt and target; of an encoder-decoder, what its decoder reads and writes.
+        n_prompt: prompt lengths in `tokens`, int64 (n_items,).
         rows: the sample each item comes from, int64 (n_items,).
         stages: 1 … M, or a code of `skipthink.types`, int64 (n_items,).
         loss: which tokens carry loss, bool, one a token of `tokens.values`; None: those of the targets.
+        sources: ids an encoder reads; None for students without one.
     """
 
     tokens: TokenRows
@@ -153,9 +154,27 @@ class Items:
     rows: Ints
     stages: Ints
     loss: Bools | None = None
+    sources: TokenRows | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @property
+    def sides(self) -> list[TokenRows]:
+        """The sequences a student reads of each item: one, or with an encoder two."""
+        return [self.tokens] if self.sources is None else [self.sources, self.tokens]
+
+    @property
+    def n_read(self) -> Ints:
+        """Tokens of each item, prompt and target, on all sides, int64 (n_items,)."""
+        lengths: Ints = np.sum([side.lengths for side in self.sides], axis=0)
+        return lengths
+
+    @property
+    def longest_side(self) -> Ints:
+        """Length of the longest sequence of each item: what positions must suffice for, int64 (n_items,)."""
+        lengths: Ints = np.max([side.lengths for side in self.sides], axis=0)
+        return lengths
 
     @property
     def n_target(self) -> Ints:
@@ -378,7 +397,13 @@ def build_items(encoded: EncodedSamples, plan: ItemPlan, markers: Markers) -> It
     first = np.choose(part_of, [part.offsets[np.minimum(row_of, len(part))] for part in parts])
     lengths = np.where(is_marker, parts[-1].lengths[np.where(is_marker, row_of, 0)], ends - starts)
     sources = bases[part_of] + first + np.where(is_marker, 0, starts)
-    return _join_pieces(plan, pool[flat_index(sources, lengths)], lengths, markers.head)
+    items = _join_pieces(plan, pool[flat_index(sources, lengths)], lengths, markers.head)
+    if markers.start is None:
+        return items
+    piece_ends = offsets_of(lengths)
+    asked = np.flatnonzero(kinds == QUESTION) + 1  # behind the question, one an item
+    n_source = len(markers.head) + piece_ends[asked] - piece_ends[plan.piece_offsets[:-1]]
+    return _deal_sides(items, n_source, markers.start, markers.end)
 
 
 _OPEN, _CLOSE, _EMPTY, _STATED = range(END + 1, END + 5)
@@ -439,6 +464,20 @@ def _join_pieces(plan: ItemPlan, values: Ints, lengths: Ints, head: Ids) -> Item
         item_offsets = item_offsets + len(head) * np.arange(len(item_offsets))
         n_prompt = n_prompt + len(head)
     return Items(TokenRows(values, item_offsets), n_prompt, plan.rows, plan.stages)
+
+
+def _deal_sides(items: Items, n_source: Ints, start: int, end: int) -> Items:
+    """Gives the first tokens of each item to an encoder, and what is left of it to a decoder."""
+    tokens, starts = items.tokens, items.tokens.offsets[:-1]
+    n_left = tokens.lengths - n_source
+    read = tokens.values[flat_index(starts, n_source)]
+    left = tokens.values[flat_index(starts + n_source, n_left)]
+    return replace(
+        items,
+        sources=TokenRows(np.insert(read, np.cumsum(n_source), end), offsets_of(n_source + 1)),
+        tokens=TokenRows(np.insert(left, offsets_of(n_left)[:-1], start), offsets_of(n_left + 1)),
+        n_prompt=items.n_prompt - n_source + 1,
+    )
 
 
 def _refuse_markers(markers: Markers, tokens: Ints, row: str, *, amid: bool = False) -> None:

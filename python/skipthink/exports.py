@@ -44,19 +44,20 @@ def export_items(
     """Writes items for another trainer.
 
     Args:
-        items: columns id, stage, prompt_ids, target_ids, and where loss is not that of the targets loss, as in
-            `items.parquet` of a trained method.
+        items: columns id, stage, prompt_ids, target_ids, of an encoder-decoder source_ids, and where loss is not that
+            of the targets loss, as in `items.parquet` of a trained method.
         tokenizer: the tokenizer of its student.
         out: a .jsonl or .parquet file.
         format: "prompt-completion" or "messages" (TRL), "sharegpt", or "ids": `input_ids` and `labels` (-100 on the
-            prompt), which trainers take as they are.
+            prompt), of an encoder-decoder also `decoder_input_ids`, which models take as they are.
         mismatch: what becomes of items whose text is tokenised to other ids: "error", "drop" or "keep".
 
     Returns:
         Counts: items, mismatched, written.
 
     Raises:
-        InvalidInputError: unknown format, mismatch or suffix, or a format that cannot say which tokens carry loss.
+        InvalidInputError: unknown format, mismatch or suffix, or a format that cannot say which tokens carry loss or
+            what a decoder reads.
         DataError: an item whose text gives other ids, with `mismatch="error"`.
     """
     out = Path(out)
@@ -71,6 +72,8 @@ def export_items(
             'take it on the whole target; use the format "ids"'
         )
     rows = items.to_pylist()
+    if "source_ids" in items.column_names:
+        _refuse_sides(rows, format)
     texts = item_texts(tokenizer, rows)
     # ids need no text: nothing is tokenised again
     wrong = [] if format == "ids" else mismatched(tokenizer, rows, texts)
@@ -95,35 +98,47 @@ def export_items(
 
 
 def item_texts(tokenizer: PreTrainedTokenizerBase, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Prompt and completion of items as text, markers and end token included, without a leading `bos`."""
-    lead = leading_bos(tokenizer)
+    """Prompt and completion of items as text, without what the tokenizer puts around a text by itself.
+
+    Markers and end token are in it. Of an encoder-decoder the prompt is what its encoder reads.
+    """
+
+    def text(ids: list[int]) -> str:
+        return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    lead, end = leading_bos(tokenizer), _trailing_eos(tokenizer)
     texts = []
     for row in rows:
-        prompt = row["prompt_ids"]
+        prompt, target = row.get("source_ids") or row["prompt_ids"], row["target_ids"]
         if lead is not None and prompt[:1] == [lead]:
-            prompt = prompt[1:]  # the tokenizer puts it there itself
-        texts.append(
-            tuple(
-                str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-                for ids in (prompt, row["target_ids"])
-            )
-        )
-    return texts  # type: ignore[return-value]  # pairs
+            prompt = prompt[1:]
+        if "source_ids" in row:
+            prompt, target = (ids[:-1] if ids[-1:] == [end] else ids for ids in (prompt, target))
+        texts.append((text(prompt), text(target)))
+    return texts
 
 
 def mismatched(
     tokenizer: PreTrainedTokenizerBase, rows: list[dict[str, Any]], texts: list[tuple[str, str]]
 ) -> list[int]:
-    """Indices of items whose prompt, or prompt and completion, are tokenised to other ids than those of the item."""
+    """Indices of items whose prompt, or prompt and completion, are tokenised to other ids than those of the item.
+
+    A trainer of encoder-decoders tokenises the completion apart.
+    """
     if not rows:
         return []
+    has_encoder = "source_ids" in rows[0]
+    behind = [completion if has_encoder else prompt + completion for prompt, completion in texts]
     prompts = tokenizer([prompt for prompt, _ in texts], verbose=False)["input_ids"]
-    wholes = tokenizer([prompt + completion for prompt, completion in texts], verbose=False)["input_ids"]
-    return [
-        index
-        for index, (row, prompt, whole) in enumerate(zip(rows, prompts, wholes, strict=True))
-        if prompt != row["prompt_ids"] or whole != [*row["prompt_ids"], *row["target_ids"]]
+    wholes = tokenizer(behind, verbose=False)["input_ids"]
+    expected = [
+        (row["source_ids"], row["target_ids"])
+        if has_encoder
+        else (row["prompt_ids"], [*row["prompt_ids"], *row["target_ids"]])
+        for row in rows
     ]
+    found = zip(prompts, wholes, strict=True)
+    return [index for index, pair in enumerate(found) if pair != expected[index]]
 
 
 def item_template(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -161,11 +176,34 @@ def export_trained(
     return export_items(items, tokenizer, out, format=format, mismatch=mismatch)
 
 
+def _trailing_eos(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The end token's id, where this tokenizer puts one behind ordinary text."""
+    ids = tokenizer("a").input_ids
+    return int(ids[-1]) if ids[-1:] == [tokenizer.eos_token_id] else None
+
+
+def _refuse_sides(rows: list[dict[str, Any]], format: str) -> None:
+    """Refuses formats that have no place for what a decoder reads in front of its target."""
+    if format in ("messages", "sharegpt"):
+        raise InvalidInputError(
+            f"these items are those of an encoder-decoder, which trainers of {format} do not train; use the format "
+            '"ids" or "prompt-completion"'
+        )
+    if format == "prompt-completion" and any(len(row["prompt_ids"]) > 1 for row in rows):
+        raise InvalidInputError(
+            "the decoder of these items writes behind earlier chunks, which prompt and completion cannot say: they "
+            'would be lost or carry loss; use the format "ids"'
+        )
+
+
 def _row(format: str, row: dict[str, Any], prompt: str, completion: str, eos: str) -> dict[str, Any]:
     if format == "ids":
         ids = [*row["prompt_ids"], *row["target_ids"]]
         loss = row.get("loss") or [place >= len(row["prompt_ids"]) for place in range(len(ids))]
         labels = [token if counts else IGNORED_LABEL for token, counts in zip(ids, loss, strict=True)]
+        if "source_ids" in row:
+            # the labels of an encoder-decoder stand where they are predicted, a place earlier
+            return {"input_ids": row["source_ids"], "decoder_input_ids": ids[:-1], "labels": labels[1:]}
         return {"input_ids": ids, "labels": labels}
     if format == "prompt-completion":
         return {"prompt": prompt, "completion": completion}

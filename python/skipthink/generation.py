@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 
 from skipthink.encoding import Ints
 from skipthink.exceptions import InvalidInputError
+from skipthink.inputs import model_inputs
 from skipthink.markers import Markers
+from skipthink.prompts import Prompt, room_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,7 +58,7 @@ def ends_in_loop(tokens: Ints) -> bool:
 def generate(
     model: PreTrainedModel,
     markers: Markers,
-    prompts: Sequence[Ints],
+    prompts: Sequence[Prompt],
     *,
     max_new_tokens: int,
     batch_size: int = 64,
@@ -66,9 +69,9 @@ def generate(
     """Continues prompts until the end token or `max_new_tokens`.
 
     Args:
-        model: a causal language model.
+        model: a language model, with or without an encoder.
         markers: marker ids of its tokenizer.
-        prompts: prompt ids, none empty.
+        prompts: prompts, fitted to the student.
         max_new_tokens: bound on the generated tokens of one prompt, at least 1.
         batch_size: prompts generated side by side; results do not depend on it up to float rounding.
         temperature: 0 for greedy decoding, else sampling at this temperature.
@@ -107,35 +110,62 @@ def generate(
 
 
 def _batches(
-    model: PreTrainedModel, prompts: Sequence[Ints], max_new_tokens: int, batch_size: int
+    model: PreTrainedModel, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int
 ) -> Iterator[tuple[list[int], int]]:
     """Batches of prompt indices, longest first, with the new tokens they have room for.
 
     A prompt near the end of the student's positions goes alone with the room it has, so that what others get does
     not depend on their company; one without any room is left out.
     """
-    limit = getattr(model.config, "max_position_embeddings", None)
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]), reverse=True)
-    room = {index: max_new_tokens if limit is None else limit - len(prompts[index]) for index in order}
+    # what is written behind first: a batch is as wide there as its longest row
+    order = sorted(
+        range(len(prompts)), key=lambda index: (len(prompts[index].ids), len(prompts[index])), reverse=True
+    )
+    room = {index: room_for(model, prompts[index], max_new_tokens) for index in order}
     for index in order:
         if 0 < room[index] < max_new_tokens:
             yield [index], room[index]
-    full = [index for index in order if room[index] >= max_new_tokens]
-    for first in range(0, len(full), batch_size):
-        yield full[first : first + batch_size], max_new_tokens
+    full = [index for index in order if room[index] == max_new_tokens]
+    for group in _side_by_side(model, prompts, full):
+        for first in range(0, len(group), batch_size):
+            yield group[first : first + batch_size], max_new_tokens
+
+
+def _side_by_side(model: PreTrainedModel, prompts: Sequence[Prompt], order: list[int]) -> list[list[int]]:
+    """Prompts that may stand in one batch: all, unless padding in front would move what the student reads."""
+    if len({len(prompts[index].ids) for index in order}) <= 1 or ignores_padding_in_front(model):
+        return [order]
+    return [list(group) for _, group in groupby(order, key=lambda index: len(prompts[index].ids))]
+
+
+def ignores_padding_in_front(model: PreTrainedModel) -> bool:
+    """Whether padding in front of what a student continues changes nothing.
+
+    It does not without an encoder: positions are counted by the mask. A decoder beside an encoder is given no
+    positions: those that are relative (T5) do not notice, those that are counted from the first column (BART) do.
+    """
+    if not model.config.is_encoder_decoder:
+        return True
+    rows = [np.arange(3), np.arange(1, 3)]
+    source = [np.arange(2)] * 2
+    padded = model_inputs(rows, source, 0, left=True)
+    alone = model_inputs(rows[1:], source[1:], 0)
+    with torch.inference_mode():
+        found, expected = (
+            model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits[-1, -1].float()
+            for inputs in (padded, alone)
+        )
+    return bool((found - expected).abs().max() <= 0.05 * expected.std())
 
 
 def _generate_batch(
-    model: PreTrainedModel, markers: Markers, prompts: list[Ints], max_new_tokens: int, temperature: float
+    model: PreTrainedModel, markers: Markers, prompts: list[Prompt], max_new_tokens: int, temperature: float
 ) -> list[Generated]:
     from transformers import GenerationConfig
 
-    width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), markers.pad, dtype=torch.long)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long)
-    for index, prompt in enumerate(prompts):
-        ids[index, width - len(prompt) :] = torch.from_numpy(np.asarray(prompt))
-        mask[index, width - len(prompt) :] = 1
+    inputs = model_inputs(
+        [prompt.ids for prompt in prompts], [prompt.source for prompt in prompts], markers.pad, left=True
+    )
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
@@ -143,12 +173,14 @@ def _generate_batch(
         top_k=0 if temperature > 0 else None,
         eos_token_id=markers.end,
         pad_token_id=markers.pad,
+        decoder_start_token_id=markers.start,
     )
     generator: Any = model  # torch types the attribute as a tensor
     with torch.inference_mode():
         output = generator.generate(
-            ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
+            **{name: tensor.to(model.device) for name, tensor in inputs.items()}, generation_config=config
         )
+    width = max(len(prompt.ids) for prompt in prompts)
     return [_cut(row, markers.end) for row in output[:, width:].cpu().numpy().astype(np.int64)]
 
 

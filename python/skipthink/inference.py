@@ -12,6 +12,7 @@ from skipthink.encoding import Ints, find_ids
 from skipthink.exceptions import InvalidInputError
 from skipthink.generation import Generated, ends_in_loop, generate
 from skipthink.markers import Markers
+from skipthink.prompts import Prompt, make_prompt
 from skipthink.types import ANSWER, ANSWER_ONLY, BASE, SKIP, STEP
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER,
 
 Progress = Callable[[int, int], None]
 
-Write = Callable[[int, list[int], list[Ints], int], list[Generated]]
+Write = Callable[[int, list[int], list[Prompt], int], list[Generated]]
 """Lets the student write a stage: of (stage code, chains, their prompts, bound on new tokens), a result a prompt."""
 
 
@@ -114,6 +115,7 @@ def answer_questions(
     """
     if mode not in MODES:
         raise InvalidInputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    markers = markers.fitted_to(model.config)
     if mode == "full":
         none: list[list[int]] = [[] for _ in questions]
         return continue_chains(
@@ -165,6 +167,7 @@ def continue_chains(
         progress: called with (passes done, passes in all).
         write: takes the place of plain generation.
     """
+    markers = markers.fitted_to(model.config)
     results = [Answered(thought=list(prefix)) for prefix in prefixes]
     n_passes = sum(markers.n_chunks + 2 - first for first in first_stages)
     done = 0
@@ -248,11 +251,11 @@ def _run_pass(
 
 def stage_prompt(
     markers: Markers, stage: int, question: Ints, thought: Sequence[int] = (), *, closed: bool = True
-) -> Ints:
+) -> Prompt:
     """The prompt of a stage: its marker, the question, then what stands for the chunks before it.
 
     Args:
-        markers: marker ids of the student's tokenizer.
+        markers: marker ids, fitted to the student.
         stage: 1 … M, or a code of `skipthink.types`.
         question: question ids.
         thought: ids of the earlier chunks.
@@ -264,8 +267,7 @@ def stage_prompt(
     # a student that writes the whole chain begins its block itself
     begun = {BASE: (), SKIP: (), ANSWER_ONLY: markers.empty}.get(stage, markers.open)
     ended = markers.close if closed and stage == ANSWER else ()
-    parts = (markers.head, lead, question, begun, thought, ended)
-    return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
+    return make_prompt(markers, lead, question, (*begun, *thought, *ended))
 
 
 def _split_answer(

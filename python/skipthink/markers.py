@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.frame import END_THINK, PLAIN, Frame, read_frame, split_at_tokens
@@ -44,6 +44,8 @@ class Markers:
         close: what ends the chain in prompts that ask for the answer; nothing without a block.
         empty: a block without a chain.
         frame: the text they come from.
+        special: special tokens among what stands around a question.
+        start: id an encoder-decoder's decoder starts with; None for a student without an encoder.
     """
 
     stages: tuple[Ids, ...]
@@ -60,6 +62,25 @@ class Markers:
     empty: Ids = ()
     frame: Frame = PLAIN
     special: frozenset[int] = frozenset()
+    start: int | None = None
+
+    def fitted_to(self, config: Any) -> Markers:
+        """The same markers, laid out for a student.
+
+        Args:
+            config: the student's.
+
+        Raises:
+            InvalidInputError: the student has an encoder, but does not say what its decoder starts with, or is to
+                think in a block, which no encoder-decoder was made for.
+        """
+        start = decoder_start(config)
+        if start is not None and self.frame.think:
+            raise InvalidInputError(
+                f"this {config.model_type} is an encoder-decoder, and think: true puts chains of thought into the "
+                "block of a chat model; leave out think"
+            )
+        return replace(self, start=start)
 
     @property
     def n_chunks(self) -> int:
@@ -236,3 +257,23 @@ def leading_bos(tokenizer: PreTrainedTokenizerBase) -> int | None:
         return None
     ids = tokenizer("a").input_ids
     return int(bos) if len(ids) > 1 and ids[0] == bos else None
+
+
+def decoder_start(config: Any) -> int | None:
+    """The id an encoder-decoder's decoder starts with; None for a decoder-only student.
+
+    Args:
+        config: the student's.
+
+    Raises:
+        InvalidInputError: the student has an encoder, but its config names no such id.
+    """
+    if not getattr(config, "is_encoder_decoder", False):
+        return None
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        raise InvalidInputError(
+            f"the config of this {config.model_type} has no decoder_start_token_id; "
+            "set it to the id its decoder starts with"
+        )
+    return int(start)

@@ -39,12 +39,20 @@ _METRICS = (
 )
 
 
+ENCODER = (
+    "It is an encoder-decoder: its encoder reads marker and question, ended by the end token, and its decoder writes "
+    "behind the chunks or steps so far, where there are any. The chat template writes what the encoder reads from one "
+    "user message:"
+)
+
+
 def write_card(
     path: Path,
     *,
     about: Mapping[str, Any],
     facts: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
+    has_encoder: bool = False,
 ) -> None:
     """Writes a model card.
 
@@ -53,12 +61,17 @@ def write_card(
         about: content of the student's `skipthink.json`.
         facts: name → value of the table "What it learned from": data, sample counts, seed, steps, settings, versions.
         metrics: what `evaluate` returned, and `split`; None before an evaluation.
+        has_encoder: whether the student is an encoder-decoder.
     """
-    write_text(path, make_card(about=about, facts=facts, metrics=metrics))
+    write_text(path, make_card(about=about, facts=facts, metrics=metrics, has_encoder=has_encoder))
 
 
 def make_card(
-    *, about: Mapping[str, Any], facts: Mapping[str, Any], metrics: Mapping[str, Any] | None = None
+    *,
+    about: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+    has_encoder: bool = False,
 ) -> str:
     """The text of a model card; see `write_card`."""
     import yaml
@@ -85,10 +98,10 @@ def make_card(
         "",
         "## How to ask it",
         "",
-        f"It reads {prompt}, and writes {target}, then the end token. {_describe(frame, n_chunks)} The chat template "
-        "writes this prompt from one user message:",
+        f"It reads {prompt}, and writes {target}, then the end token. {_describe(frame, n_chunks)} "
+        + (ENCODER if has_encoder else "The chat template writes this prompt from one user message:"),
         "",
-        *_example(mode, n_chunks, int(about.get("max_steps", 0))),
+        *_example(mode, n_chunks, int(about.get("max_steps", 0)), has_encoder=has_encoder),
         "",
         f"The answer is what stands behind {stated}; decode with `skip_special_tokens=False` to see the markers. "
         "Special tokens in a question are taken apart with a space (`[ skip]`), so that they stay text.",
@@ -131,35 +144,60 @@ def escape(value: object) -> str:
     return re.sub(r"(?i)\b(https?|ftp|www)(?=[:.])", r"\1&#8203;", _SPECIAL.sub(r"\\\1", text))
 
 
-def _example(mode: str, n_chunks: int, max_steps: int) -> list[str]:
-    ask = [
+def _example(mode: str, n_chunks: int, max_steps: int, *, has_encoder: bool) -> list[str]:
+    loops = {
+        "full": f"for _ in range({n_chunks} + 1):  # the chunks, then the answer",
+        "stepwise": f"for _ in range({max_steps + max_steps // 4 + 2}):  # the steps, an empty one, then the answer",
+    }
+    model_class = "AutoModelForSeq2SeqLM" if has_encoder else "AutoModelForCausalLM"
+    lines = [
         "```python",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        *(["import torch"] if has_encoder and mode in loops else []),
+        f"from transformers import {model_class}, AutoTokenizer",
         "",
         'tokenizer = AutoTokenizer.from_pretrained(".")',
-        'model = AutoModelForCausalLM.from_pretrained(".")',
+        f'model = {model_class}.from_pretrained(".")',
         'messages = [{"role": "user", "content": "Anna has 3 pens and buys 4. How many has she?"}]',
     ]
     call = [
         "inputs = tokenizer.apply_chat_template(",
         '    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"',
         ")",
-        "output = model.generate(**inputs)",
-        'text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=SKIP)',
+        *(_DECODER_CALL if has_encoder else _CALL)[mode in loops],
     ]
-    turn = [
-        *("    " + line.replace("SKIP", "True") for line in call),
-        '    messages.append({"role": "assistant", "content": text})',
-    ]
-    if mode == "full":
-        return [*ask, f"for _ in range({n_chunks} + 1):  # the chunks, then the answer", *turn, "```"]
+    if mode not in loops:
+        return [*lines, *call, "```"]
+    turn = [*call, 'messages.append({"role": "assistant", "content": text})']
+    if has_encoder:
+        lines.append("written = [model.config.decoder_start_token_id]  # what the decoder goes on behind")
     if mode == "stepwise":
-        loop = (
-            f"for _ in range({max_steps + max_steps // 4 + 2}):  # the steps, an empty one, then the answer"
-        )
-        end = ["    if stopped:", "        break", '    stopped = text == ""']
-        return [*ask, "stopped = False", loop, *turn, *end, "```"]
-    return [*ask, *(line.replace("SKIP", "False") for line in call), "```"]
+        lines.append("stopped = False")
+        turn += ["if stopped:", "    break", 'stopped = text == ""']
+    return [*lines, loops[mode], *("    " + line for line in turn), "```"]
+
+
+_CALL = {
+    False: [
+        "output = model.generate(**inputs)",
+        'text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=False)',
+    ],
+    True: [
+        "output = model.generate(**inputs)",
+        'text = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)',
+    ],
+}
+_DECODER_CALL = {
+    False: [
+        "output = model.generate(**inputs)",
+        "text = tokenizer.decode(output[0, 1:], skip_special_tokens=False)",
+    ],
+    True: [
+        "output = model.generate(**inputs, decoder_input_ids=torch.tensor([written]))[0].tolist()",
+        "text = tokenizer.decode(output[len(written) :], skip_special_tokens=True)",
+        "written = [token for token in output if token != tokenizer.eos_token_id]",
+    ],
+}
+"""Generation in one pass, and as one of several turns."""
 
 
 def _measured(metrics: Mapping[str, Any] | None) -> list[str]:

@@ -122,7 +122,7 @@ class DataSection(Section):
 
 
 class StudentSection(Section):
-    """The student: a causal model of the hub or of a folder (`path`), or a small one made from a config.
+    """The student: a language model of the hub or of a folder (`path`), or a small one made from a config.
 
     Attributes:
         markers: new special tokens, or ordinary text: nothing is added to the vocabulary.
@@ -136,7 +136,7 @@ class StudentSection(Section):
     prompt_format: Literal["plain", "chat"] = "plain"
     system: str | None = None
     think: bool = False
-    architecture: Literal["llama", "gpt2"] = "llama"
+    architecture: Literal["llama", "gpt2", "t5"] = "llama"
     vocab_size: int = Field(default=1024, ge=258)
     hidden_size: int = Field(default=96, ge=1)
     num_layers: int = Field(default=3, ge=1)

@@ -16,7 +16,14 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_text
 from skipthink.frame import PLAIN, TEMPLATE_MARK, Frame, read_frame, read_student_file, special_texts
 from skipthink.inference import MODES, Decoding
-from skipthink.markers import ANSWER_TEXT, LINE_END, THOUGHT_TEXT, get_markers, marker_texts
+from skipthink.markers import (
+    ANSWER_TEXT,
+    LINE_END,
+    THOUGHT_TEXT,
+    decoder_start,
+    get_markers,
+    marker_texts,
+)
 from skipthink.model_card import write_card
 from skipthink.types import ANSWER, STEP
 
@@ -57,7 +64,7 @@ STEPS = """\
     {{- raise_exception('this student has written all steps and the answer: ask the next question anew') -}}
 {%- endif -%}
 {{- HEAD + stage.marker + question + TAIL -}}
-{%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}
+SO_FAR
 {%- if stage.marker == ANSWER_MARK -%}{{- CLOSE -}}{%- endif -%}
 """
 STAGES = """\
@@ -66,9 +73,12 @@ STAGES = """\
     {{- raise_exception('this student has written all chunks and the answer: ask the next question anew') -}}
 {%- endif -%}
 {{- HEAD + stages[replies | length] + question + TAIL -}}
-{%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}
+SO_FAR
 {%- if replies | length == stages | length - 1 -%}{{- CLOSE -}}{%- endif -%}
 """
+REPLIES = "{%- for reply in replies -%}{{- plain(reply['content']) -}}{%- endfor -%}"
+SOURCE_END = "{{- END -}}"
+"""`SO_FAR`, behind the question: the replies, or the end of what an encoder reads; its decoder goes on behind them."""
 
 
 def dress_student(
@@ -96,12 +106,20 @@ def dress_student(
         model_dir / "generation_config.json",
         json.dumps(_generation(tokenizer, config, mode, limits, n_chunks), indent=2) + "\n",
     )
-    frame = read_frame(model_dir)
-    write_text(model_dir / "chat_template.jinja", chat_template(tokenizer, mode, n_chunks, frame))
-    write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics)
+    frame, has_encoder = read_frame(model_dir), decoder_start(config) is not None
+    template = chat_template(tokenizer, mode, n_chunks, frame, has_encoder=has_encoder)
+    write_text(model_dir / "chat_template.jinja", template)
+    write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics, has_encoder=has_encoder)
 
 
-def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int, frame: Frame = PLAIN) -> str:
+def chat_template(
+    tokenizer: PreTrainedTokenizerBase,
+    mode: str,
+    n_chunks: int,
+    frame: Frame = PLAIN,
+    *,
+    has_encoder: bool = False,
+) -> str:
     """The chat template of a student: a question as a user message becomes the prompt it was trained on.
 
     In the mode "full" each reply is one chunk: asked again with its replies so far, the student writes the next one,
@@ -109,11 +127,15 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int, 
     answer. Special tokens, and markers that may stand amid a text, are taken apart in messages with a space
     ("[ answer]"), since a template's text is tokenised as a whole.
 
+    The template of an encoder-decoder writes what its encoder reads: the marker, the question and the end token.
+    Replies say which marker; their text goes in front of what the decoder writes (`decoder_input_ids`).
+
     Args:
         tokenizer: the student's tokenizer, with the markers.
         mode: the mode it answers in, as in `skipthink.inference.MODES`.
         n_chunks: M.
         frame: what stands around questions: a chat, say.
+        has_encoder: whether the student is an encoder-decoder.
 
     Raises:
         InvalidInputError: unknown mode.
@@ -131,20 +153,24 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, mode: str, n_chunks: int, 
     tail += {"base": "", "skip": "", "answer-only": frame.empty}.get(mode, frame.open)
     # longest first: what is taken apart must not leave a shorter one behind
     taken = special_texts(tokenizer) + ([ANSWER_TEXT, THOUGHT_TEXT] if frame.as_text else [])
+    only = {"answer-only": answer, "skip": skip}.get(mode, "")
+    end = _jinja(str(tokenizer.eos_token))
     parts = {
         "TEMPLATE_MARK": TEMPLATE_MARK,
         "TRIM": " | trim" if frame.trims else "",
         "RESERVED": _jinja(sorted(taken, key=len, reverse=True)),
-        "STAGES": _jinja([*stages, answer]),
+        "STAGES": _jinja([*stages, answer] if mode == "full" else [only]),
         "STEP_MARK": _jinja(stages[0]),
         "ANSWER_MARK": _jinja(answer),
-        "LEAD": _jinja({"answer-only": answer, "skip": skip}.get(mode, "")),
+        "LEAD": _jinja(only),
         "HEAD": _jinja(head),
         "TAIL": _jinja(tail),
         "CLOSE": _jinja(frame.close),
-        "END": _jinja(str(tokenizer.eos_token)),
+        "SO_FAR": SOURCE_END.replace("END", end) if has_encoder else REPLIES,
+        "END": end,
     }
-    body = {"full": STAGES, "stepwise": STEPS}.get(mode, SINGLE)
+    # a decoder that answers in one pass has one stage
+    body = {"full": STAGES, "stepwise": STEPS}.get(mode, STAGES if has_encoder else SINGLE)
     # in one go: what is put in is not looked at again
     return re.sub("|".join(parts), lambda found: parts[found[0]], TEMPLATE + body)
 

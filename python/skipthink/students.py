@@ -1,4 +1,4 @@
-"""Students: any causal model `from_pretrained`, and small ones made from a config (method §7)."""
+"""Students: any language model `from_pretrained`, with or without an encoder, and small ones made from a config."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.files import write_json
 from skipthink.frame import PLAIN, STUDENT_FILE, Frame, read_frame
 from skipthink.markers import END_TEXT, PAD_TEXT, Markers, add_markers
+from skipthink.prompts import max_positions
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ARCHITECTURES = ("llama", "gpt2")
+VERY_LARGE = 10**9
+"""Tokenizers that know no longest input say 10^30."""
+
+ARCHITECTURES = ("llama", "gpt2", "t5")
 
 
 def make_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerBase:
@@ -76,19 +80,18 @@ def make_student(
         n_chunks: M; the markers of M chunks are added.
         seed: seeds the weights; the same texts and seed give the same student.
         vocab_size: see `make_tokenizer`.
-        architecture: "llama" or "gpt2".
+        architecture: "llama", "gpt2" or "t5".
         hidden_size: width.
-        num_layers: depth.
+        num_layers: depth; of "t5", of its encoder and of its decoder.
         num_heads: attention heads; must divide the width.
-        intermediate_size: width of the feed-forward layers; 8/3 of hidden_size (Llama) or 4 times it (GPT-2).
-        max_length_tokens: longest sequence the student can read.
+        intermediate_size: width of the feed-forward layers; 8/3 of hidden_size (Llama) or 4 times it.
+        max_length_tokens: longest sequence the student is given, on each side; the positions of T5 have no end.
         frame: what stands around questions; markers that are text are not added.
 
     Raises:
         InvalidInputError: unknown architecture or sizes that do not fit.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     if hidden_size % num_heads:
         raise InvalidInputError(f"hidden_size {hidden_size} is not a multiple of num_heads {num_heads}")
@@ -109,10 +112,29 @@ def make_student(
         },
     )
     tokenizer.model_max_length = max_length_tokens
+    if config.is_encoder_decoder:
+        _end_sources(tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config)
+        model = model_class(config).from_config(config)
     return model.float(), tokenizer
+
+
+def model_class(config: Any) -> Any:
+    """The class of `transformers` that makes and loads a student of this config."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def _end_sources(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Lets a tokenizer end ordinary text with its end token, as the tokenizers of encoder-decoders do."""
+    from tokenizers.processors import TemplateProcessing
+
+    backend: Any = tokenizer
+    backend.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {END_TEXT}", special_tokens=[(END_TEXT, tokenizer.eos_token_id)]
+    )
 
 
 def _config(
@@ -126,7 +148,7 @@ def _config(
     max_length_tokens: int,
     tokens: dict[str, Any],
 ) -> Any:
-    from transformers import GPT2Config, LlamaConfig
+    from transformers import GPT2Config, LlamaConfig, T5Config
 
     if architecture == "llama":
         return LlamaConfig(
@@ -156,6 +178,18 @@ def _config(
             initializer_range=hidden_size**-0.5 / 2,
             **tokens,
         )
+    if architecture == "t5":
+        return T5Config(
+            vocab_size=vocab_size,
+            d_model=hidden_size,
+            d_kv=hidden_size // num_heads,
+            d_ff=intermediate_size or 4 * hidden_size,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            dropout_rate=0.0,
+            # as the T5 of the hub
+            **{**tokens, "decoder_start_token_id": tokens["pad_token_id"]},
+        )
     raise InvalidInputError(f"architecture must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
 
 
@@ -166,7 +200,9 @@ def load_student(
     frame: Frame | None = None,
     dtype: str = "float32",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a causal model and its tokenizer, from a folder or the hub; weights from safetensors only.
+    """Loads a language model and its tokenizer, from a folder or the hub; weights from safetensors only.
+
+    A model whose config says `is_encoder_decoder` is loaded with its encoder.
 
     Args:
         name_or_path: what `from_pretrained` takes.
@@ -178,11 +214,11 @@ def load_student(
         DataError: the model or tokenizer cannot be loaded (the cause is chained).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
-        model = AutoModelForCausalLM.from_pretrained(
+        model = model_class(AutoConfig.from_pretrained(str(name_or_path))).from_pretrained(
             str(name_or_path), dtype=getattr(torch, dtype), use_safetensors=True
         )
     except (OSError, ValueError) as error:
@@ -214,6 +250,14 @@ def grow_vocabulary(
     # the end-of-turn token of a chat template may be another one than the model came with
     model.config.eos_token_id = markers.end
     return markers
+
+
+def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Longest sequence a student should be given: its positions, else what its tokenizer says; None: no bound."""
+    limit = max_positions(model.config)
+    if limit is None and tokenizer.model_max_length < VERY_LARGE:
+        limit = int(tokenizer.model_max_length)
+    return limit
 
 
 def save_student(

@@ -248,7 +248,7 @@ def test_icot_si_resets_the_optimiser_when_a_token_goes(trainer_of, reset, expec
 def test_masked_loss_equals_the_models_own(trainer_of):
     trainer = trainer_of("masked", per_device_train_batch_size=24, loss_on=["question", "answer"])
     dataset = trainer.train_dataset
-    batch = PadCollator(trainer.markers.pad)([dataset[index] for index in range(24)])
+    batch = PadCollator(trainer.markers)([dataset[index] for index in range(24)])
     model = trainer.model.eval()
     with torch.no_grad():
         expected = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "labels")}).loss
@@ -427,13 +427,13 @@ def test_stepwise_mode_goes_on_until_the_student_stops(student, markers, tiny):
     assert result.n_unended > 0
 
 
-def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, markers, tiny):
+def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, student, markers, tiny):
     """Question a is written in two steps, question b repeats one step for ever."""
     ends = [len(tiny.question[0]) + 1, len(tiny.question[1]) + 1]
     passes = []
 
     def script(model, markers, prompts, *, max_new_tokens, **_):
-        passes.append([prompt.tolist() for prompt in prompts])
+        passes.append([prompt.ids.tolist() for prompt in prompts])
         written = []
         for prompt in passes[-1]:
             is_first = prompt[1 : ends[0]] == tiny.question[0].tolist()
@@ -450,7 +450,7 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, markers, tiny):
     monkeypatch.setattr("skipthink.inference.generate", script)
     decoding = Decoding({STEP: 4, ANSWER: 4}, max_steps=4)
     questions = [tiny.question[row] for row in range(2)]
-    first, second = answer_questions(None, markers, questions, mode="stepwise", decoding=decoding)
+    first, second = answer_questions(student, markers, questions, mode="stepwise", decoding=decoding)
     assert (first.thought, first.answer, first.n_unended, first.n_looped) == ([20, 21, 22], [9], 0, 0)
     assert first.n_generated == 3 + 2 + 1 + 2
     assert decoding.max_step_passes == 6
@@ -459,7 +459,9 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, markers, tiny):
     assert [len(prompts) for prompts in passes] == [2, 2, 2, 1, 1, 1, 2]
     assert passes[2][0] == [*markers.stages[0], *tiny.question[0], 20, 21, 22]
     with pytest.raises(InvalidInputError, match="not trained step by step"):
-        answer_questions(None, markers, questions, mode="stepwise", decoding=Decoding({STEP: 4, ANSWER: 4}))
+        answer_questions(
+            student, markers, questions, mode="stepwise", decoding=Decoding({STEP: 4, ANSWER: 4})
+        )
 
 
 def test_a_stepwise_folder_is_asked_step_by_step(trained, tokenizer, markers):

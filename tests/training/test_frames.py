@@ -122,7 +122,9 @@ def test_what_is_asked_at_inference_is_what_was_trained_on(framed, rows):
             cuts = encoded.step_tokens[row]
             bounds = skipthink.average_boundaries(encoded.n_steps, 3)[row]
             given = {ANSWER: cuts[-1], **{m: cuts[bounds[m - 1]] for m in (1, 2, 3)}}.get(int(stage), 0)
-            prompt = stage_prompt(markers, int(stage), alone[row], encoded.rationale[row][:given].tolist())
+            prompt = stage_prompt(
+                markers, int(stage), alone[row], encoded.rationale[row][:given].tolist()
+            ).ids
             assert prompt.tolist() == items.tokens[index][: items.n_prompt[index]].tolist()
 
 
@@ -153,11 +155,11 @@ def test_a_server_asks_as_we_do(framed, mode):
     messages = [{"role": "user", "content": ROWS[0]["question"]}]
     first = {"full": 1, "stepwise": 1}.get(mode, MODES[mode])
     found = tokenizer.apply_chat_template(messages, chat_template=template, return_dict=False)
-    assert found == stage_prompt(markers, first, question).tolist()
+    assert found == stage_prompt(markers, first, question).ids.tolist()
     if mode == "full":
         replies = [{"role": "assistant", "content": text} for text in ("We add.\n", "0 + 1 = 1.", " So.")]
         text = tokenizer.apply_chat_template(messages + replies, chat_template=template, tokenize=False)
-        start = tokenizer.decode(stage_prompt(markers, ANSWER, question, closed=False))
+        start = tokenizer.decode(stage_prompt(markers, ANSWER, question, closed=False).ids)
         assert text == f"{start}We add.\n0 + 1 = 1. So.{markers.frame.close}"
 
 
@@ -172,13 +174,13 @@ def test_no_question_is_read_as_a_marker(framed, text):
         (markers.answer, ANSWER_ONLY),
         ((), BASE),
     ):
-        prompt = stage_prompt(markers, stage, question).tolist()
+        prompt = stage_prompt(markers, stage, question).ids.tolist()
         n_head = len(markers.head)
         assert tuple(prompt[: n_head + len(lead)]) == markers.head + lead
         behind = tokenizer.decode(prompt[n_head + len(lead) :])
         assert behind.startswith(markers.frame.question(text)), behind
         # nothing special but what is ours, as often as we put it there
-        bare = stage_prompt(markers, stage, encode_questions(tokenizer, markers, ["Q?"])[0]).tolist()
+        bare = stage_prompt(markers, stage, encode_questions(tokenizer, markers, ["Q?"])[0]).ids.tolist()
         assert [t for t in prompt if t in markers.reserved] == [t for t in bare if t in markers.reserved]
     for mode in MODES:
         template = chat_template(tokenizer, mode, 3, markers.frame)
@@ -237,7 +239,7 @@ def test_a_text_marker_stands_on_a_line_of_its_own(chat_dir, stage, text):
     _, tokenizer = load_student(chat_dir)
     markers = get_markers(tokenizer, 3, Frame("text"))
     (question,) = encode_questions(tokenizer, markers, ["  Q?\n"])
-    assert tokenizer.decode(stage_prompt(markers, stage, question)) == text
+    assert tokenizer.decode(stage_prompt(markers, stage, question).ids) == text
 
 
 def test_a_chat_is_that_of_the_template(chat_dir, rows):
@@ -274,7 +276,7 @@ def test_a_template_that_writes_the_first_token_gets_no_second_one(chat_dir):
     assert tokenizer("a")["input_ids"].count(tokenizer.bos_token_id) == 1
     markers = add_markers(tokenizer, 3, make_frame(tokenizer, prompt_format="chat"))
     (question,) = encode_questions(tokenizer, markers, ["Q?"])
-    prompt = stage_prompt(markers, SKIP, question).tolist()
+    prompt = stage_prompt(markers, SKIP, question).ids.tolist()
     assert prompt.count(tokenizer.bos_token_id) == 1
     assert prompt[0] == tokenizer.bos_token_id
 

@@ -9,6 +9,7 @@ from skipthink.evaluation import evaluate
 from skipthink.exceptions import InvalidInputError
 from skipthink.generation import generate
 from skipthink.inference import Decoding, answer_questions, continue_chains
+from skipthink.prompts import Prompt
 from skipthink.types import ANSWER, BASE
 
 LIMITS = {ANSWER: 6, 1: 12, 2: 12, 3: 12, BASE: 40}
@@ -26,7 +27,7 @@ def naive_greedy(model, prompt, end, count):
 
 def test_batched_generation_equals_one_by_one(student, encoded, markers):
     prompts = [encoded.question[row] for row in range(6)]
-    outputs = generate(student, markers, prompts, max_new_tokens=9, batch_size=4)
+    outputs = generate(student, markers, [Prompt(ids) for ids in prompts], max_new_tokens=9, batch_size=4)
     for prompt, output in zip(prompts, outputs, strict=True):
         expected = naive_greedy(student, prompt, markers.end, 9)
         assert [*output.tokens, *([markers.end] if output.ended else [])] == expected
@@ -38,8 +39,8 @@ def test_generation_stops_where_the_positions_end(student, encoded, markers):
     limit = student.config.max_position_embeddings
     short = encoded.question[0]
     near, over = (np.resize(encoded.question[1], length) for length in (limit - 3, limit))
-    alone = generate(student, markers, [short], max_new_tokens=9)[0]
-    found = generate(student, markers, [over, short, near], max_new_tokens=9)
+    alone = generate(student, markers, [Prompt(short)], max_new_tokens=9)[0]
+    found = generate(student, markers, [Prompt(over), Prompt(short), Prompt(near)], max_new_tokens=9)
     assert found[1].tokens.tolist() == alone.tokens.tolist()
     assert (len(found[0].tokens), found[0].ended) == (0, False)
     assert len(found[2].tokens) + found[2].ended <= 3
@@ -49,7 +50,7 @@ def test_generation_stops_where_the_positions_end(student, encoded, markers):
 
 def test_generation_needs_a_bound(student, encoded, markers):
     with pytest.raises(InvalidInputError, match="max_new_tokens must be at least 1"):
-        generate(student, markers, [encoded.question[0]], max_new_tokens=0)
+        generate(student, markers, [Prompt(encoded.question[0])], max_new_tokens=0)
 
 
 def test_full_mode_feeds_each_chunk_to_the_next(student, encoded, markers):

@@ -52,7 +52,7 @@ def test_search_losses_are_the_trainers_losses(student, encoded, markers, method
         None, M=markers.n_chunks, eta=0.0, method=method, min_steps=0, **scored.chunk_arguments()
     )
     items = build_items(encoded, encoded.plan("chunkwise", found.boundaries), markers)
-    dataset, collate = ItemDataset(items), PadCollator(markers.pad)
+    dataset, collate = ItemDataset(items), PadCollator(markers)
     student.eval()
     for row in range(0, len(encoded), 5):
         with torch.inference_mode():

@@ -48,7 +48,7 @@ def build(name, tokenizer):
             **ids,
         ),
         # scales its states in front of the head where embeddings are tied
-        "t5": lambda: T5Config(tie_word_embeddings=True, initializer_factor=3.0, **t5, **ids),
+        "t5": lambda: T5Config(tie_word_embeddings=True, initializer_factor=2.0, **t5, **ids),
         "t5-untied": lambda: T5Config(tie_word_embeddings=False, feed_forward_proj="gated-gelu", **t5, **ids),
     }
     torch.manual_seed(1)

@@ -102,13 +102,13 @@ def test_denominators_make_means():
 
 
 def test_an_empty_micro_batch_is_one_token_without_loss(markers):
-    batch = PadCollator(markers.pad)([])
+    batch = PadCollator(markers)([])
     assert batch["input_ids"].tolist() == [[markers.pad]]
     assert batch["labels"].tolist() == [[-100]]
 
 
 def test_only_targets_carry_loss(chunkwise_items, markers):
-    dataset, collate = ItemDataset(chunkwise_items), PadCollator(markers.pad)
+    dataset, collate = ItemDataset(chunkwise_items), PadCollator(markers)
     batch = collate([dataset[index] for index in (0, 30, 95)])
     for row, index in enumerate((0, 30, 95)):
         cut, length = chunkwise_items.n_prompt[index], len(chunkwise_items.tokens[index])

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from skipthink.exceptions import InvalidInputError
+from skipthink.inputs import probe_inputs
 from skipthink.scoring.losses import Floats
-from skipthink.scoring.sequences import Batch, decoder_start
+from skipthink.scoring.sequences import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -146,10 +147,7 @@ class NllHead:
             seen.append((states, head.forward(states).float()))
             return (states, *args[1:])
 
-        ids = torch.arange(2, device=self.model.device)[None]
-        inputs = {"input_ids": ids}
-        if decoder_start(self.model) is not None:
-            inputs["decoder_input_ids"] = ids
+        inputs = probe_inputs(self.model, torch.arange(2)[None])
         handle = self.head.register_forward_pre_hook(blow_up)
         try:
             with torch.inference_mode(), self._precision():

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from skipthink.encoding import EncodedSamples, Ints
 from skipthink.exceptions import InvalidInputError
+from skipthink.inputs import model_inputs
 from skipthink.markers import Markers
+from skipthink.prompts import make_prompt, max_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -65,15 +67,17 @@ class SequenceSet:
         self, encoded: EncodedSamples, markers: Markers, model: PreTrainedModel, *, conditioned: bool
     ) -> None:
         self.encoded = encoded
+        self.markers = markers.fitted_to(model.config)
         self.prefixes = list(markers.stages) if conditioned else [()]
-        self._head, self._open = markers.head, markers.open
-        self._end = markers.end
-        self._start = decoder_start(model)
-        fixed = len(self._head) + len(self._open) + (0 if self._start is None else 2)
-        lengths = encoded.question.lengths + encoded.rationale.lengths + fixed
+        bare = make_prompt(self.markers, max(self.prefixes, key=len), [], markers.open)
+        longest = max(len(prefix) for prefix in self.prefixes)
+        lengths = encoded.question.lengths + encoded.rationale.lengths + len(bare) - longest
         leads = np.asarray([len(prefix) for prefix in self.prefixes])
         self.lengths_tokens: Ints = (lengths[:, None] + leads).ravel()
-        self._refuse_long(model, lengths + leads.max())
+        sides = [lengths + longest]
+        if len(bare.source):
+            sides = [encoded.question.lengths + len(bare.source), encoded.rationale.lengths + len(bare.ids)]
+        self._refuse_long(max_positions(model.config), np.max(sides, axis=0))
 
     @property
     def n_slots(self) -> int:
@@ -86,16 +90,12 @@ class SequenceSet:
     def __getitem__(self, index: int) -> Sequence:
         row, slot = divmod(int(index), self.n_slots)
         rationale, cuts = self.encoded.rationale[row], self.encoded.step_tokens[row]
-        prompt = [*self._head, *self.prefixes[slot], *self.encoded.question[row].tolist()]
-        source: list[int] = []
-        if self._start is not None:
-            source, prompt = [*prompt, self._end], [self._start]
-        prompt += self._open
-        ids = np.concatenate([np.asarray(prompt, np.int64), rationale])
-        return Sequence(row, slot, np.asarray(source, np.int64), ids, len(prompt), cuts)
+        prompt = make_prompt(self.markers, self.prefixes[slot], self.encoded.question[row], self.markers.open)
+        return Sequence(
+            row, slot, prompt.source, np.concatenate([prompt.ids, rationale]), len(prompt.ids), cuts
+        )
 
-    def _refuse_long(self, model: PreTrainedModel, lengths: Ints) -> None:
-        limit = getattr(model.config, "max_position_embeddings", None)
+    def _refuse_long(self, limit: int | None, lengths: Ints) -> None:
         if limit is None or not len(lengths) or lengths.max() <= limit:
             return
         worst = int(np.argmax(lengths))
@@ -103,24 +103,6 @@ class SequenceSet:
             f"sample {self.encoded.ids[worst]!r} has {lengths[worst]} tokens, but the student reads at most {limit}; "
             "drop the sample or use a student with more positions"
         )
-
-
-def decoder_start(model: PreTrainedModel) -> int | None:
-    """The id an encoder-decoder's decoder starts with; None for a decoder-only model.
-
-    Raises:
-        InvalidInputError: the model has an encoder, but its config names no such id.
-    """
-    config: Any = model.config
-    if not getattr(config, "is_encoder_decoder", False):
-        return None
-    start = getattr(config, "decoder_start_token_id", None)
-    if start is None:
-        raise InvalidInputError(
-            f"the config of this {config.model_type} has no decoder_start_token_id; "
-            "set it to the id its decoder starts with"
-        )
-    return int(start)
 
 
 def plan_batches(lengths_tokens: Ints, batch_tokens: int) -> Iterator[Ints]:
@@ -160,12 +142,9 @@ class Batch:
 
 def make_batch(sequences: list[Sequence], markers: Markers, device: torch.device) -> Batch:
     """Pads sequences into one batch."""
-    ids, mask = _pad([sequence.ids for sequence in sequences], markers.pad)
-    if len(sequences[0].source):
-        source, source_mask = _pad([sequence.source for sequence in sequences], markers.pad)
-        inputs = {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": ids}
-    else:
-        inputs = {"input_ids": ids, "attention_mask": mask}
+    inputs = model_inputs(
+        [sequence.ids for sequence in sequences], [sequence.source for sequence in sequences], markers.pad
+    )
     counts = [len(sequence.target) + 1 for sequence in sequences]
     columns = [np.arange(sequence.n_prompt - 1, len(sequence.ids)) for sequence in sequences]
     targets = [part for sequence in sequences for part in (sequence.target, [markers.end])]
@@ -176,13 +155,3 @@ def make_batch(sequences: list[Sequence], markers: Markers, device: torch.device
         torch.from_numpy(np.concatenate(targets)).to(device),
         counts,
     )
-
-
-def _pad(rows: list[Ints], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(map(len, rows))
-    ids = torch.full((len(rows), width), pad, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.from_numpy(row)
-        mask[index, : len(row)] = 1
-    return ids, mask

@@ -16,6 +16,7 @@ from skipthink.generation import Generated, generate
 from skipthink.inference import Answered, Decoding, continue_chains, stage_prompt
 from skipthink.markers import Markers
 from skipthink.prefixes import KeptPrefixes, Uniforms, keeps_prefixes
+from skipthink.prompts import Prompt, room_for
 from skipthink.skipping.settings import SkipSettings, number_of
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         self.model.eval()
+        self.markers = self.markers.fitted_to(self.model.config)
         self.keeps = self.settings.keep_prefixes and keeps_prefixes(self.model)
 
     def block(self, rows: Ints, *, replayed: int = 0) -> Block:
@@ -185,7 +187,7 @@ class Block:
         cost: Cost,
         stage: int,
         chains: list[int],
-        prompts: list[Ints],
+        prompts: list[Prompt],
         max_new_tokens: int,
     ) -> list[Generated]:
         """Lets the student write one stage of some continuations."""
@@ -196,11 +198,7 @@ class Block:
                 judge_.model, judge_.markers, prompts, max_new_tokens=max_new_tokens, batch_size=settings.batch_size,
                 temperature=settings.temperature, seed=judge_.seed + 100_003 * chunk + stage,
             )  # fmt: skip
-        positions = getattr(judge_.model.config, "max_position_embeddings", None)
-        lengths = np.asarray([len(prompt) for prompt in prompts])
-        limits = np.full(len(prompts), max_new_tokens)
-        if positions is not None:
-            limits = np.minimum(limits, positions - lengths)
+        limits = np.asarray([room_for(judge_.model, prompt, max_new_tokens) for prompt in prompts])
         results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
         fitting = np.flatnonzero(limits > 0)
         if not len(fitting):
@@ -208,7 +206,8 @@ class Block:
         kept = self._read_on(stage, chunk, skipped, cost)
         at = continuations[np.asarray(chains)[fitting]]
         feeds = [
-            prompts[index][length:].tolist() for index, length in zip(fitting, kept.lengths[at], strict=True)
+            prompts[index].ids[length:].tolist()
+            for index, length in zip(fitting, kept.lengths[at], strict=True)
         ]
         cost.prompt_tokens_read += sum(map(len, feeds))
         uniforms = None
@@ -239,7 +238,7 @@ class Block:
                 prompt = stage_prompt(
                     judge_.markers, stage, judge_.subjects.encoded.question[row], before, closed=False
                 )
-                pieces.append(prompt[length:-1].tolist())
+                pieces.append(prompt.ids[length:-1].tolist())
             n_read = kept.read(pieces)
             cost.prompt_tokens_read += n_read if question > self.replayed else 0
             self.n_pieces[stage] = question

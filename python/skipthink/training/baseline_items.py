@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from skipthink.encoding import Bools, EncodedSamples, Ints, Items, TokenRows, build_items, offsets_of
@@ -115,10 +118,9 @@ def lose_on(items: Items, n_rationale: Ints, parts: tuple[str, ...], *, n_open: 
         n_open: tokens of the target in front of the rationale; they count as part of it.
 
     Raises:
-        InvalidInputError: no part, an unknown one, or one named twice.
+        InvalidInputError: no part, an unknown one, or one named twice; the question of an encoder-decoder.
     """
-    if not parts or len(set(parts)) < len(parts) or not set(parts) <= set(PARTS):
-        raise InvalidInputError(f"loss_on must name some of {', '.join(PARTS)}, each once; got {list(parts)}")
+    refuse_parts(parts, has_encoder=items.sources is not None)
     places, answer = items.target_places, np.repeat(n_open + n_rationale, items.tokens.lengths)
     of_part = {
         "question": places < 0,
@@ -127,7 +129,22 @@ def lose_on(items: Items, n_rationale: Ints, parts: tuple[str, ...], *, n_open: 
     }
     loss = np.logical_or.reduce([of_part[part] for part in parts])
     loss[items.tokens.offsets[:-1]] = False
-    return Items(items.tokens, items.n_prompt, items.rows, items.stages, loss)
+    return replace(items, loss=loss)
+
+
+def refuse_parts(parts: Sequence[str], *, has_encoder: bool) -> None:
+    """Refuses parts of an item that cannot carry loss.
+
+    Raises:
+        InvalidInputError: no part, an unknown one, or one named twice; the question of an encoder-decoder.
+    """
+    if not parts or len(set(parts)) < len(parts) or not set(parts) <= set(PARTS):
+        raise InvalidInputError(f"loss_on must name some of {', '.join(PARTS)}, each once; got {list(parts)}")
+    if has_encoder and "question" in parts:
+        raise InvalidInputError(
+            "loss_on names the question, but this student reads it in its encoder, where no token is predicted; "
+            "leave it out: loss_on: [rationale, answer]"
+        )
 
 
 def _share_of(lengths: Ints, share: float) -> Ints:
@@ -147,10 +164,8 @@ def _without_places(items: Items, first: Ints, end: Ints) -> Items:
 def _without(items: Items, dropped: Bools) -> Items:
     """Drops target tokens."""
     keep = ~dropped
-    return Items(
-        TokenRows(items.tokens.values[keep], offsets_of(keep)[items.tokens.offsets]),
-        items.n_prompt,
-        items.rows,
-        items.stages,
-        None if items.loss is None else loss_mask(items)[keep],
+    return replace(
+        items,
+        tokens=TokenRows(items.tokens.values[keep], offsets_of(keep)[items.tokens.offsets]),
+        loss=None if items.loss is None else loss_mask(items)[keep],
     )

@@ -145,7 +145,7 @@ class StageBatchSampler(Sampler[list[int]]):
         return len(self.steps) * self.layout.accumulation
 
     def __iter__(self) -> Iterator[list[int]]:
-        lengths = self.dataset.items.tokens.lengths
+        lengths = self.dataset.items.n_read
         for step in self.steps:
             for batch in self.layout.deal(step, lengths):
                 yield batch.tolist()

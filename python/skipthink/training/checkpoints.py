@@ -42,7 +42,7 @@ class StepCounts:
     def add(self, items: Items, step: Ints) -> None:
         """Counts a step."""
         self.train_items += len(step)
-        self.train_tokens += int(items.tokens.lengths[step].sum())
+        self.train_tokens += int(items.n_read[step].sum())
         self.train_target_tokens += int(items.n_loss[step].sum())
         self.steps += 1
 

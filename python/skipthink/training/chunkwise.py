@@ -18,6 +18,7 @@ from skipthink.encoding import EncodedSamples, Ints, Items, build_items
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import Markers
 from skipthink.progress import Display, Meter
+from skipthink.prompts import max_positions
 from skipthink.training.batches import StageBatchSampler
 from skipthink.training.boundaries import BoundaryFolder, from_main, score_in_shares
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
@@ -56,6 +57,7 @@ class ChunkwiseTrainer(Trainer):
         progress: Callable[[int, int], None] | None = None,
         **kwargs: Any,
     ) -> None:
+        markers = markers.fitted_to(model.config)
         self.encoded, self.markers = encoded, markers
         if boundaries is None:
             boundaries = average_boundaries(encoded.n_steps, markers.n_chunks)
@@ -63,7 +65,7 @@ class ChunkwiseTrainer(Trainer):
         self.counts = StepCounts()
         self.config: ChunkwiseConfig = args
         self.rows: Ints = np.arange(len(encoded))
-        self.report = _leave_out_long(self, args.max_item_tokens or _positions(model))
+        self.report = _leave_out_long(self, args.max_item_tokens or max_positions(model.config))
         items = self.make_items(epoch=0)
         self.report |= _count_empty_targets(items)
         dataset = ItemDataset(items)
@@ -74,7 +76,7 @@ class ChunkwiseTrainer(Trainer):
             by_stage=args.batching == "stage",
             loss_norm=args.loss_norm,
         )
-        collator = PadCollator(markers.pad)
+        collator = PadCollator(markers)
         super().__init__(model=model, args=args, train_dataset=dataset, data_collator=collator, **kwargs)
         # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
         self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
@@ -244,7 +246,7 @@ def _leave_out_long(trainer: ChunkwiseTrainer, limit: int | None) -> dict[str, i
     A sample goes whole, so that every stage keeps the same number of items in every epoch.
     """
     items = trainer.make_items(epoch=0, dropout=False)
-    lengths = items.tokens.lengths
+    lengths = items.longest_side
     long = lengths > (limit or np.iinfo(np.int64).max)
     if long.any() and trainer.config.long_items == "error":
         worst = int(np.argmax(lengths))
@@ -263,11 +265,6 @@ def _plain(model: Any) -> PreTrainedModel:
     """The student under its adapters, which stay at work in it."""
     base: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
     return base
-
-
-def _positions(model: PreTrainedModel) -> int | None:
-    limit: int | None = getattr(model.config, "max_position_embeddings", None)
-    return limit
 
 
 def _zero_stage(args: TrainingArguments) -> int:

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from skipthink.encoding import Bools, Ints, Items, TokenRows, flat_index, offsets_of
 from skipthink.exceptions import InvalidInputError
+from skipthink.inputs import model_inputs
+from skipthink.markers import Markers
+from skipthink.prompts import NOTHING
 
 IGNORED_LABEL = -100
 
 
 def join_items(parts: list[Items]) -> Items:
-    """Joins items, in the order given."""
-    lengths = np.concatenate([part.tokens.lengths for part in parts])
+    """Joins items of one student, in the order given."""
     with_loss = any(part.loss is not None for part in parts)
+    sources = [part.sources for part in parts if part.sources is not None]
     return Items(
-        TokenRows(np.concatenate([part.tokens.values for part in parts]), offsets_of(lengths)),
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("n_prompt", "rows", "stages")),
-        *([np.concatenate([loss_mask(part) for part in parts])] if with_loss else []),
+        _join_rows([part.tokens for part in parts]),
+        n_prompt=np.concatenate([part.n_prompt for part in parts]),
+        rows=np.concatenate([part.rows for part in parts]),
+        stages=np.concatenate([part.stages for part in parts]),
+        loss=np.concatenate([loss_mask(part) for part in parts]) if with_loss else None,
+        sources=_join_rows(sources) if sources else None,
     )
+
+
+def _join_rows(parts: list[TokenRows]) -> TokenRows:
+    lengths = np.concatenate([part.lengths for part in parts])
+    return TokenRows(np.concatenate([part.values for part in parts]), offsets_of(lengths))
 
 
 def take_items(items: Items, index: Ints) -> Items:
@@ -28,7 +42,15 @@ def take_items(items: Items, index: Ints) -> Items:
     tokens, loss = items.tokens, items.loss
     if loss is not None:
         loss = loss[flat_index(tokens.offsets[:-1][index], tokens.lengths[index])]
-    return Items(tokens.take(index), items.n_prompt[index], items.rows[index], items.stages[index], loss)
+    return replace(
+        items,
+        tokens=tokens.take(index),
+        n_prompt=items.n_prompt[index],
+        rows=items.rows[index],
+        stages=items.stages[index],
+        loss=loss,
+        sources=None if items.sources is None else items.sources.take(index),
+    )
 
 
 def loss_mask(items: Items) -> Bools:
@@ -66,34 +88,46 @@ class ItemDataset(Dataset[dict[str, torch.Tensor]]):
             start, end = items.tokens.offsets[index : index + 2]
             labels[torch.from_numpy(~items.loss[start:end])] = IGNORED_LABEL
         denominator = torch.tensor(self.denominators[index])
-        return {"input_ids": ids, "labels": labels, "denominators": denominator}
+        row = {"input_ids": ids, "labels": labels, "denominators": denominator}
+        if items.sources is not None:
+            row["source_ids"] = torch.from_numpy(items.sources[index].copy())
+        return row
 
 
 class PadCollator:
-    """Pads a batch on the right; padding is masked out and carries no loss."""
+    """Pads a batch on the right; padding is masked out and carries no loss.
 
-    def __init__(self, pad: int) -> None:
-        self.pad = pad
+    Args:
+        markers: marker ids, fitted to the student.
+    """
+
+    def __init__(self, markers: Markers) -> None:
+        self.markers = markers
 
     def __call__(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Rows of ids and labels as one padded batch; no rows: one padding token without loss.
+        """Rows of ids and labels as the model's inputs, with labels (a label for every id) and denominators.
 
-        All processes must take part in every micro-batch, also in one that has no items for them.
+        All processes must take part in every micro-batch, also in one that has no items for them: no rows become
+        one padding token without loss.
         """
-        if not rows:
-            rows = [{
-                "input_ids": torch.tensor([self.pad]),
-                "labels": torch.tensor([IGNORED_LABEL]),
-                "denominators": torch.tensor(1),
-            }]  # fmt: skip
-        width = max(len(row["input_ids"]) for row in rows)
-        ids = torch.full((len(rows), width), self.pad, dtype=torch.long)
-        labels = torch.full((len(rows), width), IGNORED_LABEL, dtype=torch.long)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for index, row in enumerate(rows):
-            length = len(row["input_ids"])
-            ids[index, :length] = row["input_ids"]
-            labels[index, :length] = row["labels"]
-            mask[index, :length] = 1
-        denominators = torch.stack([row["denominators"] for row in rows])
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels, "denominators": denominators}
+        rows = rows or [self._nothing()]
+        inputs = model_inputs(
+            [row["input_ids"].numpy() for row in rows],
+            [row["source_ids"].numpy() if "source_ids" in row else NOTHING for row in rows],
+            self.markers.pad,
+        )
+        labels = pad_sequence([row["labels"] for row in rows], batch_first=True, padding_value=IGNORED_LABEL)
+        return {
+            **inputs,
+            "labels": labels,
+            "denominators": torch.stack([row["denominators"] for row in rows]),
+        }
+
+    def _nothing(self) -> dict[str, torch.Tensor]:
+        pad = torch.tensor([self.markers.pad])
+        row = {
+            "input_ids": pad,
+            "labels": torch.tensor([IGNORED_LABEL]),
+            "denominators": torch.tensor(1),
+        }
+        return row if self.markers.start is None else {**row, "source_ids": pad}

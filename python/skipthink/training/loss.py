@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from skipthink.inputs import probe_inputs
 from skipthink.training.items import IGNORED_LABEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+NOT_READ = {"labels", "denominators"}
+"""What a batch holds beside the student's inputs."""
 
 
 class TargetHead:
@@ -21,7 +26,7 @@ class TargetHead:
     mixed precision, DDP, FSDP, LoRA and whatever a model does to its logits stay as they are.
 
     Args:
-        model: a causal student, not yet wrapped.
+        model: the student, not yet wrapped.
         enabled: False leaves the student alone: all logits are computed, then those of targets picked.
     """
 
@@ -52,7 +57,7 @@ class TargetHead:
 
         Args:
             model: the student, as wrapped as may be.
-            inputs: input_ids, attention_mask and labels, all int64 (n_rows, width).
+            inputs: what `training.items.PadCollator` gives; the labels are those of the ids that end with the target.
 
         Returns:
             nll in nats, float32 or wider (n_target_tokens,); the row of each, int64; the model's output.
@@ -61,7 +66,7 @@ class TargetHead:
         rows, columns = torch.nonzero(labels[:, 1:] != IGNORED_LABEL, as_tuple=True)
         self._positions = (rows, columns) if self.picks else None
         try:
-            output = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+            output = model(**{name: inputs[name] for name in inputs.keys() - NOT_READ})
         finally:
             self._positions = None
         logits = output.logits[0] if self.picks else output.logits[rows, columns]
@@ -78,14 +83,13 @@ class TargetHead:
         """Whether picking in front of the head gives what picking behind it gives."""
         training = model.training
         model.eval()
-        ids = torch.arange(3, device=model.device)[None].repeat(2, 1)
-        mask = torch.ones_like(ids)
-        at = (torch.tensor([0, 1], device=ids.device), torch.tensor([1, 0], device=ids.device))
+        inputs = probe_inputs(model, torch.arange(3)[None].repeat(2, 1))
+        at = (torch.tensor([0, 1], device=model.device), torch.tensor([1, 0], device=model.device))
         try:
             with torch.inference_mode():
-                expected = model(input_ids=ids, attention_mask=mask).logits[at]
+                expected = model(**inputs).logits[at]
                 self._positions = at
-                found = model(input_ids=ids, attention_mask=mask).logits[0]
+                found = model(**inputs).logits[0]
         except (IndexError, RuntimeError, ValueError):  # the model wants a logit a position
             return False
         finally:

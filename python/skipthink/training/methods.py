@@ -16,7 +16,7 @@ from skipthink.encoding import EncodedSamples, Ints, Items, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
 from skipthink.markers import read_markers
-from skipthink.students import load_student, save_student
+from skipthink.students import load_student, longest_input, save_student
 from skipthink.training.baselines import BaselineConfig, BaselineTrainer
 from skipthink.training.chunkwise import ChunkwiseTrainer, whole_weights
 from skipthink.training.config import ChunkwiseConfig
@@ -102,6 +102,8 @@ def train_method(
     lora = options.pop("lora", None)
     model, tokenizer = load_student(student)
     markers = read_markers(tokenizer, n_chunks, student)
+    if options.get("max_item_tokens") is None:
+        options["max_item_tokens"] = longest_input(model, tokenizer)
     encoded = encode_samples(tokenizer, markers, samples, rules=rules)
     if lora is not None:
         model = add_lora(model, markers, seed=seed, **lora)
@@ -229,7 +231,10 @@ def chunks_table(
 
 
 def items_table(encoded: EncodedSamples, items: Items) -> pa.Table:
-    """Items as a table: id, stage, prompt_ids, target_ids; where the loss is not that of the targets, also loss."""
+    """Items as a table: id, stage, prompt_ids, target_ids.
+
+    Of an encoder-decoder also source_ids, what its encoder reads; where the loss is not that of the targets, also loss.
+    """
     import pyarrow as pa
 
     rows = [items.tokens[index] for index in range(len(items))]
@@ -239,6 +244,8 @@ def items_table(encoded: EncodedSamples, items: Items) -> pa.Table:
         "prompt_ids": [row[:cut] for row, cut in zip(rows, items.n_prompt, strict=True)],
         "target_ids": [row[cut:] for row, cut in zip(rows, items.n_prompt, strict=True)],
     }
+    if items.sources is not None:
+        columns["source_ids"] = [items.sources[index] for index in range(len(items))]
     if items.loss is not None:
         columns["loss"] = np.split(items.loss, items.tokens.offsets[1:-1])
     return pa.table(columns)
