@@ -128,7 +128,7 @@ def compare(
     for name in names:
         kind = tasks.answer_kind(name)
         made = list(tasks.rows(name, split="train", n=n, seed=seed))
-        measured.append((name, "made", measure(made, kind)))
+        measured.append((made[0]["task"] if made else name, "made", measure(made, kind)))
         if real is not None and name in REAL_FILES:
             samples = load_samples(Path(real) / REAL_FILES[name], answer=kind)
             rows = [row for row in samples.table.to_pylist() if row["rationale"]]
