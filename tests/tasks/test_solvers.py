@@ -114,7 +114,7 @@ def solve_date(question):
             "one month ago": lambda: months_on(today, -1),
             "one month from today": lambda: months_on(today, 1),
             "one year ago": lambda: months_on(today, -12),
-            "one year later": lambda: months_on(today, 12),
+            "one year from today": lambda: months_on(today, 12),
         }[asked]()
     written = f"{date.month:02}/{date.day:02}/{date.year}"
     if not choices:

@@ -93,7 +93,7 @@ _ASKED: dict[str, tuple[tuple[str, _Move | int], ...]] = {
     "days": (("{n} days from today", 1), ("{n} days ago", -1)),
     "week": (("one week from today", _days(7)), ("one week ago", _days(-7)), ("a week later", _days(7))),
     "month": (("one month ago", _months(-1)), ("one month from today", _months(1))),
-    "year": (("one year ago", _months(-12)), ("one year later", _months(12))),
+    "year": (("one year ago", _months(-12)), ("one year from today", _months(12))),
     "weekday": (("the coming {weekday}", 1), ("last {weekday}", -1)),
 }
 GIVEN = tuple(_GIVEN)

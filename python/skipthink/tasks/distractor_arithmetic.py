@@ -24,12 +24,13 @@ from skipthink.tasks.base import (
     check_int,
     check_share,
     check_words,
+    listed,
 )
 from skipthink.tasks.words import ITEMS, NAMES, PLACES
 
 # What the distractor tells, and what a rationale calls its number.
 _DISTRACTORS = {
-    "thing": (("{name} also has {other}.", "{name} owns {other} too."), "the {others}"),
+    "thing": (("{name} also has {other}.", "{name} owns {other} too."), "the {others} of {name}"),
     "person": (("{stranger} has {same}.", "There are {same} on {stranger}'s table."), "what {stranger} has"),
     "place": (
         ("There are {other} in the {place}.", "The {place} holds {other}."),
@@ -182,7 +183,7 @@ def _draw_story(rng: random.Random, knobs: Knobs) -> _Story | None:
 
 def _left_out(rng: random.Random, story: _Story) -> str:
     """A sentence that says what does not count."""
-    called = " and ".join(name for _, _, name in story.needless)
+    called = listed([name for _, _, name in story.needless])
     forms = ("We can leave out {called}.", "The question is not about {called}.", "We do not need {called}.")
     return rng.choice(forms).format(called=called)
 
@@ -206,8 +207,8 @@ def _sort(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
         "We count the {items} that {name} has.",
     )
     words = {"items": story.things.items, "name": story.name}
-    needed = " and ".join(map(str, story.numbers))
-    needless = " and ".join(str(number) for _, number, _ in story.needless)
+    needed = listed([str(number) for number in story.numbers])
+    needless = listed([str(number) for _, number, _ in story.needless])
     sentences: Sentences = [
         (Role.SETUP, rng.choice(aim).format(**words)),
         (Role.REASONING, f"For this we need the numbers {needed}, but not the {needless}."),
