@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 _BATCH_ROWS = 10_000
 
 
-def dataset(name: str, *, split: str, n: int, seed: int = 0, **knobs: object) -> datasets.Dataset:
+def dataset(name: str, /, *, split: str, n: int, seed: int = 0, **knobs: object) -> datasets.Dataset:
     """The first `n` samples of a task's split, in memory.
 
     Args:
@@ -56,7 +56,7 @@ def dataset(name: str, *, split: str, n: int, seed: int = 0, **knobs: object) ->
 
 
 def stream(
-    name: str, *, split: str, n: int | None = None, seed: int = 0, **knobs: object
+    name: str, /, *, split: str, n: int | None = None, seed: int = 0, **knobs: object
 ) -> datasets.IterableDataset:
     """The samples of a task's split one after the other, made as they are read; without end where `n` is None.
 

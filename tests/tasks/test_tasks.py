@@ -254,6 +254,7 @@ BAD = [
     ("multi_step_arithmetics", {}, "did you mean 'multi_step_arithmetic'"),
     ("chess", {}, "tasks are date_understanding, distractor_arithmetic, last_letter_concatenation"),
     (None, {"n_operation": 3}, "has no knob 'n_operation'; did you mean 'n_operations'"),
+    (None, {"name": "Ada"}, "has no knob 'name'; did you mean 'names'"),
     (None, {"n_operations": 0}, "n_operations must be an integer from 1 to 20, got 0"),
     (None, {"n_operations": True}, "n_operations must be an integer"),
     (None, {"n_operations": "3"}, "n_operations must be an integer from 1 to 20, got '3'"),

@@ -19,7 +19,7 @@ NAMES: tuple[str, ...] = tuple(own_tasks())
 
 
 def make(
-    name: str, *, train: int, validation: int, test: int, seed: int = 0, **knobs: object
+    name: str, /, *, train: int, validation: int, test: int, seed: int = 0, **knobs: object
 ) -> dict[str, list[Row]]:
     """Makes the samples of a task.
 
@@ -50,7 +50,7 @@ def make(
     return {split: list(draw_rows(task, split, size, seed, knobs)) for split, size in sizes.items()}
 
 
-def rows(name: str, *, split: str, n: int | None = None, seed: int = 0, **knobs: object) -> Iterator[Row]:
+def rows(name: str, /, *, split: str, n: int | None = None, seed: int = 0, **knobs: object) -> Iterator[Row]:
     """The samples of one split one after the other, as `make` makes them; without end where `n` is None.
 
     Raises:
@@ -59,7 +59,7 @@ def rows(name: str, *, split: str, n: int | None = None, seed: int = 0, **knobs:
     return draw_rows(find_task(name), split, n, seed, knobs)
 
 
-def answer_kind(name: str, **knobs: object) -> str:
+def answer_kind(name: str, /, **knobs: object) -> str:
     """The kind of a task's answers, as `skipthink.answers` names it.
 
     Raises:
