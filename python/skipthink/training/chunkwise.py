@@ -68,6 +68,8 @@ class ChunkwiseTrainer(Trainer):
         self.report = _leave_out_long(self, args.max_item_tokens or max_positions(model.config))
         items = self.make_items(epoch=0)
         self.report |= _count_empty_targets(items)
+        if self.searches:
+            self.report |= self._count_searched()
         dataset = ItemDataset(items)
         self.batch_sampler = StageBatchSampler(
             dataset,
@@ -111,6 +113,12 @@ class ChunkwiseTrainer(Trainer):
         if len(self.rows) == len(self.encoded):
             return items
         return take_items(items, np.flatnonzero(np.isin(items.rows, self.rows)))
+
+    def _count_searched(self) -> dict[str, int]:
+        """Samples whose chunks are searched, and those with too few steps, which keep their average chunks."""
+        least = self.markers.n_chunks * self.config.min_steps
+        n_short = int((self.encoded.n_steps[self.rows] < least).sum())
+        return {"samples_searched": len(self.rows) - n_short, "samples_too_short": n_short}
 
     def search_boundaries(self) -> Ints:
         """Search-based chunking by the current student, from the current boundaries (method §4).
