@@ -17,9 +17,9 @@ M = 3
 FILES = {
     "tracking_shuffled_objects": ("choice", "llama", 230),
     "last_letter_concatenation": ("string", "gpt2", 110),
-    "strategyqa": ("yes_no", "llama", 110),
+    "strategyqa": ("yes_no", "t5", 110),
     "multiarith_gpt4omini": ("number", "gpt2", 240),
-    "svamp": ("number", "llama", 90),
+    "svamp": ("number", "t5", 90),
 }
 """Kind of the answers, architecture of the student, longest item in tokens."""
 RECIPE = """
@@ -111,6 +111,7 @@ def check_counts(run, notes, evaluated, rows, longest):
         ids = set(items["id"].to_pylist())
         assert (items.num_rows, len(ids)) == (kept * per_sample, kept)
         lengths = [len(row["prompt_ids"]) + len(row["target_ids"]) for row in items.to_pylist()]
+        lengths += [len(row.get("source_ids", [])) for row in items.to_pylist()]
         assert max(lengths) <= longest
         n_targets = [len(target) for target in items["target_ids"].to_pylist()]
         assert (n_targets.count(0), n_targets.count(1)) == (

@@ -67,9 +67,7 @@ class ChunkwiseTrainer(Trainer):
         self.rows: Ints = np.arange(len(encoded))
         self.report = _leave_out_long(self, args.max_item_tokens or max_positions(model.config))
         items = self.make_items(epoch=0)
-        self.report |= _count_empty_targets(items)
-        if self.searches:
-            self.report |= self._count_searched()
+        self.report |= _count_empty_targets(items) | _count_searched(self)
         dataset = ItemDataset(items)
         self.batch_sampler = StageBatchSampler(
             dataset,
@@ -113,12 +111,6 @@ class ChunkwiseTrainer(Trainer):
         if len(self.rows) == len(self.encoded):
             return items
         return take_items(items, np.flatnonzero(np.isin(items.rows, self.rows)))
-
-    def _count_searched(self) -> dict[str, int]:
-        """Samples whose chunks are searched, and those with too few steps, which keep their average chunks."""
-        least = self.markers.n_chunks * self.config.min_steps
-        n_short = int((self.encoded.n_steps[self.rows] < least).sum())
-        return {"samples_searched": len(self.rows) - n_short, "samples_too_short": n_short}
 
     def search_boundaries(self) -> Ints:
         """Search-based chunking by the current student, from the current boundaries (method §4).
@@ -278,6 +270,15 @@ def _plain(model: Any) -> PreTrainedModel:
 def _zero_stage(args: TrainingArguments) -> int:
     config: Any = getattr(args, "hf_deepspeed_config", None)
     return 0 if config is None else int(config.get_value("zero_optimization.stage") or 0)
+
+
+def _count_searched(trainer: ChunkwiseTrainer) -> dict[str, int]:
+    """Samples whose chunks are searched, and those with too few steps, which keep their average chunks."""
+    if not trainer.searches:
+        return {}
+    least = trainer.markers.n_chunks * trainer.config.min_steps
+    n_short = int((trainer.encoded.n_steps[trainer.rows] < least).sum())
+    return {"samples_searched": len(trainer.rows) - n_short, "samples_too_short": n_short}
 
 
 def _count_empty_targets(items: Items) -> dict[str, int]:
