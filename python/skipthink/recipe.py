@@ -17,10 +17,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     create_model,
     field_serializer,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -158,6 +160,13 @@ class StudentSection(Section):
                 f"has hidden_size {self.hidden_size}, not a multiple of num_heads {self.num_heads}"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _no_sizes_of_a_loaded_student(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Sizes that say nothing are left out: written into a run folder, they would contradict the path."""
+        content: dict[str, Any] = dump(self)
+        keys = {"path", *FRAME_KEYS} if self.path is not None else set(content)
+        return {key: value for key, value in content.items() if key in keys}
 
 
 class ChunksSection(Section):

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from skipthink.pipeline.stages import build_stages
 from skipthink.pipeline.state import RunFolder
 from skipthink.pipeline.work import run_stage
 from skipthink.recipe import load_recipe
+from skipthink.students import make_tokenizer, save_student
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 M = 3
@@ -66,7 +69,7 @@ def choose(stem):
     ]
 
 
-def run_all(folder, rows, answer, student, longest):
+def run_all(folder, rows, answer, student, longest, last="evaluate"):
     """All stages, one after the other; the run folder and what each stage noted."""
     folder.mkdir(exist_ok=True)
     (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -75,9 +78,12 @@ def run_all(folder, rows, answer, student, longest):
     (run.path / "logs").mkdir(parents=True)
     run.adopt(recipe)
     stages = build_stages(recipe)
-    for name in stages:
+    notes = {}
+    for name, stage in stages.items():
         run_stage(run, name, lambda done, total: None)
-    notes = {name: run.done(name, stage.fingerprint)["result"] for name, stage in stages.items()}
+        notes[name] = run.done(name, stage.fingerprint)["result"]
+        if name == last:
+            break
     evaluated = {
         path.parent.parent.name: json.loads(path.read_text())["result"]
         for path in (run.path / "evaluate").glob("*/s0/done.json")
@@ -157,3 +163,81 @@ def test_no_sample_is_lost(stem, tmp_path):
     assert loading["dropped"]["no rationale"] == 1
     assert loading["dropped"].get("teacher wrong", 0) == sum(row["correct"] is False for row in rows[:-3])
     assert splitting["dropped"]["train: question stands in test"] == 1
+
+
+def wrap(rows):
+    """Thoughts of an R1 student in the ways they are met: row, and what becomes of it."""
+    forms = [
+        ("<think>\n{r}\n</think>\n\nThe answer is {a}.", "stripped"),
+        ("{r}\n</think>\n\n**{a}**", "stripped"),  # the tag opened in the prompt
+        ("<think>\n\n</think>\n\n{r}", "empty"),
+        ("<think>\n{r}", "unclosed <think>"),
+        ("<think>{r}</think><think>{r}</think>", "more than one <think> block"),
+        ("{r}", "as it is"),
+    ]
+    for index, row in enumerate(rows):
+        form, fate = forms[index % len(forms)]
+        split = "test" if index >= len(rows) - 2 else "train"
+        rationale = form.format(r=row["rationale"], a=row["answer"])
+        yield {**row, "rationale": rationale, "split": split, "correct": True}, fate
+
+
+def save_chat_student(folder, rows):
+    """A tiny random Qwen2 with a ChatML template."""
+    texts = [row["question"] + " " + row["rationale"] + "user assistant system <think>\n" for row in rows] * 2
+    tokenizer = make_tokenizer(texts, vocab_size=2000)
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
+    tokenizer.chat_template = CHATML
+    config = Qwen2Config(
+        vocab_size=len(tokenizer) + 8, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=1024,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    save_student(Qwen2ForCausalLM(config), tokenizer, folder)
+
+
+def test_thoughts_of_a_reasoning_model_train_one(tmp_path):
+    """Blocks are unwrapped and counted; a chat student learns to write its own, and nothing joins its vocabulary."""
+    chosen = sorted(read("gsm8k_r1distill7b"), key=length)[:14]
+    rows, fates = zip(*wrap(chosen), strict=True)
+    save_chat_student(tmp_path / "qwen", chosen)
+    student = "{path: qwen, prompt_format: chat, markers: text, think: true, system: Think first.}"
+    run, notes, evaluated = run_all(tmp_path, rows, "number", student, 200)
+    check_counts(run, notes, evaluated, rows, 200)
+    loading = notes["prepare"]["loading"]
+    assert loading["think"] == {
+        "stripped": fates.count("stripped"),
+        "text_outside_left_out": fates.count("stripped"),
+        "empty": fates.count("empty"),
+    }
+    for reason in ("unclosed <think>", "more than one <think> block"):
+        assert loading["dropped"][reason] == fates.count(reason) > 0
+    assert notes["student/s0"]["vocabulary"] == len(AutoTokenizer.from_pretrained(tmp_path / "qwen"))
+    by_id = {row["id"]: row for row in chosen}
+    for split in ("train", "validation", "test"):
+        for row in pq.read_table(run.path / "data" / f"{split}.parquet").to_pylist():
+            assert row["rationale"] == by_id[row["id"]]["rationale"].strip()
+    model_dir = run.path / "train" / "stt" / "s0" / "model"
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    for item in pq.read_table(run.path / "train" / "stt" / "s0" / "items.parquet").to_pylist():
+        prompt, target = (tokenizer.decode(item[name]) for name in ("prompt_ids", "target_ids"))
+        question = by_id[item["id"]]["question"].strip()
+        marker = {-1: "[skip]", 0: "[answer]"}.get(item["stage"], f"[{item['stage']}]")
+        start = (
+            f"<|im_start|>system\nThink first.<|im_end|>\n<|im_start|>user\n{marker}\n{question}<|im_end|>\n"
+        )
+        assert prompt.startswith(start + "<|im_start|>assistant\n")
+        assert (prompt + target).count("<think>\n") == 1
+        assert (prompt + target).count("\n</think>\n\n") == int(item["stage"] < 1)
+        assert target.endswith("<|im_end|>")
+    served = tokenizer.apply_chat_template([{"role": "user", "content": "Q?"}], tokenize=False)
+    assert served.endswith("<|im_start|>user\n[skip]\nQ?<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_chat_template_that_prompts_do_without_is_said(tmp_path):
+    rows = sorted(read("gsm8k"), key=length)[:6]
+    save_chat_student(tmp_path / "qwen", rows)
+    rows = [{**row, "split": "test" if index > 3 else "train"} for index, row in enumerate(rows)]
+    _, notes, _ = run_all(tmp_path, rows, "number", "{path: qwen}", 300, last="student/s0")
+    (warning,) = notes["student/s0"]["warnings"]
+    assert "has a chat template, which its prompts do without" in warning

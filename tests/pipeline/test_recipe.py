@@ -55,6 +55,18 @@ MISTAKES = {
     "a name that is a path": (SMALL.replace("name: small", "name: ../up"), r"name is '\.\./up'"),
     "two sources": (SMALL.replace("data: {", "data: {file: a.jsonl, "), r"data has task and file"),
     "a task without sizes": (SMALL.replace(", test: 2", ""), r"data has a task but not all of sizes"),
+    "a system text without a chat": (
+        SMALL + "student: {path: gpt2, system: Be brief.}",
+        r"student has system, which a plain prompt has no place for; set prompt_format: chat",
+    ),
+    "a chat without a template": (
+        SMALL + "student: {prompt_format: chat}",
+        r"student has prompt_format chat, but a student made from a config has no chat template",
+    ),
+    "markers of no kind": (
+        SMALL + "student: {markers: text_}",
+        r"student\.markers is 'text_', but must be 'tokens' or 'text'",
+    ),
     "a loaded student with sizes": (
         SMALL + "student: {path: gpt2, hidden_size: 8}",
         r"student has path and hidden_size; a loaded student has its sizes already",
@@ -139,3 +151,14 @@ def test_a_recipe_without_data_says_how_to_give_them(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path, tmp_path):
     assert load_recipe(path, data=tmp_path / "any.jsonl").name == path.stem
+
+
+@pytest.mark.parametrize("student", [
+    "{path: org/name}", "{path: org/name, prompt_format: chat, system: 'a: b', think: true, markers: text}",
+    "{markers: text, think: true, hidden_size: 8}",
+])  # fmt: skip
+def test_a_resolved_recipe_is_read_again(student):
+    recipe = parse_recipe(SMALL + f"student: {student}", name="r.yaml")
+    again = parse_recipe(recipe.to_yaml(), name="again.yaml")
+    assert first_difference(recipe, again) is None
+    assert again.student.model_dump() == recipe.student.model_dump()
