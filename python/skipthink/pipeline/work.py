@@ -118,7 +118,9 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
 
     from skipthink.encoding import refuse_samples
     from skipthink.frame import PLAIN, make_frame
+    from skipthink.markers import get_markers
     from skipthink.students import grow_vocabulary, load_student, make_student, save_student
+    from skipthink.training.baseline_items import refuse_parts
 
     seed, section = _seed(stage), recipe.student
     around = section.model_dump(include=set(FRAME_KEYS))
@@ -141,6 +143,9 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
         config = section.model_dump(exclude={"path", *FRAME_KEYS})
         frame = replace(PLAIN, markers=section.markers, think=section.think)
         model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, frame=frame, **config)
+    markers = get_markers(tokenizer, recipe.chunks.M, frame).fitted_to(model.config)
+    if "masked" in recipe.methods:
+        refuse_parts(recipe.training.of("masked").loss_on, has_encoder=markers.start is not None)
     # of all splits, before hours of training
     for split in ("train", "validation", "test"):
         refuse_samples(_samples(folder, split), frame)

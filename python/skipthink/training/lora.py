@@ -54,7 +54,7 @@ def add_lora(
     except ImportError as error:
         raise InvalidInputError("LoRA needs the package peft: pip install 'skipthink[peft]'") from error
     config = LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
+        task_type=TaskType.SEQ_2_SEQ_LM if model.config.is_encoder_decoder else TaskType.CAUSAL_LM,
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]
         lora_dropout=dropout,
