@@ -24,6 +24,7 @@ from skipthink.inference import Decoding, answer_questions
 from skipthink.markers import get_markers
 from skipthink.prompts import Prompt, make_prompt
 from skipthink.scoring import score_steps
+from skipthink.skipping import make_skip_data
 from skipthink.students import load_student, longest_input, make_student, save_student
 from skipthink.training import METHODS, train_method
 from skipthink.training.baseline_items import stepwise_items
@@ -352,6 +353,21 @@ def test_a_student_learns_by_heart_and_answers_right(trained, method, tmp_path):
     )  # fmt: skip
     assert tokenizer.decode(answered.answer).strip() == "4"
     assert "3 + 1 = 4." in tokenizer.decode(answered.thought)
+
+
+def test_its_skip_data_do_not_depend_on_batches(trained, tmp_path):
+    """A judge that knows the sums asks about every chunk; what it reads, it reads whole."""
+    chunks = pq.read_table(trained["base+sbc"] / "chunks.parquet")["boundaries"].to_pylist()
+    found = []
+    for size in (1, 8):
+        report = make_skip_data(
+            judges=[trained["base+sbc"] / "model"], samples=SUMS, boundaries=np.asarray(chunks), n_chunks=M,
+            answer_kind="number", out=tmp_path / str(size), settings={"batch_size": size},
+        )  # fmt: skip
+        assert (report["base_right"], report["prefixes_kept"]) == (6, False)
+        assert report["prompt_tokens_read"] == report["prompt_tokens"] > 0
+        found.append((pq.read_table(tmp_path / str(size) / "skip.parquet"), report["tokens_generated"]))
+    assert found[0] == found[1]
 
 
 def test_items_that_are_too_long_are_named_by_side(folders, tmp_path):
