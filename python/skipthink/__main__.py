@@ -6,6 +6,7 @@ import os
 import sys
 
 from skipthink.exceptions import SkipthinkError
+from skipthink.files import describe_full_disk
 
 CLI_PACKAGES = ("typer", "pyarrow")
 
@@ -30,6 +31,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if (message := describe_full_disk(error)) is not None:
+            _fail(message, 2)
         _fail(f"internal error: {type(error).__name__}: {error} (skipthink --debug … shows where)", 1)
 
 

@@ -1,9 +1,11 @@
-"""Files: atomic writes, there whole or not at all also after a kill or a power cut; strict JSON."""
+"""Files: atomic writes, there whole or not at all also after a kill or a power cut; strict JSON; full disks."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,33 @@ from skipthink.exceptions import DataError, InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_DISK_TEXT = re.compile(
+    rf"\(os error ({'|'.join(map(str, sorted(_FULL_DISK)))})\)"  # of Rust: safetensors, tokenizers
+    r"|PytorchStreamWriter failed writing|inline_container.*unexpected pos|iostream error"  # torch does not say why
+)
+
+
+def describe_full_disk(error: BaseException) -> str | None:
+    """What to tell a user whose disk has no room left, or whose quota or limit of file sizes is used up.
+
+    Args:
+        error: what a write raised, or what was raised from that; libraries have exceptions of their own for it.
+
+    Returns:
+        What failed and what to do; None where the error has another cause.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        is_full = isinstance(cause, OSError) and cause.errno in _FULL_DISK
+        if is_full or _FULL_DISK_TEXT.search(str(cause)):
+            return (
+                f"no room to write: {cause}; make room and give the same command again: what was finished before "
+                "is kept"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 @contextmanager
@@ -91,7 +120,7 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def write_parquet(path: str | Path, table: pa.Table) -> None:
-    """Writes a table atomically as Parquet, compressed with zstd.
+    """Writes a table atomically as Parquet, compressed with zstd, a checksum in every page.
 
     Raises:
         OSError: the file cannot be written.
@@ -99,7 +128,7 @@ def write_parquet(path: str | Path, table: pa.Table) -> None:
     import pyarrow.parquet as pq
 
     with atomic_path(path) as scratch:
-        pq.write_table(table, scratch, compression="zstd")
+        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
 
 
 def parse_object(line: bytes, place: str) -> dict[str, Any]:

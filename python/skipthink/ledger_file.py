@@ -95,7 +95,7 @@ class LedgerFile:
             notes: numbers kept beside the batch, such as what it cost.
 
         Raises:
-            LedgerError: as in `SkipLedger.record`; or a write failed before, and the file must be opened anew.
+            LedgerError: as in `SkipLedger.record`; or a write failed, now or before, and the file must be opened anew.
         """
         rows, chunks, flags = to_ints("rows", rows), to_ints("chunks", chunks), to_flags(right)
         with self._lock:
@@ -105,9 +105,14 @@ class LedgerFile:
             try:
                 self._append(_pack_record(rows, chunks, flags, notes))
                 self.ledger.record(rows, chunks, flags)
-            except BaseException:
+            except BaseException as error:
                 # what has reached the disk is not known: opening the file anew finds out, and cuts off what is torn
                 self._file.close()
+                if isinstance(error, OSError):
+                    raise LedgerError(
+                        f"cannot write answers to {self.path}: {error}; those written before are kept: make room, and "
+                        "the same call goes on from there"
+                    ) from error
                 raise
             self._count(notes)
 

@@ -12,7 +12,7 @@ import numpy as np
 from skipthink.exceptions import RunError
 from skipthink.files import write_json, write_text
 from skipthink.pipeline.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
-from skipthink.pipeline.state import RunFolder
+from skipthink.pipeline.state import RunFolder, read_stage_table
 from skipthink.recipe import ALL_METHODS, Recipe
 from skipthink.skip_report import align, format_skips, skip_summary
 
@@ -204,16 +204,14 @@ def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -
         Rows with method, seed, stage, mean_steps, sd_steps, empty (share) and skipped (share; None where no
         skip data were made).
     """
-    import pyarrow.parquet as pq
-
     summary = []
     for seed in recipe.seeds:
         skip = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
-        skipped = np.asarray(pq.read_table(skip)["skipped"].to_pylist()) if skip.exists() else None
+        skipped = np.asarray(read_stage_table(skip)["skipped"].to_pylist()) if skip.exists() else None
         for method in (name for name in ALL_METHODS if name.startswith("base+")):
             if f"train/{method}/s{seed}" not in stages:
                 continue
-            table = pq.read_table(folder.stage(f"train/{method}/s{seed}") / "chunks.parquet")
+            table = read_stage_table(folder.stage(f"train/{method}/s{seed}") / "chunks.parquet")
             lengths = np.diff(np.asarray(table["boundaries"].to_pylist()), axis=1)
             summary += _stage_rows(method, seed, lengths, skipped if method == JUDGE else None)
     return summary

@@ -214,6 +214,7 @@ def load_student(
         DataError: the model or tokenizer cannot be loaded (the cause is chained).
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -221,6 +222,11 @@ def load_student(
         model = model_class(AutoConfig.from_pretrained(str(name_or_path))).from_pretrained(
             str(name_or_path), dtype=getattr(torch, dtype), use_safetensors=True
         )
+    except SafetensorError as error:
+        raise DataError(
+            f"cannot load a student from {str(name_or_path)!r}: its weights are damaged ({error}); fetch it anew, or, "
+            "in a run, delete its stage's folder and give the same command again"
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot load a student from {str(name_or_path)!r}: {error}") from error
     if n_chunks is not None:

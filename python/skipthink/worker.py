@@ -1,11 +1,13 @@
 """The process of one stage; `python -m skipthink.worker RUN_DIR STAGE` runs one by hand.
 
-Exit codes: 0 finished · 2 refused (a wrong recipe, data or setting; the last line says which) · else a crash.
+Exit codes: 0 finished · 2 refused (a wrong recipe, data or setting; the last line says which) · 3 no
+room left on the disk · else a crash.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -17,8 +19,11 @@ from pathlib import Path
 from typing import Protocol
 
 from skipthink.exceptions import SkipthinkError
+from skipthink.files import describe_full_disk
 
 PROGRESS_SECONDS = 0.5
+REFUSED, NO_ROOM = 2, 3
+"""Exit codes; the second one tells also where a log without room cannot."""
 
 
 class Descriptor(Protocol):
@@ -57,7 +62,14 @@ def run_child(run_dir: Path, stage: str, threads: int, log: Path, lock: Descript
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     _end_with_parent()
-    sys.exit(work(run_dir, stage, threads))
+    code = work(run_dir, stage, threads)
+    if (
+        code == NO_ROOM
+    ):  # what is buffered for the log cannot be written either: leaving must not fail over it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+    sys.exit(code)
 
 
 def work(run_dir: Path, stage: str, threads: int) -> int:
@@ -72,9 +84,19 @@ def work(run_dir: Path, stage: str, threads: int) -> int:
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
+        return _fail(str(error), REFUSED)
+    except Exception as error:
+        message = describe_full_disk(error)
+        if message is None or os.environ.get("SKIPTHINK_DEBUG"):
+            raise
+        return _fail(message, NO_ROOM)
     return 0
+
+
+def _fail(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):  # the log may have no room either: the code tells then
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return code
 
 
 class ProgressFile:
@@ -95,8 +117,9 @@ class ProgressFile:
             return
         self._last = now
         scratch = self.path.with_name(self.path.name + ".tmp")
-        scratch.write_text(json.dumps([int(done), int(total)]), encoding="ascii")
-        scratch.replace(self.path)
+        with contextlib.suppress(OSError):  # only shown: not worth failing for
+            scratch.write_text(json.dumps([int(done), int(total)]), encoding="ascii")
+            scratch.replace(self.path)
 
 
 def _end_with_parent() -> None:

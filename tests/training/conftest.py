@@ -1,6 +1,10 @@
 """Tiny students and samples made in-process: no hub, no GPU."""
 
 import copy
+import os
+import sys
+import traceback
+import warnings
 
 import pyarrow as pa
 import pytest
@@ -18,6 +22,31 @@ N_CHUNKS = 3
 @pytest.fixture(scope="session", autouse=True)
 def one_torch_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def in_child():
+    """Forks a child that works and exits with what the work returns; gives the child's id."""
+    if not hasattr(os, "fork") or sys.platform == "darwin":
+        pytest.skip("forks beside torch")
+
+    def start(work):
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # a fork beside the threads of the test runner
+            child = os.fork()
+        if child:
+            return child
+        code = 70
+        try:
+            code = work() or 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    return start
 
 
 @pytest.fixture(scope="session")

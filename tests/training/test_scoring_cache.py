@@ -4,9 +4,7 @@ import copy
 import os
 import resource
 import signal
-import sys
 import time
-import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -102,21 +100,7 @@ def test_a_saved_student_has_the_digest_of_the_student(student, tmp_path):
     assert model_digest(again) != model_digest(student)
 
 
-def in_child(work):
-    """Forks a child that works and ends; returns its id."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside the threads of the test runner
-        child = os.fork()
-    if child:
-        return child
-    try:
-        work()
-    finally:
-        os._exit(0)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="forks beside torch")
-def test_killed_at_ten_moments(score, expected, tmp_path):
+def test_killed_at_ten_moments(score, expected, tmp_path, in_child):
     """Results are those of a scoring that nobody killed, and nothing stands in the cache twice."""
     random = np.random.default_rng(0)
     scored = 0

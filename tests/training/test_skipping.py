@@ -215,17 +215,13 @@ def test_a_ledger_of_other_settings_is_refused(wavering, tmp_path):
         gate(wavering, tmp_path, continuation="teacher")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.filterwarnings(
-    "ignore:.*fork:DeprecationWarning"
-)  # one thread of torch, and the child never returns
-def test_killed_at_random_moments(wavering, tmp_path):
+def test_killed_at_random_moments(wavering, tmp_path, in_child):
     """SIGKILL, again and again: answers on disk stay, nothing is asked twice, the end is the same."""
     settings = {"batch_size": 1}
     gate(wavering, tmp_path / "whole", **settings)
     rng, out, before, kills, done = random.Random(5), tmp_path / "killed", [], 0, False
     while not done:
-        child = start(arguments_of(wavering, out, **settings))
+        child = in_child(lambda: make_skip_data(**arguments_of(wavering, out, **settings)) and None)
         while not (done := os.waitpid(child, os.WNOHANG)[0] == child) and (
             kills == 10 or len(batches(out)) == len(before)
         ):
@@ -241,17 +237,6 @@ def test_killed_at_random_moments(wavering, tmp_path):
     assert kills >= 5
     assert batches(out) == batches(tmp_path / "whole")
     assert pq.read_table(out / "skip.parquet") == pq.read_table(tmp_path / "whole" / "skip.parquet")
-
-
-def start(arguments):
-    """Makes skip data in a process of its own, with all loaded that it needs; the process's id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            make_skip_data(**arguments)
-        finally:
-            os._exit(0)
-    return child
 
 
 # ---- cross-fitting ----

@@ -15,7 +15,7 @@ from skipthink.students import load_student
 from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, train_method
 from skipthink.training.batches import Layout, StageBatchSampler, loss_denominators, plan_steps
 from skipthink.training.boundaries import BoundaryFolder
-from skipthink.training.checkpoints import newest_checkpoint
+from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
 from skipthink.training.items import ItemDataset, PadCollator, join_items, take_items
 from skipthink.training.loss import TargetHead
 from skipthink.types import ANSWER, SKIP
@@ -218,6 +218,29 @@ def test_cut_off_checkpoint_is_passed_over(tmp_path):
             (folder / "skipthink.json").write_text("{}")
     assert newest_checkpoint(tmp_path).name == "checkpoint-10"
     assert newest_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("model.safetensors", 40, "model.safetensors holds 40 bytes, 100 were written"),
+        ("skipthink.json", 40, "skipthink.json is not valid JSON"),
+        ("skipthink.json", 0, "skipthink.json is not valid JSON"),
+        ("model.safetensors", None, "No such file"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(tmp_path, name, size, message):
+    folder = tmp_path / "checkpoint-5"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(bytes(100))
+    mark_complete(folder, StepCounts(3, 2, 1, 5), Layout(8))
+    assert read_counts(folder, Layout(8)).totals()["train_items"] == 3
+    path = folder / name
+    path.unlink() if size is None else path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(
+        DataError, match=f"cannot go on from .*checkpoint-5: .*{message}.*; delete it, and training"
+    ):
+        read_counts(folder, Layout(8))
 
 
 @pytest.mark.parametrize(("batching", "loss_norm"), [("stage", "batch_tokens"), ("shuffled", "item")])
@@ -449,6 +472,11 @@ def test_damaged_boundaries_are_named(tmp_path):
     assert np.array_equal(folder.load(0, like), like + 1)
     with pytest.raises(DataError, match=r"holds boundaries of shape \(3, 4\), but the samples need \(2, 4\)"):
         folder.load(0, like[:2])
-    (tmp_path / "boundaries" / "epoch-0000.npy").write_bytes(b"")
-    with pytest.raises(DataError, match="delete"):
-        folder.load(0, like)
+    path = tmp_path / "boundaries" / "epoch-0000.npz"
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[content.index((like + 1).tobytes())] ^= 2
+    for damaged in (b"", content[:-50], bytes(flipped)):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"cannot read .*epoch-0000\.npz: .*; delete .* to train anew"):
+            folder.load(0, like)

@@ -20,7 +20,7 @@ from skipthink.exceptions import RunError
 from skipthink.pipeline.stages import Stage
 from skipthink.pipeline.state import RunFolder
 from skipthink.progress import Display, format_progress, format_seconds
-from skipthink.worker import run_child, stage_environment
+from skipthink.worker import NO_ROOM, REFUSED, run_child, stage_environment
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS = 5.0
@@ -28,8 +28,6 @@ TAIL_LINES = 15
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """Loading torch and transformers takes a process many seconds; stages forked from a server share one load."""
 PRELOADED = ["skipthink.training", "skipthink.skipping", "skipthink.evaluation"]
-REFUSED = 2
-"""Exit code of a worker that was given something wrong; its last line says what."""
 
 
 class StageRefusedError(RunError):
@@ -157,6 +155,8 @@ class Scheduler:
         lines = _tail(log, TAIL_LINES)
         if code == REFUSED and lines and lines[-1].startswith("error: "):
             return StageRefusedError(f"stage {name}: {lines[-1].removeprefix('error: ')}")
+        if code == NO_ROOM:
+            return StageRefusedError(f"stage {name}: {_no_room(self.folder, lines)}")
         how = f"was ended by signal {-code}" if code < 0 else f"crashed (exit code {code})"
         hint = "; it may have run out of memory: lower workers or batch_size" if code == -9 else ""
         tail = "\n".join(f"  | {line}" for line in lines)
@@ -209,6 +209,16 @@ def _preloading(threads: int) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _no_room(folder: RunFolder, lines: list[str]) -> str:
+    """What a stage without room to write said; the log may have had none either."""
+    if lines and lines[-1].startswith("error: no room to write"):
+        return lines[-1].removeprefix("error: ")
+    return (
+        f"no room to write in {folder.path}, not even to its log; make room and give the same command again: what "
+        "was finished before is kept"
+    )
 
 
 def _tail(path: Path, n_lines: int) -> list[str]:

@@ -9,11 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skipthink.exceptions import RecipeError, RunError
-from skipthink.files import write_json, write_text
+from skipthink.exceptions import DataError, RecipeError, RunError
+from skipthink.files import parse_object, write_json, write_text
 from skipthink.recipe import Recipe, first_difference, parse_recipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DONE_FILE = "done.json"
 LOCK_FILE = ".lock"
@@ -120,10 +123,10 @@ class RunFolder:
         """
         path = self.stage(name) / DONE_FILE
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_object(path.read_bytes(), "it")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, DataError) as error:
             raise RunError(f"cannot read {path}: {error}; delete it to run the stage again") from error
         if content.get("fingerprint") != fingerprint:
             what = "data" if name == "prepare" else "inputs"
@@ -147,6 +150,40 @@ class RunFolder:
                 "result": result,
             },
         )
+
+
+def read_stage_table(path: Path) -> pa.Table:
+    """A Parquet file that a finished stage has written.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_stage_json(path: Path) -> dict[str, Any]:
+    """An object of JSON that a finished stage has written.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return parse_object(path.read_bytes(), "it")
+    except (OSError, DataError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    return RunError(
+        f"cannot read {path}: {error}; delete the folder {path.parent} and give the same command again, which makes "
+        "it anew"
+    )
 
 
 def fingerprint_of(*parts: Any) -> str:

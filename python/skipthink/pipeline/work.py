@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +21,7 @@ from skipthink.pipeline.stages import (
     evaluation_name,
     fold_name,
 )
-from skipthink.pipeline.state import RunFolder
+from skipthink.pipeline.state import RunFolder, read_stage_json, read_stage_table
 from skipthink.recipe import BASELINES, FRAME_KEYS, Recipe
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: d
     from skipthink.student_folder import dress_student
 
     trained = folder.stage(f"train/{method}/s{seed}")
-    summary = json.loads((trained / "train.json").read_text(encoding="utf-8"))
+    summary = read_stage_json(trained / "train.json")
     section, values = recipe.student, recipe.training.of(method)
     made = f"{section.architecture}, {section.num_layers} layers, width {section.hidden_size}, from scratch"
     dress_student(
@@ -344,7 +343,7 @@ def _seed(stage: Stage) -> int:
 
 
 def _samples(folder: RunFolder, split: str) -> pa.Table:
-    return _read(folder.stage("prepare") / f"{split}.parquet")
+    return read_stage_table(folder.stage("prepare") / f"{split}.parquet")
 
 
 def _boundaries(folder: RunFolder, seed: int, samples: pa.Table) -> npt.NDArray[np.int64]:
@@ -360,20 +359,10 @@ def _skipped(folder: RunFolder, seed: int, samples: pa.Table) -> npt.NDArray[np.
 
 
 def _column(path: Path, column: str, samples: pa.Table) -> list[Any]:
-    table = _read(path)
+    table = read_stage_table(path)
     if table["id"].to_pylist() != samples["id"].to_pylist():
         raise RunError(
             f"{path} is not about the samples of data/train.parquet; delete the run folder to start anew"
         )
     values: list[Any] = table[column].to_pylist()
     return values
-
-
-def _read(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"cannot read {path}: {error}; delete the run folder to start anew") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,10 +102,11 @@ class BoundaryFolder:
         """
         path = self._file(epoch)
         try:
-            found: Ints = np.load(path, allow_pickle=False)
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
+                found: Ints = content["boundaries"]
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"cannot read {path}: {error}; delete {self.path.parent} to train anew"
             ) from error
@@ -118,8 +120,8 @@ class BoundaryFolder:
     def save(self, epoch: int, boundaries: Ints) -> None:
         """Keeps the boundaries of an epoch."""
         buffer = io.BytesIO()
-        np.save(buffer, boundaries, allow_pickle=False)
+        np.savez(buffer, boundaries=boundaries)  # a zip file: it carries a checksum
         write_bytes(self._file(epoch), buffer.getvalue())
 
     def _file(self, epoch: int) -> Path:
-        return self.path / f"epoch-{epoch:04d}.npy"
+        return self.path / f"epoch-{epoch:04d}.npz"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skipthink.encoding import Ints, Items
-from skipthink.exceptions import InvalidInputError
-from skipthink.files import write_json
+from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.files import parse_object, write_json
 from skipthink.training.batches import Layout
 from skipthink.training.boundaries import from_main
 
@@ -72,28 +71,46 @@ class StepCounts:
 
 
 def mark_complete(folder: Path, counts: StepCounts, layout: Layout) -> None:
-    """Marks a checkpoint as whole, and notes in it what the steps so far held."""
+    """Marks a checkpoint as whole, and notes in it what the steps so far held, and the bytes of its files."""
     content = {name: value for name, value in asdict(counts).items() if not name.startswith("_")}
-    write_json(folder / COMPLETE_MARK, {**content, "step_size": layout.step_size})
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
+    write_json(folder / COMPLETE_MARK, {**content, "step_size": layout.step_size, "files": files})
 
 
 def read_counts(folder: Path, layout: Layout) -> StepCounts:
     """What the steps up to a checkpoint held.
 
     Raises:
+        DataError: one of its files is missing, cut off or unreadable.
         InvalidInputError: its steps had another size: the order of the data would be another one.
     """
-    content = json.loads((folder / COMPLETE_MARK).read_text(encoding="utf-8"))
-    step_size = content.pop("step_size")
+    try:
+        content = parse_object((folder / COMPLETE_MARK).read_bytes(), COMPLETE_MARK)
+        _check_sizes(folder, content.pop("files"))
+        step_size, counts = content.pop("step_size"), StepCounts(**content)
+    except (OSError, DataError, KeyError, TypeError) as error:
+        raise DataError(
+            f"cannot go on from {folder}: {error}; delete it, and training goes on from the checkpoint before it"
+        ) from error
     if step_size != layout.step_size:
         raise InvalidInputError(
             f"{folder} was made with {step_size} items an optimiser step, but it is {layout.step_size} now "
             f"({layout.batch_size} a batch, {layout.accumulation} batches, {layout.n_ranks} processes); go on with "
             f"as many as before, or delete {folder.parent} to train anew"
         )
-    counts = StepCounts(**content)
     counts.take_window()  # a log stands at every checkpoint
     return counts
+
+
+def _check_sizes(folder: Path, files: dict[str, int]) -> None:
+    for name, size in files.items():
+        found = (folder / name).stat().st_size
+        if found != size:
+            raise DataError(f"{name} holds {found} bytes, {size} were written")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE_MARK)
 
 
 def newest_checkpoint(folder: Path, accelerator: Accelerator | None = None) -> Path | None:
