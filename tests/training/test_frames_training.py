@@ -38,12 +38,18 @@ def rows():
     return pa.Table.from_pylist(ROWS)
 
 
-def fresh(folder, frame):
+def fresh(folder, frame, architecture="llama"):
     """A student made from a config, in a frame."""
     texts = [
         " ".join(row.values()) + " [1] [2] [3] [answer] [skip] [thought] <think> </think>" for row in ROWS
     ]
-    sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 192}
+    sizes = {
+        "architecture": architecture,
+        "hidden_size": 48,
+        "num_layers": 2,
+        "num_heads": 2,
+        "max_length_tokens": 192,
+    }
     model, tokenizer = make_student(texts, n_chunks=3, seed=0, vocab_size=300, frame=frame, **sizes)
     if frame.prompt_format == "chat":
         tokenizer.add_tokens(["<|im_start|>", "<|im_end|>"], special_tokens=True)
@@ -61,10 +67,12 @@ def asked(out, rows, mode):
     return found, pq.read_table(out / "eval" / "predictions.parquet").to_pylist()
 
 
-@pytest.mark.parametrize("name", FRAMES)
-def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "architecture"), [*((name, "llama") for name in FRAMES), ("text-think", "t5")]
+)
+def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name, architecture):
     frame = FRAMES[name]
-    student = fresh(tmp_path / "fresh", frame)
+    student = fresh(tmp_path / "fresh", frame, architecture)
     summary = train_method(
         "base", student=student, samples=rows, out=tmp_path, n_chunks=3, seed=0,
         settings={**SETTINGS, "num_train_epochs": 90},
