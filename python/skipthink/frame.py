@@ -225,16 +225,19 @@ def special_texts(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 def split_at_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[str, str, str]:
     """Cuts a text in three: before its first added token, from there to behind its last one, and the rest.
 
-    Tokenizers cut texts there too, before anything else; what has no such token is all before.
+    Tokenizers cut texts there too, before anything else; what has no such token is all before. White space beside a
+    token that takes it in (Phi's do) is left out, as it is of the whole text.
     """
-    added = sorted(
-        (token.content for token in tokenizer.added_tokens_decoder.values()), key=len, reverse=True
-    )
-    found = list(re.finditer("|".join(map(re.escape, added)), text)) if added else []
+    added = {token.content: token for token in tokenizer.added_tokens_decoder.values()}
+    pattern = "|".join(map(re.escape, sorted(added, key=len, reverse=True)))
+    found = list(re.finditer(pattern, text)) if added else []
     if not found:
         return text, "", ""
-    first, last = found[0].start(), found[-1].end()
-    return text[:first], text[first:last], text[last:]
+    first, last = found[0], found[-1]
+    before, after = text[: first.start()], text[last.end() :]
+    before = before.rstrip() if added[first[0]].lstrip else before
+    after = after.lstrip() if added[last[0]].rstrip else after
+    return before, text[first.start() : last.end()], after
 
 
 def read_student_file(folder: str | Path) -> dict[str, Any]:

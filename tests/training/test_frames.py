@@ -9,7 +9,7 @@ import pytest
 import torch
 from tokenizers import Regex, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from transformers import AddedToken, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 import skipthink
 from skipthink.encoding import build_items, encode_questions, encode_samples, refuse_samples
@@ -416,3 +416,25 @@ def test_copies_of_a_tokenizer_end_alike(chat_dir):
     other = copy.deepcopy(tokenizer)
     make_frame(tokenizer, prompt_format="chat")
     assert (tokenizer.eos_token, other.eos_token) == ("<|im_end|>", "<end>")
+
+
+@pytest.mark.parametrize("markers", ["tokens", "text"])
+def test_tokens_that_take_in_white_space_do_so_in_parts_too(chat_dir, markers):
+    """As those of Phi do: the line break behind them is never a token, in a server's text as in ours."""
+    _, tokenizer = load_student(chat_dir)
+    names = ["<|user|>", "<|assistant|>", "<|end|>"]
+    tokenizer.add_tokens([AddedToken(name, rstrip=True, special=True) for name in names], special_tokens=True)
+    tokenizer.chat_template = (
+        "{%- for message in messages -%}{{ '<|' + message.role + '|>\n' + message.content + '<|end|>\n' }}{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{ '<|assistant|>\n' }}{%- endif -%}"
+    )
+    frame = make_frame(tokenizer, markers=markers, prompt_format="chat")
+    found = add_markers(tokenizer, 3, frame)
+    (question,) = encode_questions(tokenizer, found, ["Q?"])
+    template = chat_template(tokenizer, "skip", 3, frame)
+    served = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Q?"}], chat_template=template, return_dict=False
+    )
+    assert served == stage_prompt(found, SKIP, question).ids.tolist()
+    assert served[-1] == tokenizer.convert_tokens_to_ids("<|assistant|>")
+    assert tokenizer.eos_token == "<|end|>"

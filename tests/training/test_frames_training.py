@@ -67,9 +67,7 @@ def asked(out, rows, mode):
     return found, pq.read_table(out / "eval" / "predictions.parquet").to_pylist()
 
 
-@pytest.mark.parametrize(
-    ("name", "architecture"), [*((name, "llama") for name in FRAMES), ("text-think", "t5")]
-)
+@pytest.mark.parametrize(("name", "architecture"), [*((name, "llama") for name in FRAMES), ("text", "t5")])
 def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name, architecture):
     frame = FRAMES[name]
     student = fresh(tmp_path / "fresh", frame, architecture)
