@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from skipthink import average_boundaries
 from skipthink.encoding import build_items
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.students import load_student
-from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, train_method
+from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, methods, train_method
 from skipthink.training.batches import Layout, StageBatchSampler, loss_denominators, plan_steps
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
@@ -33,8 +34,6 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def chunkwise_items(encoded, markers):
-    from skipthink import average_boundaries
-
     return build_items(encoded, encoded.plan("chunkwise", average_boundaries(encoded.n_steps, 3)), markers)
 
 
@@ -208,6 +207,42 @@ def test_resume_equals_an_uninterrupted_run(trained, student_dir, samples, tmp_p
     assert {**summary, "seconds": 0} == {**trained[1], "seconds": 0}
     assert_same_weights(tmp_path, trained[0])
     assert pq.read_table(tmp_path / "chunks.parquet") == pq.read_table(trained[0] / "chunks.parquet")
+
+
+@pytest.mark.parametrize("stop", ["the next search", "the last writes"])
+def test_resume_at_the_end_of_an_epoch(student_dir, samples, tmp_path, monkeypatch, stop):
+    """A checkpoint between two epochs, or behind the last: the chunks of the epoch before it are where it goes on from."""
+    settings = {"save_steps": 12, "learning_rate": 1e-2}  # an epoch has 12 steps
+    expected = train(student_dir, samples, tmp_path / "whole", **settings)
+    chunks = pq.read_table(tmp_path / "whole" / "chunks.parquet")
+    boundaries = np.asarray(chunks["boundaries"].to_pylist())
+    assert not np.array_equal(boundaries, average_boundaries(boundaries[:, -1], 3)), "nothing was found"
+
+    def kill(*_):
+        raise _Killed
+
+    with monkeypatch.context() as patch:
+        if stop == "the last writes":
+            patch.setattr(methods, "write_parquet", kill)
+        else:
+            patch.setattr(ChunkwiseTrainer, "search_boundaries", fail_second(kill))
+        with pytest.raises(_Killed):
+            train(student_dir, samples, tmp_path / "killed", **settings)
+    found = train(student_dir, samples, tmp_path / "killed", **settings)
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert pq.read_table(tmp_path / "killed" / "chunks.parquet") == chunks
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+def fail_second(kill, search=ChunkwiseTrainer.search_boundaries):
+    """The search, which a kill meets when it is called for the second time."""
+    calls = []
+
+    def searched(trainer):
+        calls.append(trainer)
+        return kill() if len(calls) == 2 else search(trainer)
+
+    return searched
 
 
 def test_cut_off_checkpoint_is_passed_over(tmp_path):

@@ -136,6 +136,24 @@ class ChunkwiseTrainer(Trainer):
             ).boundaries
         return from_main(found, self.accelerator)
 
+    def load_boundaries(self, epoch: int) -> bool:
+        """Takes the boundaries that were found when an epoch first began, in all processes; False: there are none.
+
+        Raises:
+            DataError: their file is damaged.
+        """
+        is_main = self.is_world_process_zero()
+        saved = self.boundary_folder.load(epoch, self.boundaries) if is_main else None
+        if not from_main(np.asarray([saved is not None], dtype=np.int64), self.accelerator)[0]:
+            return False
+        self.boundaries = from_main(self.boundaries if saved is None else saved, self.accelerator)
+        return True
+
+    @property
+    def boundary_folder(self) -> BoundaryFolder:
+        """Where the boundaries of each epoch are kept."""
+        return BoundaryFolder(Path(str(self.args.output_dir)) / "boundaries")
+
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of this process; their order depends on seed and epoch alone."""
         # not prepared by accelerate: the sampler deals steps out itself, without repeated or lost items
@@ -174,6 +192,9 @@ class ChunkwiseTrainer(Trainer):
         checkpoint = newest_checkpoint(Path(str(self.args.output_dir)), self.accelerator)
         if checkpoint is not None:
             self.counts = read_counts(checkpoint, self.config.layout)
+            if self.searches:
+                # a checkpoint at the end of an epoch: the next search begins from its chunks, or they are the last ones
+                self.load_boundaries((self.counts.steps - 1) // len(self.batch_sampler.steps))
         try:
             self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finally:
@@ -193,7 +214,7 @@ class _Epochs(TrainerCallback):
         trainer = self.trainer
         epoch = int((state.epoch or 0.0) + 1e-6)  # fractional where a run resumes within an epoch
         if trainer.searches:
-            self._find_boundaries(BoundaryFolder(Path(str(args.output_dir)) / "boundaries"), epoch)
+            self._find_boundaries(epoch)
         trainer.batch_sampler.begin_epoch(epoch, trainer.make_items(epoch))
 
     def on_step_end(
@@ -215,19 +236,14 @@ class _Epochs(TrainerCallback):
             folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             mark_complete(folder, self.trainer.counts, self.trainer.config.layout)
 
-    def _find_boundaries(self, folder: BoundaryFolder, epoch: int) -> None:
+    def _find_boundaries(self, epoch: int) -> None:
         trainer = self.trainer
-        is_main = trainer.is_world_process_zero()
-        saved = folder.load(epoch, trainer.boundaries) if is_main else None
-        if from_main(np.asarray([saved is not None], dtype=np.int64), trainer.accelerator)[0]:
-            trainer.boundaries = from_main(
-                trainer.boundaries if saved is None else saved, trainer.accelerator
-            )
+        if trainer.load_boundaries(epoch):
             return
         if epoch % trainer.config.research_every == 0:
             trainer.boundaries = trainer.search_boundaries()
-        if is_main:
-            folder.save(epoch, trainer.boundaries)
+        if trainer.is_world_process_zero():
+            trainer.boundary_folder.save(epoch, trainer.boundaries)
             # the student moves on: what it has scored is of no more use
             shutil.rmtree(trainer.config.score_folder, ignore_errors=True)
 
