@@ -87,6 +87,22 @@ def run(
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/testbed, see docs/testbed.md.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to; runs/pretrain-<recipe name> by default.")
+    ] = None,
+) -> None:
+    """Makes and pre-trains a student of the test bed; the same command goes on after a kill."""
+    from skipthink.testbed.pretraining import pretrain
+    from skipthink.testbed.settings import load_pretrain_recipe
+
+    loaded = load_pretrain_recipe(recipe)
+    folder = Path("runs") / f"pretrain-{loaded.name}" if out is None else out
+    typer.echo(f"student: {pretrain(loaded, folder)}")
+
+
+@app.command()
 def split(
     file: DataFile,
     rules: Rules = "auto",

@@ -6,19 +6,13 @@ unknown or doubled key is an error that names the file, the key and the nearest 
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     create_model,
     field_serializer,
     field_validator,
@@ -27,6 +21,7 @@ from pydantic import (
 )
 
 from skipthink.exceptions import RecipeError
+from skipthink.sections import Section, parse_sections, read_recipe_text
 
 MethodName = Literal[
     "answer-only",
@@ -59,12 +54,6 @@ FRAME_KEYS = ("markers", "prompt_format", "system", "think")
 UNCOMPARED_KEYS = ("workers", "threads", "data.file")
 """Keys that may change between two runs of one folder: how it is run, and where the data lie (a content hash
 of the file is compared instead)."""
-
-
-class Section(BaseModel):
-    """A section of a recipe: unknown keys are errors, types are taken as they stand."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Sizes(Section):
@@ -381,32 +370,6 @@ class Recipe(Section):
         """Both tolerances, by their names."""
         return {"tolerance": self.tolerance, "relative_tolerance": self.relative_tolerance}
 
-    def to_yaml(self) -> str:
-        """The resolved recipe, every default written out."""
-        return yaml.safe_dump(self.model_dump(exclude_unset=False), sort_keys=False, allow_unicode=True)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe loading; a key that stands twice in a mapping is an error, `1e-3` is a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice in one mapping", key_node.start_mark
-                )
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads 1e-3 as text; everybody who writes a learning rate means the number
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
 
 def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
     """Reads a recipe.
@@ -423,11 +386,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
             file, key and nearest key.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
-    recipe = parse_recipe(text, name=str(path))
+    recipe = parse_recipe(read_recipe_text(path), name=str(path))
     section = _resolved_data(recipe.data, path.resolve().parent, data)
     if section.task is None and section.file is None and section.hub is None:
         raise RecipeError(
@@ -445,21 +404,10 @@ def parse_recipe(text: str, *, name: str) -> Recipe:
     Raises:
         RecipeError: as in `load_recipe`.
     """
-    try:
-        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name} is not a valid recipe: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise RecipeError(
-            f"{name} holds {type(content).__name__}, not sections; a recipe starts with `name: …`"
-        )
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(f"{name}: {_explain(error)}") from error
+    return parse_sections(text, Recipe, name=name)
 
 
-def first_difference(old: Recipe, new: Recipe) -> tuple[str, Any, Any] | None:
+def first_difference(old: Section, new: Section) -> tuple[str, Any, Any] | None:
     """The first key whose value differs, with both values; `UNCOMPARED_KEYS` aside."""
     left, right = (dict(_flatten(recipe.model_dump())) for recipe in (old, new))
     for key in [*left, *(key for key in right if key not in left)]:
@@ -486,40 +434,3 @@ def _flatten(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + str(key), value
-
-
-def _explain(error: ValidationError) -> str:
-    """One line on the first error, and how many more there are."""
-    # a misspelt key is also a missing one: the misspelling is the news
-    errors = sorted(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-    first = errors[0]
-    location = [str(part) for part in first["loc"] if part != "[key]"]
-    key = ".".join(location)
-    if first["type"] == "extra_forbidden":
-        text = f"unknown key {key}; {_nearest(location)}"
-    elif first["type"] == "missing":
-        text = f"key {key} is missing"
-    elif first["type"] == "literal_error":
-        text = f"{key} is {first['input']!r}, but must be {first['ctx']['expected']}"
-    elif first["type"] == "value_error":
-        text = f"{key or 'the recipe'} {first['ctx']['error']}"
-    else:
-        text = f"{key} is {first['input']!r}: {first['msg']}"
-    return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
-
-
-def _nearest(location: list[str]) -> str:
-    """Which key was meant, or which keys there are."""
-    model: type[BaseModel] = Recipe
-    for part in location[:-1]:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        if model is TrainingSection and part == "methods":
-            model = TrainingOverride
-            continue
-        sections = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
-        model = next((kind for kind in sections if issubclass(kind, BaseModel)), model)
-    keys = sorted(model.model_fields)
-    close = difflib.get_close_matches(location[-1], keys, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {'.'.join([*location[:-1], close[0]])}?"
-    return f"known keys: {', '.join(keys)}"

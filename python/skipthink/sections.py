@@ -1,0 +1,117 @@
+"""Strict YAML files of known keys: every recipe is read here.
+
+Files are plain data, read by a safe loader. An unknown or doubled key is an error that names the file, the key and
+the nearest key that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from skipthink.exceptions import RecipeError
+
+
+class Section(BaseModel):
+    """A section of a recipe: unknown keys are errors, types are taken as they stand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def to_yaml(self) -> str:
+        """The resolved recipe, every default written out."""
+        return yaml.safe_dump(self.model_dump(exclude_unset=False), sort_keys=False, allow_unicode=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe loading; a key that stands twice in a mapping is an error, `1e-3` is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice in one mapping", key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads 1e-3 as text; everybody who writes a learning rate means the number
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_recipe_text(path: Path) -> str:
+    """The text of a recipe file.
+
+    Raises:
+        RecipeError: the file cannot be read as UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+
+
+def parse_sections(text: str, model: type[S], *, name: str) -> S:
+    """Parses the text of a recipe; `name` is the file in messages.
+
+    Raises:
+        RecipeError: no YAML, or a wrong key or value; the message names file, key and nearest key.
+    """
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name} is not a valid recipe: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(
+            f"{name} holds {type(content).__name__}, not sections; a recipe starts with `name: …`"
+        )
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{name}: {_explain(error, model)}") from error
+
+
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line on the first error, and how many more there are."""
+    # a misspelt key is also a missing one: the misspelling is the news
+    errors = sorted(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
+    first = errors[0]
+    location = [str(part) for part in first["loc"] if part != "[key]"]
+    key = ".".join(location)
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key {key}; {_nearest(location, model)}"
+    elif first["type"] == "missing":
+        text = f"key {key} is missing"
+    elif first["type"] == "literal_error":
+        text = f"{key} is {first['input']!r}, but must be {first['ctx']['expected']}"
+    elif first["type"] == "value_error":
+        text = f"{key or 'the recipe'} {first['ctx']['error']}"
+    else:
+        text = f"{key} is {first['input']!r}: {first['msg']}"
+    return text + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else "")
+
+
+def _nearest(location: list[str], model: type[BaseModel]) -> str:
+    """Which key was meant, or which keys there are."""
+    for part in location[:-1]:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        sections = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
+        model = next((kind for kind in sections if issubclass(kind, BaseModel)), model)
+    keys = sorted(model.model_fields)
+    close = difflib.get_close_matches(location[-1], keys, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {'.'.join([*location[:-1], close[0]])}?"
+    return f"known keys: {', '.join(keys)}"

@@ -1,0 +1,245 @@
+"""Pre-training a student on the primitives: `skipthink pretrain RECIPE`, resumable, in one process or several."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import PartialState
+from torch.utils.data import SequentialSampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.files import write_text
+from skipthink.progress import Display, Meter
+from skipthink.recipe import first_difference
+from skipthink.sections import parse_sections
+from skipthink.students import load_student, make_student, save_student
+from skipthink.testbed.card import write_student_card
+from skipthink.testbed.corpus import IGNORED, Corpus, texts
+from skipthink.testbed.primitives import FAMILIES
+from skipthink.testbed.settings import PretrainRecipe
+from skipthink.training.batches import Layout
+from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerControl, TrainerState
+
+HELD_OUT_BLOCKS = 16
+"""Blocks a family, of texts drawn with another seed, on which the finished student is measured."""
+
+
+def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
+    """Makes and trains a student; a call that was killed goes on from its newest checkpoint.
+
+    Args:
+        recipe: what to train.
+        folder: holds recipe.yaml, start/ (the untrained student), checkpoints/, log.jsonl and at last student/.
+
+    Returns:
+        The folder of the student: an ordinary Hugging Face folder, weights in bfloat16.
+
+    Raises:
+        RunError: the folder holds another recipe's work.
+        InvalidInputError: the batch does not divide into micro-batches of the processes there are.
+    """
+    folder = Path(folder)
+    torch.set_num_threads(recipe.threads)
+    with PartialState().main_process_first():
+        _check_folder(recipe, folder)
+        if not (folder / "start").is_dir():
+            _make_start(recipe, folder)
+    finished = folder / "student"
+    if finished.is_dir():
+        return finished
+    model, tokenizer = load_student(folder / "start")
+    trainer = _Pretrainer(recipe, folder, model, tokenizer)
+    started = time.monotonic()
+    trainer.train_resumable()
+    if trainer.is_world_process_zero():
+        seconds = time.monotonic() - started
+        losses = held_out_losses(model, tokenizer, recipe)
+        _append(folder / "log.jsonl", {"held_out": losses, "seconds": seconds})
+        facts = {
+            "trained tokens": trainer.counts.train_tokens,
+            "optimiser steps": trainer.counts.steps,
+            "training loss at the end (nats a token)": _last_loss(trainer),
+        }
+        save_student(model.to(torch.bfloat16), tokenizer, folder / "scratch")  # type: ignore[arg-type]
+        write_student_card(folder / "scratch" / "README.md", recipe, model, facts=facts, held_out=losses)
+        (folder / "scratch").rename(finished)
+    trainer.accelerator.wait_for_everyone()
+    return finished
+
+
+@torch.inference_mode()
+def held_out_losses(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, recipe: PretrainRecipe
+) -> dict[str, float]:
+    """Mean loss of each family's tokens, in nats, on texts drawn with a seed no training uses."""
+    model.eval()
+    losses: dict[str, float] = {}
+    for family in FAMILIES:
+        corpus = Corpus(
+            tokenizer,
+            n_blocks=HELD_OUT_BLOCKS,
+            block_tokens=recipe.corpus.block_tokens,
+            shares={family: 1.0},
+            seed=-1,
+        )
+        total, count = 0.0, 0
+        for block in (corpus[index] for index in range(len(corpus))):
+            batch = {name: torch.as_tensor(value)[None].to(model.device) for name, value in block.items()}
+            n_tokens = int((batch["labels"][:, 1:] != IGNORED).sum())
+            total += float(model(**batch).loss) * n_tokens
+            count += n_tokens
+        losses[family] = total / count
+    return losses
+
+
+class _Pretrainer(Trainer):
+    """`Trainer` on the corpus, in the order of its blocks: step s of any number of processes holds the same ones."""
+
+    def __init__(
+        self,
+        recipe: PretrainRecipe,
+        folder: Path,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        training, corpus = recipe.training, recipe.corpus
+        n_ranks = PartialState().num_processes
+        accumulation, rest = divmod(training.batch_blocks, training.micro_batch_blocks * n_ranks)
+        if rest or not accumulation:
+            raise InvalidInputError(
+                f"batch_blocks {training.batch_blocks} is no multiple of micro_batch_blocks "
+                f"{training.micro_batch_blocks} times {n_ranks} processes"
+            )
+        self.layout = Layout(training.micro_batch_blocks, accumulation, n_ranks, PartialState().process_index)
+        self.counts = StepCounts()
+        self.folder = folder
+        self.data = Corpus(
+            tokenizer,
+            n_blocks=recipe.n_steps * training.batch_blocks,
+            block_tokens=corpus.block_tokens,
+            shares=corpus.shares,
+            seed=corpus.seed,
+        )
+        arguments = TrainingArguments(
+            output_dir=str(folder / "checkpoints"),
+            per_device_train_batch_size=training.micro_batch_blocks,
+            gradient_accumulation_steps=accumulation,
+            max_steps=recipe.n_steps,
+            learning_rate=training.learning_rate,
+            lr_scheduler_type=training.lr_scheduler,
+            warmup_steps=training.warmup_steps,
+            weight_decay=training.weight_decay,
+            adam_beta2=training.adam_beta2,
+            max_grad_norm=training.max_grad_norm,
+            bf16=training.bf16,
+            save_steps=training.save_steps,
+            logging_steps=training.log_steps,
+            save_total_limit=2,
+            report_to=training.report_to or "none",
+            seed=recipe.seed,
+            use_cpu=not torch.accelerator.is_available(),
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            data_seed=recipe.seed,
+        )
+        super().__init__(model=model, args=arguments, train_dataset=self.data)
+        self.remove_callback(PrinterCallback)  # the progress line replaces it
+        self.add_callback(_Steps(self, recipe))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(self.data)
+
+    def train_resumable(self) -> None:
+        """Trains, from the newest complete checkpoint where there is one."""
+        checkpoint = newest_checkpoint(Path(str(self.args.output_dir)), self.accelerator)
+        if checkpoint is not None:
+            self.counts = read_counts(checkpoint, self.layout)
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+class _Steps(TrainerCallback):
+    """Counts tokens, shows progress, keeps the log, marks checkpoints as complete."""
+
+    def __init__(self, trainer: _Pretrainer, recipe: PretrainRecipe) -> None:
+        self.trainer, self.recipe = trainer, recipe
+        self.meter = Meter("pretrain", "tokens", Display(sys.stderr))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Counts the step."""
+        counts, recipe = self.trainer.counts, self.recipe
+        counts.steps += 1
+        counts.train_items += recipe.training.batch_blocks
+        counts.train_tokens += recipe.step_tokens
+        if state.is_world_process_zero:
+            self.meter(counts.train_tokens, recipe.n_steps * recipe.step_tokens)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """A line of the log."""
+        if state.is_world_process_zero and logs:
+            tokens = self.trainer.counts.train_tokens
+            _append(self.trainer.folder / "log.jsonl", {"step": state.global_step, "tokens": tokens, **logs})
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Marks the checkpoint once every process has written its part."""
+        self.trainer.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            mark_complete(folder, self.trainer.counts, self.trainer.layout)
+
+
+def _check_folder(recipe: PretrainRecipe, folder: Path) -> None:
+    """Writes the recipe into a new folder; refuses a folder of another recipe."""
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        write_text(path, recipe.to_yaml())
+        return
+    there = parse_sections(path.read_text(encoding="utf-8"), PretrainRecipe, name=str(path))
+    difference = first_difference(there, recipe)
+    if difference is not None:
+        key, old, new = difference
+        raise RunError(
+            f"{folder} holds another pre-training: {key} is {old!r} there and {new!r} here; name another folder with "
+            "--out, or delete this one"
+        )
+
+
+def _make_start(recipe: PretrainRecipe, folder: Path) -> None:
+    """The tokenizer, trained on the corpus's own texts, and the untrained student."""
+    corpus = recipe.corpus
+    # drawn with a seed of their own: the tokenizer learns words, not the blocks
+    sample = islice(texts(corpus.shares, f"tokenizer/{corpus.seed}"), corpus.tokenizer_texts)
+    sizes = recipe.student.model_dump(exclude={"path"})
+    model, tokenizer = make_student(sample, n_chunks=recipe.markers_up_to, seed=recipe.seed, **sizes)
+    save_student(model, tokenizer, folder / "start")
+
+
+def _last_loss(trainer: Trainer) -> float:
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return round(float(losses[-1]), 4) if losses else float("nan")
+
+
+def _append(path: Path, entry: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")

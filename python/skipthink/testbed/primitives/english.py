@@ -1,0 +1,169 @@
+"""Plain sentences: who does what, where and when, in what order; lists; questions about a sentence."""
+
+from __future__ import annotations
+
+import random
+
+from skipthink.tasks.words import ITEMS, NAMES, PLACES, WORDS, both_forms
+
+_VERBS = (
+    "buys",
+    "finds",
+    "sells",
+    "brings",
+    "loses",
+    "wins",
+    "borrows",
+    "throws",
+    "packs",
+    "shares",
+    "keeps",
+    "paints",
+    "counts",
+    "carries",
+    "needs",
+    "likes",
+    "sees",
+    "draws",
+    "cleans",
+    "moves",
+    "opens",
+    "closes",
+    "lifts",
+    "drops",
+    "wants",
+    "trades",
+    "follows",
+    "checks",
+    "reads",
+    "writes",
+    "joins",
+    "adds",
+    "removes",
+)
+_SPOTS = (
+    "at home",
+    "at school",
+    "on the desk",
+    "on the table",
+    "on the lawn",
+    "at the fair",
+    "on the way home",
+    "at the market",
+    "by the door",
+    "under the bed",
+    "near the river",
+    "at work",
+)
+_TIMES = (
+    "in the morning",
+    "in the evening",
+    "at noon",
+    "at first",
+    "at last",
+    "in the end",
+    "at the start",
+    "on Monday",
+    "on Sunday",
+    "every day",
+    "today",
+    "yesterday",
+    "tomorrow",
+    "now",
+    "later",
+    "soon",
+    "again",
+    "once more",
+)
+_ORDER = (
+    ("First, ", "Then ", "Finally, "),
+    ("To begin with, ", "Next, ", "At last, "),
+    ("At first ", "After that, ", "In the end "),
+)
+_REMARKS = (
+    "That is all.",
+    "So we are done.",
+    "This is what the question asks for.",
+    "Now we go on.",
+    "Let us look at the next one.",
+    "Let us begin.",
+    "We need the last one.",
+    "We read it from left to right.",
+    "Here is the list.",
+    "These are all of them.",
+    "Nothing else happens.",
+    "No word is left.",
+    "The order matters.",
+    "We follow it step by step.",
+    "It stays as it was.",
+    "The rest is the same as before.",
+    "The answer is known.",
+    "Therefore, it is right.",
+    "This settles it.",
+    "We work it out one by one.",
+    "Only the result counts.",
+    "The story starts here.",
+)
+
+
+def sentences(rng: random.Random) -> str:
+    """A few things somebody does, in order."""
+    name, friend = rng.sample(NAMES, 2)
+    if rng.random() < 0.5:
+        openers = rng.choice(_ORDER)
+        return " ".join(
+            _capitalised(f"{opener}{_clause(rng, rng.choice((name, friend)))}.") for opener in openers
+        )
+    return " ".join(f"{_clause(rng, rng.choice((name, friend)))}." for _ in range(rng.randint(2, 4)))
+
+
+def asked(rng: random.Random) -> str:
+    """A sentence and a question it answers."""
+    name = rng.choice(NAMES)
+    verb, place, thing = rng.choice(_VERBS), _spot(rng), _a_thing(rng)
+    told = f"{name} {verb} {thing} {place}."
+    return told + rng.choice(
+        (f" Who {verb} {thing}? {name}.", f" Where? {_capitalised(place)}.", f" What? {_capitalised(thing)}.")
+    )
+
+
+def remarks(rng: random.Random) -> str:
+    """What people say between two steps of a thought."""
+    return " ".join(rng.sample(_REMARKS, rng.randint(2, 4)))
+
+
+def lists(rng: random.Random) -> str:
+    """Words in lines or in a sentence, the same words twice."""
+    words = rng.sample((*WORDS, *NAMES), rng.randint(3, 5))
+    marker = rng.choice(("{}. ", "Step {}: ", "({}) ", "- "))
+    lines = "\n".join(f"{marker.format(index)}{word}" for index, word in enumerate(words, 1))
+    plain = f"{', '.join(words[:-1])} and {words[-1]}"
+    quoted = f'"{" ".join(words)}"'
+    which = rng.choice(("first", "second", "third", "last"))
+    word = words[("first", "second", "third").index(which)] if which != "last" else words[-1]
+    asked_for = f"The {which} word is {word}."
+    return "\n".join((rng.choice((plain, quoted)), rng.choice((lines, asked_for))))
+
+
+def _clause(rng: random.Random, name: str) -> str:
+    where = f" {_spot(rng)}" if rng.random() < 0.5 else ""
+    when = f" {rng.choice(_TIMES)}" if rng.random() < 0.4 else ""
+    return f"{name} {rng.choice(_VERBS)} {_a_thing(rng)}{where}{when}"
+
+
+def _spot(rng: random.Random) -> str:
+    return f"in the {rng.choice(PLACES)}" if rng.random() < 0.5 else rng.choice(_SPOTS)
+
+
+def _a_thing(rng: random.Random) -> str:
+    item, items = both_forms(rng.choice(ITEMS))
+    if rng.random() < 0.5:
+        return f"{rng.randint(2, 20)} {items}"
+    return rng.choice((f"the {item}", f"{'an' if item[0] in 'aeiou' else 'a'} {item}", f"the {items}"))
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+PRIMITIVES = (sentences, sentences, asked, remarks, lists)
