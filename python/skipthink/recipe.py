@@ -113,9 +113,11 @@ class DataSection(Section):
 
 
 class StudentSection(Section):
-    """The student: a language model of the hub or of a folder (`path`), or a small one made from a config.
+    """The student: of the hub or of a folder (`path`), of the test bed, or a small one made from a config.
 
     Attributes:
+        path: folder, or name on the hub.
+        testbed: name of a pre-trained student that comes with the package: "S".
         markers: new special tokens, or ordinary text: nothing is added to the vocabulary.
         prompt_format: plain, or by the student's chat template.
         system: text of the chat's system message.
@@ -123,6 +125,7 @@ class StudentSection(Section):
     """
 
     path: str | None = None
+    testbed: Literal["S"] | None = None
     markers: Literal["tokens", "text"] = "tokens"
     prompt_format: Literal["plain", "chat"] = "plain"
     system: str | None = None
@@ -137,24 +140,32 @@ class StudentSection(Section):
 
     @model_validator(mode="after")
     def _path_or_config(self) -> StudentSection:
-        config = sorted(self.model_fields_set - {"path", *FRAME_KEYS})
+        config = sorted(self.model_fields_set - {"path", "testbed", *FRAME_KEYS})
+        if self.path is not None and self.testbed is not None:
+            raise ValueError("has path and testbed; give one of them")
         if self.prompt_format == "chat" and self.path is None:
             raise ValueError("has prompt_format chat, but a student made from a config has no chat template")
         if self.system is not None and self.prompt_format != "chat":
             raise ValueError("has system, which a plain prompt has no place for; set prompt_format: chat")
-        if self.path is not None and config:
-            raise ValueError(f"has path and {', '.join(config)}; a loaded student has its sizes already")
+        source = "path" if self.path is not None else "testbed"
+        if self.is_loaded and config:
+            raise ValueError(f"has {source} and {', '.join(config)}; a loaded student has its sizes already")
         if self.hidden_size % self.num_heads:
             raise ValueError(
                 f"has hidden_size {self.hidden_size}, not a multiple of num_heads {self.num_heads}"
             )
         return self
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the student is loaded, not made from a config."""
+        return self.path is not None or self.testbed is not None
+
     @model_serializer(mode="wrap")
     def _no_sizes_of_a_loaded_student(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Sizes that say nothing are left out: written into a run folder, they would contradict the path."""
+        """Sizes that say nothing are left out: written into a run folder, they would contradict its source."""
         content: dict[str, Any] = dump(self)
-        keys = {"path", *FRAME_KEYS} if self.path is not None else set(content)
+        keys = {"path", "testbed", *FRAME_KEYS} if self.is_loaded else set(content)
         return {key: value for key, value in content.items() if key in keys}
 
 

@@ -119,14 +119,16 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
     from skipthink.frame import PLAIN, make_frame
     from skipthink.markers import get_markers
     from skipthink.students import grow_vocabulary, load_student, make_student, save_student
+    from skipthink.testbed import student_path
     from skipthink.training.baseline_items import refuse_parts
 
     seed, section = _seed(stage), recipe.student
     around = section.model_dump(include=set(FRAME_KEYS))
     warnings = []
-    if section.path is not None:
+    if section.is_loaded:
         torch.manual_seed(seed)  # rows of new markers are drawn at random
-        model, tokenizer = load_student(section.path)
+        path = student_path(section.testbed) if section.testbed is not None else section.path
+        model, tokenizer = load_student(str(path))
         frame = make_frame(tokenizer, **around)
         grow_vocabulary(model, tokenizer, recipe.chunks.M, frame)
         if tokenizer.chat_template is not None and section.prompt_format == "plain":
@@ -139,7 +141,7 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
         texts = [
             text for column in ("question", "rationale", "answer") for text in samples[column].to_pylist()
         ]
-        config = section.model_dump(exclude={"path", *FRAME_KEYS})
+        config = section.model_dump(exclude={"path", "testbed", *FRAME_KEYS})
         frame = replace(PLAIN, markers=section.markers, think=section.think)
         model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, frame=frame, **config)
     markers = get_markers(tokenizer, recipe.chunks.M, frame).fitted_to(model.config)
@@ -190,14 +192,13 @@ def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: d
 
     trained = folder.stage(f"train/{method}/s{seed}")
     summary = read_stage_json(trained / "train.json")
-    section, values = recipe.student, recipe.training.of(method)
-    made = f"{section.architecture}, {section.num_layers} layers, width {section.hidden_size}, from scratch"
+    values = recipe.training.of(method)
     dress_student(
         trained / "model",
         facts={
             "data": recipe.task_name,
             "training samples": _samples(folder, "train").num_rows,
-            "student": made if section.path is None else Path(section.path).name,
+            "student": _student_name(recipe),
             "seed": seed,
             "training steps": summary["train_steps"],
             "target tokens": summary["train_target_tokens"],
@@ -207,6 +208,16 @@ def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: d
         },
         metrics=metrics,
     )
+
+
+def _student_name(recipe: Recipe) -> str:
+    """What the student was before it was trained, in words."""
+    section = recipe.student
+    if section.path is not None:
+        return Path(section.path).name
+    if section.testbed is not None:
+        return f"{section.testbed} of skipthink's test bed"
+    return f"{section.architecture}, {section.num_layers} layers, width {section.hidden_size}, from scratch"
 
 
 def _chunking(recipe: Recipe, method: str) -> str:

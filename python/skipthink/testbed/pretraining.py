@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.files import write_text
 from skipthink.progress import Display, Meter
-from skipthink.recipe import first_difference
+from skipthink.recipe import FRAME_KEYS, first_difference
 from skipthink.sections import parse_sections
 from skipthink.students import load_student, make_student, save_student
 from skipthink.testbed.card import write_student_card
@@ -230,7 +230,7 @@ def _make_start(recipe: PretrainRecipe, folder: Path) -> None:
     corpus = recipe.corpus
     # drawn with a seed of their own: the tokenizer learns words, not the blocks
     sample = islice(texts(corpus.shares, f"tokenizer/{corpus.seed}"), corpus.tokenizer_texts)
-    sizes = recipe.student.model_dump(exclude={"path"})
+    sizes = recipe.student.model_dump(exclude={"path", "testbed", *FRAME_KEYS})
     model, tokenizer = make_student(sample, n_chunks=recipe.markers_up_to, seed=recipe.seed, **sizes)
     save_student(model, tokenizer, folder / "start")
 

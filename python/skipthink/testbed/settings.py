@@ -84,8 +84,8 @@ class PretrainRecipe(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> PretrainRecipe:
-        if self.student.path is not None:
-            raise ValueError("has student.path; pre-training starts from a student made from a config")
+        if self.student.is_loaded:
+            raise ValueError("has a student to load; pre-training starts from one made from a config")
         if self.corpus.block_tokens > self.student.max_length_tokens:
             raise ValueError(
                 f"has blocks of {self.corpus.block_tokens} tokens, more than the {self.student.max_length_tokens} of "
