@@ -214,7 +214,8 @@ def render(figures: dict[str, Any]) -> str:
 
 def method_table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| method | accuracy % | tokens an answer | ms an answer | speed-up tokens | speed-up seconds | steps | target tokens |",
+        "| method | accuracy % | tokens an answer | ms an answer | speed-up tokens | speed-up seconds | steps "
+        "| target tokens |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for method, own in found["methods"].items():
@@ -244,15 +245,14 @@ def isolation_table(found: dict[str, Any]) -> list[str]:
 
 def skip_lines(found: dict[str, Any]) -> list[str]:
     own = found["skips"]
+    n_chunks = len(next(iter(own["by_stage"].values())))
     lines = [
         f"The gate skips {100 * own['share']:.1f} % of the chunks. Of those {100 * own['without_core']:.1f} % hold no core "
         f"sentence (of all chunks {100 * own['expected']:.1f} %); of those with core, the result of "
         f"{100 * own['restated']:.1f} % also stands in a chunk that is kept.",
         "",
-        "| seed | "
-        + " | ".join(f"chunk {stage + 1}" for stage in range(len(next(iter(own["by_stage"].values())))))
-        + " |",
-        "|---|" + "---|" * len(next(iter(own["by_stage"].values()))),
+        f"| seed | {' | '.join(f'chunk {stage + 1}' for stage in range(n_chunks))} |",
+        "|---|" + "---|" * n_chunks,
         *(
             f"| {seed} | {' | '.join(f'{100 * share:.1f} %' for share in row)} |"
             for seed, row in own["by_stage"].items()
