@@ -247,8 +247,8 @@ def skip_lines(found: dict[str, Any]) -> list[str]:
     own = found["skips"]
     n_chunks = len(next(iter(own["by_stage"].values())))
     lines = [
-        f"The gate skips {100 * own['share']:.1f} % of the chunks. Of those {100 * own['without_core']:.1f} % hold no core "
-        f"sentence (of all chunks {100 * own['expected']:.1f} %); of those with core, the result of "
+        f"The gate skips {100 * own['share']:.1f} % of the chunks. Of those {100 * own['without_core']:.1f} % hold no "
+        f"core sentence (of all chunks {100 * own['expected']:.1f} %); of those with core, the result of "
         f"{100 * own['restated']:.1f} % also stands in a chunk that is kept.",
         "",
         f"| seed | {' | '.join(f'chunk {stage + 1}' for stage in range(n_chunks))} |",
