@@ -61,7 +61,7 @@ def test_it_learns_and_keeps_a_log(trained):
     lines = [json.loads(line) for line in (trained[0] / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert len(losses) == N_STEPS
-    assert losses[-1] < losses[0] - 0.3
+    assert losses[-1] < losses[0] - 0.1
     assert set(lines[-1]["held_out"]) == {"numbers", "letters", "objects", "calendar", "rules", "english"}
 
 

@@ -51,7 +51,10 @@ def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     torch.set_num_threads(recipe.threads)
-    with PartialState().main_process_first():
+    state = PartialState(
+        cpu=not torch.accelerator.is_available()
+    )  # several processes meet on CPUs only where told
+    with state.main_process_first():
         _check_folder(recipe, folder)
         if not (folder / "start").is_dir():
             _make_start(recipe, folder)
