@@ -77,6 +77,7 @@ PYTHON_FLOORS = [
     [
         "testbed.primitives.numbers",
         "testbed.primitives.letters",
+        "testbed.primitives.lists",
         "testbed.primitives.objects",
         "testbed.primitives.calendar",
         "testbed.primitives.rules",

@@ -11,7 +11,7 @@ from skipthink import tasks
 from skipthink.exceptions import InvalidInputError
 from skipthink.tasks.words import MONTHS, WEEKDAYS
 from skipthink.testbed.corpus import Corpus, texts
-from skipthink.testbed.primitives import FAMILIES, calendar, letters, numbers, objects, rules
+from skipthink.testbed.primitives import FAMILIES, calendar, letters, lists, numbers, objects, rules
 
 EVEN = dict.fromkeys(FAMILIES, 1.0)
 ALL = [
@@ -91,6 +91,30 @@ def test_letters_are_those_of_the_words():
         assert "".join(re.findall(r"\w", quoted)) == string
     for before, letter, after in re.findall(r"^(\w+) \+ (\w) = (\w+)$", text, re.M):
         assert before + letter == after
+
+
+def row_of(told):
+    return re.findall(r"\w+", re.sub(r"^The words are|stand in a row\.$| and ", " ", told))
+
+
+def test_words_are_found_where_they_stand():
+    for text in drawn(lists.by_place):
+        told, said = text.split("\n")
+        row = row_of(told)
+        for place, word in re.findall(r'(\w+)(?: word is "| one is |\? )(\w+)', said):
+            index = (
+                -1
+                if place == "last"
+                else ["first", "second", "third", "fourth", "fifth", "sixth"].index(place)
+            )
+            assert row[index] == word
+    for text in drawn(lists.again):
+        told, *lines = text.split("\n")
+        assert all(word in line for word, line in zip(row_of(told), lines, strict=True))
+    for text in drawn(lists.by_neighbour):
+        row = row_of(text.split("\n")[0])
+        for before, after in re.findall(r"(?:After|follows) (\w+)(?: comes |\? )(\w+)", text):
+            assert row.index(before) + 1 == row.index(after)
 
 
 def test_dates_are_right():

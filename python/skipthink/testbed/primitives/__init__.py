@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from skipthink.testbed.primitives import calendar, english, letters, numbers, objects, rules
+from skipthink.testbed.primitives import calendar, english, letters, lists, numbers, objects, rules
 
 __all__ = ["FAMILIES", "Primitive"]
 
@@ -18,6 +18,7 @@ Primitive = Callable[[random.Random], str]
 FAMILIES: dict[str, tuple[Primitive, ...]] = {
     "numbers": numbers.PRIMITIVES,
     "letters": letters.PRIMITIVES,
+    "lists": lists.PRIMITIVES,
     "objects": objects.PRIMITIVES,
     "calendar": calendar.PRIMITIVES,
     "rules": rules.PRIMITIVES,

@@ -1,10 +1,10 @@
-"""Plain sentences: who does what, where and when, in what order; lists; questions about a sentence."""
+"""Plain sentences: who does what, where and when, in what order; questions about a sentence."""
 
 from __future__ import annotations
 
 import random
 
-from skipthink.tasks.words import ITEMS, NAMES, PLACES, WORDS, both_forms
+from skipthink.tasks.words import ITEMS, NAMES, PLACES, both_forms
 
 _VERBS = (
     "buys",
@@ -132,19 +132,6 @@ def remarks(rng: random.Random) -> str:
     return " ".join(rng.sample(_REMARKS, rng.randint(2, 4)))
 
 
-def lists(rng: random.Random) -> str:
-    """Words in lines or in a sentence, the same words twice."""
-    words = rng.sample((*WORDS, *NAMES), rng.randint(3, 5))
-    marker = rng.choice(("{}. ", "Step {}: ", "({}) ", "- "))
-    lines = "\n".join(f"{marker.format(index)}{word}" for index, word in enumerate(words, 1))
-    plain = f"{', '.join(words[:-1])} and {words[-1]}"
-    quoted = f'"{" ".join(words)}"'
-    which = rng.choice(("first", "second", "third", "last"))
-    word = words[("first", "second", "third").index(which)] if which != "last" else words[-1]
-    asked_for = f"The {which} word is {word}."
-    return "\n".join((rng.choice((plain, quoted)), rng.choice((lines, asked_for))))
-
-
 def _clause(rng: random.Random, name: str) -> str:
     where = f" {_spot(rng)}" if rng.random() < 0.5 else ""
     when = f" {rng.choice(_TIMES)}" if rng.random() < 0.4 else ""
@@ -166,4 +153,4 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-PRIMITIVES = (sentences, sentences, asked, remarks, lists)
+PRIMITIVES = (sentences, sentences, asked, remarks)

@@ -141,11 +141,13 @@ def things(rng: random.Random) -> str:
 def _terms(rng: random.Random) -> tuple[int, int]:
     """Two terms of a sum up to 199; small ones come most often, as in stories."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.35:
         return rng.randint(0, 20), rng.randint(1, 20)
-    if kind < 0.8:
-        return rng.randint(0, 99), rng.randint(1, 30)
+    if kind < 0.75:
+        return rng.randint(0, 60), rng.randint(1, 20)
     if kind < 0.9:
+        return rng.randint(0, 99), rng.randint(1, 50)
+    if kind < 0.95:
         return 10 * rng.randint(0, 9), 10 * rng.randint(1, 10)
     a = rng.randint(0, MAX_NUMBER)
     return a, rng.randint(0, MAX_NUMBER - a)

@@ -1,0 +1,85 @@
+"""Words in a row: saying them again one by one, finding one by its place or its neighbour."""
+
+from __future__ import annotations
+
+import random
+
+from skipthink.tasks.words import ITEMS, KINDS, NAMES, WORDS, both_forms
+
+_PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
+_MARKERS = ("{}. ", "Step {}: ", "({}) ", "- ", "")
+_LINES = ("{}", "{}.", '"{}"', "The word {}.", 'Here is "{}".', "{} is there.")
+
+
+def again(rng: random.Random) -> str:
+    """A row of words, then each of them in a line."""
+    row = _row(rng)
+    marker, line = rng.choice(_MARKERS), rng.choice(_LINES)
+    lines = [f"{marker.format(index)}{line.format(word)}" for index, word in enumerate(row, 1)]
+    return "\n".join([_told(rng, row), *lines])
+
+
+def in_a_sentence(rng: random.Random) -> str:
+    """A row of words, then the same row told otherwise."""
+    row = _row(rng)
+    kind = rng.random()
+    if kind < 0.4:
+        then = [f"first {row[0]}", *(f"then {word}" for word in row[1:])]
+        told = f"It is {', '.join(then)}."
+    elif kind < 0.7:
+        told = f"One after the other: {', '.join(row)}."
+    else:
+        told = f"There are {len(row)} words: {' '.join(row)}."
+    return f"{_told(rng, row)}\n{told}"
+
+
+def by_place(rng: random.Random) -> str:
+    """Which word stands first, second, …, last."""
+    row = _row(rng)
+    lines = []
+    for index in rng.sample(range(len(row)), min(len(row), rng.randint(2, 4))):
+        place = "last" if index == len(row) - 1 and rng.random() < 0.5 else _PLACES[index]
+        lines.append(
+            rng.choice(
+                (
+                    f'The {place} word is "{row[index]}".',
+                    f"The {place} one is {row[index]}.",
+                    f"Which is {place}? {row[index]}.",
+                )
+            )
+        )
+    return f"{_told(rng, row)}\n{' '.join(lines)}"
+
+
+def by_neighbour(rng: random.Random) -> str:
+    """Which word stands before or after another one."""
+    row = _row(rng)
+    lines = []
+    for index in rng.sample(range(1, len(row)), rng.randint(1, len(row) - 1)):
+        before, after = row[index - 1], row[index]
+        lines.append(
+            rng.choice(
+                (
+                    f"After {before} comes {after}.",
+                    f"{after} comes after {before}.",
+                    f"Before {after} comes {before}.",
+                    f"What follows {before}? {after}.",
+                )
+            )
+        )
+    return f"{_told(rng, row)}\n{' '.join(lines)}"
+
+
+def _row(rng: random.Random) -> list[str]:
+    kind = rng.random()
+    pool = (*NAMES, *WORDS) if kind < 0.6 else WORDS if kind < 0.8 else (*ITEMS, *KINDS)
+    return [both_forms(word)[0] for word in rng.sample(pool, rng.randint(3, 6))]
+
+
+def _told(rng: random.Random, row: list[str]) -> str:
+    plain = f"{', '.join(row[:-1])} and {row[-1]}"
+    quoted = f'"{" ".join(row)}"'
+    return rng.choice((quoted, quoted, plain, f"The words are {quoted}.", f"{plain} stand in a row."))
+
+
+PRIMITIVES = (again, again, again, in_a_sentence, by_place, by_place, by_neighbour)
