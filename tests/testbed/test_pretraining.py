@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from skipthink import testbed
 from skipthink.cli import app
 from skipthink.exceptions import InvalidInputError, RecipeError, RunError
 from skipthink.sections import parse_sections
@@ -155,3 +156,11 @@ def test_the_recipes_are_in_order(path):
     recipe = load_pretrain_recipe(path)
     assert recipe.n_steps > 1000
     assert f"student-{recipe.name.lower()}" == path.stem
+
+
+def test_a_student_that_does_not_come_with_the_package_is_refused():
+    with pytest.raises(
+        InvalidInputError,
+        match=r"no student 'XXL' comes with the package, but .*`skipthink pretrain` makes one",
+    ):
+        testbed.student("XXL")

@@ -1,6 +1,6 @@
 """The offline test bed: small students that were pre-trained on primitives, to be fine-tuned on `skipthink.tasks`.
 
-Student S comes with the package. Others are made by `skipthink pretrain` (docs/testbed.md).
+Students are made by `skipthink pretrain` (docs/testbed.md); small ones come with the package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["NAMES", "student", "student_path"]
 
 _FOLDER = Path(__file__).parent / "students"
 
-NAMES: tuple[str, ...] = tuple(sorted(path.name for path in _FOLDER.iterdir() if path.is_dir()))
+NAMES: tuple[str, ...] = tuple(sorted(path.parent.name for path in _FOLDER.glob("*/config.json")))
 """Students that come with the package."""
 
 
@@ -45,7 +45,7 @@ def student_path(name: str) -> Path:
     """
     if name not in NAMES:
         raise InvalidInputError(
-            f"no student {name!r} comes with the package, there is {', '.join(NAMES)}; "
-            "`skipthink pretrain recipes/testbed/student-m.yaml` makes a larger one"
+            f"no student {name!r} comes with the package, but {', '.join(NAMES) or 'none'}; "
+            "`skipthink pretrain` makes one (docs/testbed.md), and student.path names its folder"
         )
     return _FOLDER / name
