@@ -117,6 +117,17 @@ class BoundaryFolder:
             )
         return found
 
+    def load_everywhere(self, epoch: int, like: Ints, accelerator: Accelerator) -> Ints | None:
+        """What the first process finds by `load`, in all processes.
+
+        Raises:
+            DataError: the file is damaged, or about other samples.
+        """
+        found = self.load(epoch, like) if accelerator.is_main_process else None
+        if not from_main(np.asarray([found is not None], dtype=np.int64), accelerator)[0]:
+            return None
+        return from_main(like if found is None else found, accelerator)
+
     def save(self, epoch: int, boundaries: Ints) -> None:
         """Keeps the boundaries of an epoch."""
         buffer = io.BytesIO()

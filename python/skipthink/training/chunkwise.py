@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from skipthink.markers import Markers
 from skipthink.progress import Display, Meter
 from skipthink.prompts import max_positions
 from skipthink.training.batches import StageBatchSampler
-from skipthink.training.boundaries import BoundaryFolder, from_main, score_in_shares
+from skipthink.training.boundaries import from_main, score_in_shares
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
 from skipthink.training.config import ChunkwiseConfig
 from skipthink.training.items import ItemDataset, PadCollator, take_items
@@ -59,9 +60,8 @@ class ChunkwiseTrainer(Trainer):
     ) -> None:
         markers = markers.fitted_to(model.config)
         self.encoded, self.markers = encoded, markers
-        if boundaries is None:
-            boundaries = average_boundaries(encoded.n_steps, markers.n_chunks)
-        self.boundaries = boundaries
+        average = average_boundaries(encoded.n_steps, markers.n_chunks)
+        self.boundaries = average if boundaries is None else boundaries
         self.counts = StepCounts()
         self.config: ChunkwiseConfig = args
         self.rows: Ints = np.arange(len(encoded))
@@ -76,8 +76,8 @@ class ChunkwiseTrainer(Trainer):
             by_stage=args.batching == "stage",
             loss_norm=args.loss_norm,
         )
-        collator = PadCollator(markers)
-        super().__init__(model=model, args=args, train_dataset=dataset, data_collator=collator, **kwargs)
+        kwargs |= {"train_dataset": dataset, "data_collator": PadCollator(markers)}
+        super().__init__(model=model, args=args, **kwargs)
         # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
         self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
         if self.searches and (self.is_fsdp_enabled or _zero_stage(args) == 3):
@@ -117,42 +117,19 @@ class ChunkwiseTrainer(Trainer):
 
         Each process scores its share of the samples; the first one searches for all.
         """
-        meter = Meter("scoring", "tokens", Display(sys.stderr)) if self.is_world_process_zero() else None
-        losses = score_in_shares(
-            _plain(self.model),
-            self.encoded.take(self.rows),
-            self.markers,
-            self.accelerator,
-            progress=meter,
-            **self.config.score_options,
-        )
-        if meter is not None:
-            meter.close()
-        found = self.boundaries.copy()
-        if self.is_world_process_zero():
-            options = {**self.config.search_options, **losses.chunk_arguments()}
-            found[self.rows] = chunk(
-                None, M=self.markers.n_chunks, init=self.boundaries[self.rows], **options
-            ).boundaries
-        return from_main(found, self.accelerator)
-
-    def load_boundaries(self, epoch: int) -> bool:
-        """Takes the boundaries that were found when an epoch first began, in all processes; False: there are none.
-
-        Raises:
-            DataError: their file is damaged.
-        """
         is_main = self.is_world_process_zero()
-        saved = self.boundary_folder.load(epoch, self.boundaries) if is_main else None
-        if not from_main(np.asarray([saved is not None], dtype=np.int64), self.accelerator)[0]:
-            return False
-        self.boundaries = from_main(self.boundaries if saved is None else saved, self.accelerator)
-        return True
-
-    @property
-    def boundary_folder(self) -> BoundaryFolder:
-        """Where the boundaries of each epoch are kept."""
-        return BoundaryFolder(Path(str(self.args.output_dir)) / "boundaries")
+        shown = closing(Meter("scoring", "tokens", Display(sys.stderr))) if is_main else nullcontext()
+        student, samples = _plain(self.model), self.encoded.take(self.rows)
+        with shown as meter:
+            losses = score_in_shares(
+                student, samples, self.markers, self.accelerator, progress=meter, **self.config.score_options
+            )
+        found = self.boundaries.copy()
+        if is_main:
+            options = {**self.config.search_options, **losses.chunk_arguments()}
+            start = self.boundaries[self.rows]
+            found[self.rows] = chunk(None, M=self.markers.n_chunks, init=start, **options).boundaries
+        return from_main(found, self.accelerator)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of this process; their order depends on seed and epoch alone."""
@@ -194,7 +171,9 @@ class ChunkwiseTrainer(Trainer):
             self.counts = read_counts(checkpoint, self.config.layout)
             if self.searches:
                 # a checkpoint at the end of an epoch: the next search begins from its chunks, or they are the last ones
-                self.load_boundaries((self.counts.steps - 1) // len(self.batch_sampler.steps))
+                epoch = (self.counts.steps - 1) // len(self.batch_sampler.steps)
+                saved = self.config.boundary_folder.load_everywhere(epoch, self.boundaries, self.accelerator)
+                self.boundaries = self.boundaries if saved is None else saved
         try:
             self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finally:
@@ -238,12 +217,15 @@ class _Epochs(TrainerCallback):
 
     def _find_boundaries(self, epoch: int) -> None:
         trainer = self.trainer
-        if trainer.load_boundaries(epoch):
+        folder = trainer.config.boundary_folder
+        saved = folder.load_everywhere(epoch, trainer.boundaries, trainer.accelerator)
+        if saved is not None:
+            trainer.boundaries = saved
             return
         if epoch % trainer.config.research_every == 0:
             trainer.boundaries = trainer.search_boundaries()
         if trainer.is_world_process_zero():
-            trainer.boundary_folder.save(epoch, trainer.boundaries)
+            folder.save(epoch, trainer.boundaries)
             # the student moves on: what it has scored is of no more use
             shutil.rmtree(trainer.config.score_folder, ignore_errors=True)
 

@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.training.batches import LOSS_NORMS, Layout
+from skipthink.training.boundaries import BoundaryFolder
 
 CHOICES = {
     "scheme": ("chunkwise", "base", "answer-only"),
@@ -106,6 +107,11 @@ class ChunkwiseConfig(TrainingArguments):
             self.world_size,
             self.process_index,
         )
+
+    @property
+    def boundary_folder(self) -> BoundaryFolder:
+        """Where the boundaries of each epoch are kept."""
+        return BoundaryFolder(Path(str(self.output_dir)) / "boundaries")
 
     @property
     def score_folder(self) -> Path:
