@@ -124,7 +124,7 @@ def average_boundaries(n_steps: Any, M: int) -> Ints:
     Raises:
         InvalidInputError: M < 1 or a negative K.
     """
-    return _core.average_boundaries(to_ints("n_steps", n_steps), check_m(M))
+    return _core.average_boundaries(to_ints("n_steps", n_steps), check_positive("M", M))
 
 
 def chunk(
@@ -191,7 +191,7 @@ def chunk(
         InvalidInputError: values, lengths or options that do not fit, with the row.
         InvalidTypeError: arguments of a wrong type.
     """
-    M = check_m(M)
+    M = check_positive("M", M)
     steps = None if rationales is None else _Steps(_sized(rationales), rules, num_threads)
     if losses is None:
         if method != "average" or steps is None:
@@ -288,21 +288,25 @@ def _count_steps(rationales: Any) -> Ints:
     return np.asarray([len(steps) for steps in rationales], dtype=np.int64)
 
 
-def check_m(M: object) -> int:
-    """A number of chunks."""
-    if isinstance(M, bool) or not isinstance(M, int | np.integer):
-        raise InvalidTypeError(f"M must be a whole number, got {M!r}")
-    if not 1 <= M < 2**31:
-        raise InvalidInputError(f"M must be at least 1 and below 2**31, got {M}")
-    return int(M)
+def check_positive(name: str, value: object) -> int:
+    """A whole number of at least 1, as M is."""
+    number = _whole(name, value)
+    if not 1 <= number < 2**31:
+        raise InvalidInputError(f"{name} must be at least 1 and below 2**31, got {value}")
+    return number
 
 
 def check_count(name: str, value: object) -> int:
     """A whole number that is not negative."""
+    number = _whole(name, value)
+    if not 0 <= number < 2**63:
+        raise InvalidInputError(f"{name} must not be negative, got {value}")
+    return number
+
+
+def _whole(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InvalidTypeError(f"{name} must be a whole number, got {value!r}")
-    if not 0 <= value < 2**63:
-        raise InvalidInputError(f"{name} must not be negative, got {value}")
     return int(value)
 
 

@@ -76,12 +76,7 @@ def to_ragged(name: str, data: Any) -> Ragged:
 
 def to_floats(name: str, values: Any) -> AnyFloats:
     """Numbers as a C-contiguous float32 or float64 array; no copy where they are one already."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InvalidTypeError(f"{name} is no rectangular array of numbers: {error}") from error
-    if array.dtype.kind not in "fiu" and array.size:
-        raise InvalidTypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    array = _to_array(name, values, "numbers", "fiu")
     # narrower floats and all integers fit into 64 bits; single floats are widened a row at a time, in the core
     if array.dtype == np.float32:
         return np.ascontiguousarray(array, dtype=np.float32)
@@ -95,17 +90,23 @@ def to_ints(name: str, values: Any, *, ndim: int = 1) -> Ints:
 
 def to_offsets(name: str, values: Any, *, ndim: int = 1) -> AnyInts:
     """Integers as a C-contiguous int32 or int64 array; no copy where they are one already."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InvalidTypeError(f"{name} is no rectangular array of integers: {error}") from error
-    if array.dtype.kind not in "iu" and array.size:
-        raise InvalidTypeError(f"{name} must hold integers, got dtype {array.dtype}")
+    array = _to_array(name, values, "integers", "iu")
     if array.ndim != ndim:
         raise InvalidInputError(f"{name} must have {ndim} dimension{'s'[: ndim - 1]}, got {array.ndim}")
     if array.dtype == np.int32:
         return np.ascontiguousarray(array, dtype=np.int32)
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def _to_array(name: str, values: Any, what: str, kinds: str) -> npt.NDArray[Any]:
+    """An array of the given kinds of dtype; an empty one may have any."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise InvalidTypeError(f"{name} is no rectangular array of {what}: {error}") from error
+    if array.dtype.kind not in kinds and array.size:
+        raise InvalidTypeError(f"{name} must hold {what}, got dtype {array.dtype}")
+    return array
 
 
 def to_boundaries(boundaries: Any) -> Ints:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from skipthink import _core
-from skipthink.chunking import align_weights
-from skipthink.exceptions import InvalidInputError, InvalidTypeError
+from skipthink.chunking import align_weights, check_positive
+from skipthink.exceptions import InvalidInputError
 from skipthink.ragged import Floats, Ints, to_ragged
 
 
@@ -82,11 +82,8 @@ def suggest_n_chunks(
         InvalidInputError: stage-conditioned losses, no step at all, or values that `chunk` refuses too.
         InvalidTypeError: arguments of a wrong type.
     """
-    for name, value in (("max_chunks", max_chunks), ("min_steps", min_steps)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise InvalidTypeError(f"{name} must be a whole number, got {value!r}")
-        if not 1 <= value < 2**31:
-            raise InvalidInputError(f"{name} must be at least 1 and below 2**31, got {value}")
+    max_chunks = check_positive("max_chunks", max_chunks)
+    min_steps = check_positive("min_steps", min_steps)
     ragged = to_ragged("losses", losses)
     if ragged.width not in (None, 1):
         raise InvalidInputError(
@@ -100,9 +97,9 @@ def suggest_n_chunks(
         ragged.values.ravel(),
         ragged.offsets,
         weights,
-        max_chunks=int(max_chunks),
+        max_chunks=max_chunks,
         objective="variance",
-        min_steps=int(min_steps),
+        min_steps=min_steps,
         num_threads=num_threads,
     )
     filled = n_steps[n_steps > 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from skipthink.chunking import check_count, check_m, check_number
+from skipthink.chunking import check_count, check_number, check_positive
 from skipthink.reference.checks import check_annealing, check_search_options, read_lengths, read_search
 from skipthink.reference.random import SplitMix64
 
@@ -16,7 +16,7 @@ RunningCosts = Callable[[int, int], list[float]]
 
 def average_boundaries(n_steps: Sequence[int], M: int) -> list[list[int]]:
     """Average chunks: the first `K mod M` chunks get one step more."""
-    check_m(M)
+    check_positive("M", M)
     rows = []
     for k in read_lengths("n_steps", n_steps, "a number of steps is not negative"):
         sizes = [k // M + (1 if chunk < k % M else 0) for chunk in range(M)]
@@ -45,7 +45,7 @@ def chunk(
     anneal_end: float = 0.001,
 ) -> tuple[list[list[int]], list[float], list[float]]:
     """Boundaries, J and J of the start, a row each; arguments, and errors, as in `skipthink.chunk`."""
-    check_m(M)
+    check_positive("M", M)
     given = read_search(losses, M, n_tokens, end_losses, init)
     eta = check_number("eta", eta)
     for name, count in (("min_steps", min_steps), ("seed", seed), ("first_row", first_row)):
