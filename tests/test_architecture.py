@@ -44,7 +44,7 @@ PYTHON_FLOORS = [
     ["tasks"],
     ["skipthink"],
     # ---- torch line: nothing above this line imports torch, transformers or datasets ----
-    ["data.sources", "frame", "tokens", "model_card", "task_datasets"],
+    ["data.sources", "frame", "tokens", "model_card", "task_datasets", "devices"],
     ["markers"],
     ["data.cells", "data.splits", "exports"],
     ["data"],

@@ -15,6 +15,7 @@ import numpy as np
 from skipthink.answers import Verdict, check_answer
 from skipthink.answers.maths import count_timeouts
 from skipthink.chunking import average_boundaries, chunk
+from skipthink.devices import choose_device, describe_device, synchronize
 from skipthink.encoding import Ints, encode_questions, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_parquet
@@ -91,7 +92,8 @@ def evaluate(
         n, right, wrong, unparsed (counts), accuracy and its 95 % Wilson interval accuracy_low, accuracy_high (0 to 1),
         timeouts (of maths, among the unparsed), unended, looped (answers with such a pass), tokens_per_answer
         (generated, end tokens included), prompt_tokens_per_answer, seconds_per_answer (generation only, batched),
-        seconds_per_answer_alone and n_alone (one at a time), stage_accuracy (M + 1 shares, or None) and n_stage.
+        seconds_per_answer_alone and n_alone (one at a time), stage_accuracy (M + 1 shares, or None), n_stage and
+        device (where it ran, in words).
 
     Raises:
         InvalidInputError: no sample to evaluate on, or a mode the student was not trained for.
@@ -100,6 +102,8 @@ def evaluate(
         raise InvalidInputError("there is no sample to evaluate on")
     options = EvaluationSettings(**(settings or {}))
     model, tokenizer = load_student(model_dir)
+    device = choose_device()
+    model.to(device)  # type: ignore[arg-type]
     markers = read_markers(tokenizer, n_chunks, model_dir)
     about = read_student_file(model_dir)
     limits = {int(stage): limit for stage, limit in about["max_target_tokens"].items()}
@@ -109,9 +113,9 @@ def evaluate(
     questions = encode_questions(tokenizer, markers, samples["question"].to_pylist())
     # first calls pay for lazy set-up that no answer should be charged with
     answer_questions(model, markers, questions[:2], mode=mode, decoding=decoding)
-    started = time.perf_counter()
+    started = _now(model)
     answered = answer_questions(model, markers, questions, mode=mode, decoding=decoding, progress=progress)
-    seconds = time.perf_counter() - started
+    seconds = _now(model) - started
     timeouts = count_timeouts()
     gold: list[str] = samples["answer"].to_pylist()
     texts = [answer_text(tokenizer, result) for result in answered]
@@ -137,6 +141,7 @@ def evaluate(
         "seconds_per_answer": seconds / n,
         **_time_alone(model, markers, questions, mode, decoding, options.alone_questions),
         **_measure_stages(model, tokenizer, markers, samples, mode, answer_kind, decoding, options),
+        "device": describe_device(device),
     }
 
 
@@ -252,10 +257,18 @@ def _time_alone(
         return {"seconds_per_answer_alone": None, "n_alone": 0}
     rows = np.unique(np.linspace(0, len(questions) - 1, min(count, len(questions))).astype(int))
     one = replace(decoding, batch_size=1)
-    started = time.perf_counter()
+    # a GPU takes other kernels for one row than for several, and loads them when they are first called
+    answer_questions(model, markers, [questions[rows[0]]], mode=mode, decoding=one)
+    started = _now(model)
     for row in rows:
         answer_questions(model, markers, [questions[row]], mode=mode, decoding=one)
-    return {"seconds_per_answer_alone": (time.perf_counter() - started) / len(rows), "n_alone": len(rows)}
+    return {"seconds_per_answer_alone": (_now(model) - started) / len(rows), "n_alone": len(rows)}
+
+
+def _now(model: PreTrainedModel) -> float:
+    """Seconds, read once the model's device is idle."""
+    synchronize(model.device)
+    return time.perf_counter()
 
 
 def answer_text(tokenizer: PreTrainedTokenizerBase, answered: Answered) -> str | None:

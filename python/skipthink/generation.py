@@ -94,7 +94,7 @@ def generate(
     model.eval()
     try:
         for batch, room in _batches(model, prompts, max_new_tokens, batch_size):
-            with torch.random.fork_rng(enabled=temperature > 0):
+            with torch.random.fork_rng(own_generators(model), enabled=temperature > 0):
                 torch.manual_seed(seed + done) if temperature > 0 else None
                 outputs = _generate_batch(
                     model, markers, [prompts[index] for index in batch], room, temperature
@@ -107,6 +107,11 @@ def generate(
     finally:
         model.train(training)
     return results
+
+
+def own_generators(model: PreTrainedModel) -> list[torch.device]:
+    """Devices, beside the CPU, whose random numbers sampling takes: torch would save those of all GPUs, and warn."""
+    return [model.device] if model.device.type == "cuda" else []
 
 
 def _batches(

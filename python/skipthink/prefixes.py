@@ -161,6 +161,8 @@ def choose_tokens(logits: torch.Tensor, temperature: float, uniforms: Uniforms |
     if uniforms is None:
         chosen: Ints = logits.argmax(dim=-1).cpu().numpy()
         return chosen
+    if logits.device.type == "mps":  # has no float64
+        logits = logits.cpu()
     sums = torch.softmax(logits.double() / temperature, dim=-1).cumsum(dim=-1)
     wanted = torch.from_numpy(uniforms).to(sums.device)[:, None] * sums[:, -1:]
     found: Ints = torch.searchsorted(sums, wanted, right=True)[:, 0].cpu().numpy()

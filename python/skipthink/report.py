@@ -39,6 +39,7 @@ MEASURED = (
     "n_alone",
     "stage_accuracy",
     "n_stage",
+    "device",
 )
 SUMMARISED = (
     "accuracy",

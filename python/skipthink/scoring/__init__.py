@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from skipthink.devices import free_memory
 from skipthink.encoding import EncodedSamples, Ints
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.markers import Markers
@@ -185,8 +186,7 @@ class _Run:
                 raise
             batch = None
         if batch is None:  # outside the handler: the error holds on to the tensors
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            free_memory(self.head.model.device)
             return False
         self._note(sequences, batch.counts, nll, end_nll)
         return True

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from skipthink.data import load_samples
+from skipthink.devices import choose_device
 from skipthink.encoding import encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import read_markers
@@ -42,7 +43,7 @@ def score_file(
         rules: step rules.
         batch_tokens: see `score_steps`.
         autocast: see `score_steps`.
-        device: where the student runs; None: a GPU where there is one.
+        device: where the student runs; None: see `skipthink.devices.choose_device`.
         cache: see `score_steps`.
         say: told, line by line, what is to be said beside the rows.
 
@@ -67,7 +68,7 @@ def score_file(
         )
     torch.manual_seed(0)
     model, tokenizer = load_student(student, n_chunks=n_chunks)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))  # type: ignore[arg-type]
+    model.to(choose_device(device))  # type: ignore[arg-type]
     markers = read_markers(tokenizer, n_chunks, student)
     encoded = encode_samples(tokenizer, markers, samples, rules=rules)
     found: dict[str, StepLosses] = {}

@@ -97,7 +97,8 @@ class NllHead:
                 nll, end_nll = (torch.cat(parts) for parts in zip(*self._found, strict=True))
         finally:
             self._batch, self._found = None, []
-        return nll.double().cpu().numpy(), end_nll.double().cpu().numpy()
+        # widened here: not every device has float64
+        return nll.cpu().double().numpy(), end_nll.cpu().double().numpy()
 
     def _pick(self, head: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Stands in front of the head: keeps the positions that predict a target, and leaves the rest out."""

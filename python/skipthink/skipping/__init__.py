@@ -172,10 +172,10 @@ def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
 
 
 def _load_judge(folder: Path, n_chunks: int, subjects: Subjects, options: SkipSettings, seed: int) -> Judge:
-    import torch
+    from skipthink.devices import choose_device
 
     model, tokenizer = load_student(folder)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    model.to(choose_device())  # type: ignore[arg-type]
     limits = {int(stage): limit for stage, limit in read_student_file(folder)["max_target_tokens"].items()}
     return Judge(model, tokenizer, read_markers(tokenizer, n_chunks, folder), limits, subjects, options, seed)
 

@@ -15,6 +15,7 @@ from accelerate import PartialState
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from skipthink.devices import check_one_device, uses_accelerator
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.files import write_text
 from skipthink.progress import Display, Meter
@@ -51,9 +52,7 @@ def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     torch.set_num_threads(recipe.threads)
-    state = PartialState(
-        cpu=not torch.accelerator.is_available()
-    )  # several processes meet on CPUs only where told
+    state = PartialState(cpu=not uses_accelerator())  # several processes meet on CPUs only where told
     with state.main_process_first():
         _check_folder(recipe, folder)
         if not (folder / "start").is_dir():
@@ -151,11 +150,12 @@ class _Pretrainer(Trainer):
             save_total_limit=2,
             report_to=training.report_to or "none",
             seed=recipe.seed,
-            use_cpu=not torch.accelerator.is_available(),
+            use_cpu=not uses_accelerator(),
             disable_tqdm=True,
             remove_unused_columns=False,
             data_seed=recipe.seed,
         )
+        check_one_device(arguments.n_gpu)
         super().__init__(model=model, args=arguments, train_dataset=self.data)
         self.remove_callback(PrinterCallback)  # the progress line replaces it
         self.add_callback(_Steps(self, recipe))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainingArguments
 
+from skipthink.devices import check_one_device, uses_accelerator
 from skipthink.exceptions import InvalidInputError
 from skipthink.training.batches import LOSS_NORMS, Layout
 from skipthink.training.boundaries import BoundaryFolder
@@ -69,7 +69,7 @@ class ChunkwiseConfig(TrainingArguments):
     long_items: str = "error"
 
     def __post_init__(self) -> None:
-        if not torch.accelerator.is_available():
+        if not uses_accelerator():
             self.use_cpu = True  # several processes find each other on CPUs only where this is said
         try:
             super().__post_init__()  # type: ignore[no-untyped-call]
@@ -85,11 +85,7 @@ class ChunkwiseConfig(TrainingArguments):
         for name, reason in REFUSED.items():
             if getattr(self, name):
                 raise InvalidInputError(f"{name} must stay unset: {reason}")
-        if self.n_gpu > 1:
-            raise InvalidInputError(
-                f"{self.n_gpu} devices in one process: start one process a device "
-                f"(torchrun --nproc_per_node {self.n_gpu} …), or show it one (CUDA_VISIBLE_DEVICES=0)"
-            )
+        check_one_device(self.n_gpu)
 
         expected = int(os.environ.get("WORLD_SIZE", "1"))
         if self.world_size != expected:

@@ -1,0 +1,76 @@
+"""Where students run: one choice for training, scoring, judging and evaluation."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from skipthink.exceptions import InvalidInputError
+
+DEVICE_VARIABLE = "SKIPTHINK_DEVICE"
+"""Environment variable: "auto" (also unset or empty) for an accelerator where there is one, "cpu" to leave it alone."""
+
+
+def uses_accelerator() -> bool:
+    """Whether students run on an accelerator: there is one, and `SKIPTHINK_DEVICE` does not hold them to the CPU.
+
+    Raises:
+        InvalidInputError: the variable holds something else.
+    """
+    wanted = os.environ.get(DEVICE_VARIABLE, "") or "auto"
+    if wanted not in ("auto", "cpu"):
+        raise InvalidInputError(
+            f'{DEVICE_VARIABLE} must be "auto" or "cpu", got {wanted!r}; which GPU is used, CUDA_VISIBLE_DEVICES says'
+        )
+    return wanted == "auto" and torch.accelerator.is_available()
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The device a student runs on.
+
+    Args:
+        name: "cpu", "cuda:1", …; None: this process's accelerator where `uses_accelerator`, else the CPU.
+
+    Raises:
+        InvalidInputError: no name of a device, or a wrong `SKIPTHINK_DEVICE`.
+    """
+    if name is not None:
+        try:
+            return torch.device(name)
+        except RuntimeError as error:
+            raise InvalidInputError(f"device must be cpu, cuda, cuda:1, …, got {name!r}: {error}") from error
+    accelerator = torch.accelerator.current_accelerator() if uses_accelerator() else None
+    return torch.device("cpu") if accelerator is None else accelerator
+
+
+def describe_device(device: torch.device) -> str:
+    """A device in words, for reports: its type and, where it says so, its model."""
+    if device.type != "cuda":
+        return device.type
+    return f"{device.type} ({torch.cuda.get_device_name(device)})"
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until a device has done what it was given: without it a clock reads when work was handed over."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def free_memory(device: torch.device) -> None:
+    """Hands memory that torch keeps for later back to the device."""
+    if device.type != "cpu":
+        torch.get_device_module(device).empty_cache()
+
+
+def check_one_device(n_devices: int) -> None:
+    """Refuses several devices in one process: torch would spread batches over them behind our back.
+
+    Raises:
+        InvalidInputError: there are several.
+    """
+    if n_devices > 1:
+        raise InvalidInputError(
+            f"{n_devices} devices in one process: start one process a device "
+            f"(torchrun --nproc_per_node {n_devices} …), or show it one (CUDA_VISIBLE_DEVICES=0)"
+        )
