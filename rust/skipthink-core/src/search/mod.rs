@@ -14,10 +14,10 @@ pub use average::{average_boundaries, average_row};
 pub use greedy::Scope;
 pub use optimal::objective_curves;
 
-use crate::error::{Error, Result};
-use crate::interrupt;
 use std::ops::Range;
 
+use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::losses::{Losses, Objective, Row};
 use crate::parallel::{ROWS_A_BLOCK, blocks, run_parts};
 use crate::ragged::check_boundaries;

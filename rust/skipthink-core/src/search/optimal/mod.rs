@@ -229,7 +229,9 @@ impl Search<'_, '_> {
             } else if k <= lanes::NOTED {
                 lanes.read_back(lane, self.part.put(*row, found, initial[lane]));
             } else {
-                self.load(*row);
+                if init.is_none() {
+                    self.load(*row);
+                }
                 let Optimal { row: loaded, lengths, lanes, cuts, .. } = &mut *self.space;
                 walk_back::<C>(loaded, lengths, min_steps, cuts, |m, end| lanes.at(m, end, lane));
                 self.part.write(*row, cuts, found, initial[lane], true);
