@@ -245,6 +245,12 @@ def _row(
     trained = folder.done(train, stages[train].fingerprint)
     if evaluated is None or trained is None:
         raise RunError(f"{method} with seed {seed} is not finished in {folder.path}")
+    lacking = [key for key in MEASURED if key not in evaluated["result"]]
+    if lacking:
+        raise RunError(
+            f"{method} with seed {seed} was evaluated by an older skipthink, which did not measure "
+            f"{', '.join(lacking)}; delete {folder.stage('evaluate')} and run again"
+        )
     measured = {key: evaluated["result"][key] for key in MEASURED}
     return {
         "method": method,

@@ -2,7 +2,19 @@
 
 import pytest
 
-from skipthink.report import format_stages, format_table, summarise, with_speedups
+from skipthink.exceptions import RunError
+from skipthink.pipeline.stages import build_stages, evaluation_fingerprint, evaluation_name
+from skipthink.pipeline.state import RunFolder
+from skipthink.recipe import parse_recipe
+from skipthink.report import format_stages, format_table, summarise, with_speedups, write_report
+
+RECIPE = """
+name: r
+answer: number
+data: {task: single_operation, sizes: {train: 2, validation: 1, test: 1}}
+chunks: {M: 2}
+methods: [base]
+"""
 
 
 def row(method, seed, tokens, seconds, accuracy=0.5, unparsed=0, alone=None, stages=None):
@@ -130,3 +142,22 @@ def test_accuracy_by_stage_is_a_table_of_its_own():
     assert lines[0].split() == ["accuracy", "%", "given", "chunks", "n", "0", "1", "2"]
     assert lines[1].split() == ["base+ac", "6", "50.0", "±", "0.0", "50.0", "±", "35.4", "100.0", "±", "0.0"]
     assert format_stages(rows[:1]) == ""
+
+
+def test_an_evaluation_that_measured_less_says_what_to_do(tmp_path):
+    """A run folder of an older version: its figures are not made up, its trained students are kept."""
+    folder = RunFolder(tmp_path)
+    recipe = parse_recipe(RECIPE, name="r.yaml")
+    stages = build_stages(recipe)
+    train = "train/base/s0"
+    for name, fingerprint in (
+        (train, stages[train].fingerprint),
+        (evaluation_name("base", 0), evaluation_fingerprint(stages, recipe, "base", 0)),
+    ):
+        folder.stage(name).mkdir(parents=True)
+        folder.finish(name, fingerprint, {"n": 1, "right": 1}, 1.0)
+    with pytest.raises(
+        RunError,
+        match=r"base with seed 0 was evaluated by an older skipthink.*device.*delete .*evaluate and run",
+    ):
+        write_report(recipe, folder, stages)

@@ -110,23 +110,39 @@ def wavering(tmp_path_factory):
     return train_parrot(tmp_path_factory.mktemp("wavering"), num_train_epochs=55)
 
 
-def train_parrot(out, **settings):
+@pytest.fixture(scope="session")
+def parrots():
+    """`train_parrot`, for a parrot of one's own."""
+    return train_parrot
+
+
+def train_parrot(
+    out,
+    method="base+sbc",
+    *,
+    rationale="We add. {k} + 1 = {total}. Done.",
+    n_known=6,
+    n_chunks=3,
+    max_length_tokens=160,
+    **settings,
+):
+    """Trains a student on the first `n_known` of six short samples; gives its folder and all six."""
     rows = [
         {
             "id": f"r{k}",
             "question": f"What is {k} and 1?",
-            "rationale": f"We add. {k} + 1 = {k + 1}. Done.",
+            "rationale": rationale.format(k=k, total=k + 1),
             "answer": str(k + 1),
         }
         for k in range(6)
     ]
     samples = pa.Table.from_pylist(rows)
     texts = [str(value) for row in rows for value in row.values()]
-    sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 160}
-    save_student(*make_student(texts, n_chunks=3, seed=0, vocab_size=300, **sizes), out / "fresh")
+    sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": max_length_tokens}
+    save_student(*make_student(texts, n_chunks=n_chunks, seed=0, vocab_size=300, **sizes), out / "fresh")
     common = {
         "per_device_train_batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True, "eta": 0.0
     }  # fmt: skip
-    train_method("base+sbc", student=out / "fresh", samples=samples, out=out, n_chunks=3, seed=0,
+    train_method(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks, seed=0,
                  settings={**common, **settings})  # fmt: skip
     return out, samples

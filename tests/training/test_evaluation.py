@@ -1,7 +1,6 @@
 """What evaluation measures: intervals, counts, loops, seconds one at a time, accuracy by stage."""
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,8 +9,7 @@ from skipthink.frame import read_student_file
 from skipthink.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
 from skipthink.inference import Decoding
 from skipthink.markers import get_markers
-from skipthink.students import load_student, make_student, save_student
-from skipthink.training import train_method
+from skipthink.students import load_student
 
 
 @pytest.mark.parametrize(
@@ -59,30 +57,10 @@ def test_a_loop_is_one_piece_repeated_to_the_end(tokens, loops):
 
 
 @pytest.fixture(scope="module")
-def parrot(tmp_path_factory):
+def parrot(parrots, tmp_path_factory):
     """A student that learned six short samples by heart, and what it was trained on."""
-    out = tmp_path_factory.mktemp("parrot")
-    rows = [
-        {
-            "id": f"r{k}",
-            "question": f"What is {k} and 1?",
-            "rationale": f"We add. {k} + 1 = {k + 1}. Done.",
-            "answer": str(k + 1),
-        }
-        for k in range(6)
-    ]
-    texts = [str(value) for row in rows for value in row.values()]
-    student = make_student(
-        texts, n_chunks=3, seed=0, vocab_size=300, hidden_size=48, num_layers=2, num_heads=2, max_length_tokens=160
-    )  # fmt: skip
-    save_student(*student, out / "fresh")
-    samples = pa.Table.from_pylist(rows)
-    settings = {
-        "per_device_train_batch_size": 8, "learning_rate": 4e-3, "num_train_epochs": 60,
-        "save_strategy": "no", "use_cpu": True, "batching": "shuffled",
-    }  # fmt: skip
-    train_method(
-        "base+ac", student=out / "fresh", samples=samples, out=out, n_chunks=3, seed=0, settings=settings
+    out, samples = parrots(
+        tmp_path_factory.mktemp("parrot"), "base+ac", num_train_epochs=60, batching="shuffled"
     )
     return out / "model", samples
 

@@ -2,7 +2,6 @@
 
 import json
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,8 +9,6 @@ from skipthink.evaluation import evaluate
 from skipthink.lm_eval_tasks import PATH
 from skipthink.lm_eval_tasks.functions import check, load_questions
 from skipthink.student_folder import dress_student
-from skipthink.students import make_student, save_student
-from skipthink.training import train_method
 
 
 def test_questions_of_a_task():
@@ -44,30 +41,13 @@ def test_answers_are_checked_as_ours():
 
 
 @pytest.fixture(scope="module")
-def parrot(tmp_path_factory):
+def parrot(parrots, tmp_path_factory):
     """A one-pass student that knows four of six questions by heart."""
-    out = tmp_path_factory.mktemp("parrot")
-    rows = [
-        {
-            "id": f"r{k}",
-            "question": f"What is {k} and 1?",
-            "rationale": f"{k} + 1 = {k + 1}. So.",
-            "answer": str(k + 1),
-        }
-        for k in range(6)
-    ]
-    student = make_student(
-        [str(value) for row in rows for value in row.values()],
-        n_chunks=2, seed=0, vocab_size=300, hidden_size=48, num_layers=2, num_heads=2, max_length_tokens=400,
-    )  # fmt: skip
-    save_student(*student, out / "fresh")
-    train_method(
-        "base", student=out / "fresh", samples=pa.Table.from_pylist(rows[:4]), out=out, n_chunks=2, seed=0,
-        settings={"per_device_train_batch_size": 4, "learning_rate": 4e-3, "num_train_epochs": 80,
-                  "save_strategy": "no", "use_cpu": True},
+    out, questions = parrots(
+        tmp_path_factory.mktemp("parrot"), "base", rationale="{k} + 1 = {total}. So.", n_known=4, n_chunks=2,
+        max_length_tokens=400, per_device_train_batch_size=4, num_train_epochs=80,
     )  # fmt: skip
     dress_student(out / "model", facts={"data": "sums"})
-    questions = pa.Table.from_pylist(rows)
     pq.write_table(questions, out / "questions.parquet")
     return out, questions
 
