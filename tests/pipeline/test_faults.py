@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -132,6 +133,27 @@ def test_results_have_the_schema_of_the_readme(whole):
     base = content["methods"][1]
     assert (base["speedup_tokens"], base["speedup_seconds"]) == (1, 1)
     assert (out / "table.txt").read_text().strip() in printed
+
+
+def documented_files():
+    """Patterns of the files that docs/formats.md names for a finished run."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for title, folder in (("A run folder", ""), ("A trained student", "train/METHOD/s0/model/")):
+        table = text.partition(f"## {title}\n")[2].partition("|---|---|\n")[2].partition("\n\n")[0]
+        for name in re.findall(r"`([^`]+)`", " ".join(line.split(" | ")[0] for line in table.splitlines())):
+            before, _, rest = (folder + name).partition("{")
+            choices, _, after = rest.partition("}")
+            for choice in choices.split(","):
+                pattern = re.escape(before + choice + after).replace(r"\*", ".+")
+                yield re.sub("METHOD|STAGE", "[^/]+", pattern)
+
+
+def test_the_page_of_formats_names_every_file_of_a_finished_run(whole):
+    _, out, _ = whole
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    patterns = [pattern for pattern in documented_files() if pattern != "train/[^/]+/s0/model/.+"]
+    assert not [name for name in files if not any(re.fullmatch(pattern, name) for pattern in patterns)]
+    assert not [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in files)]
 
 
 def test_chunks_are_reported_a_stage(whole):
