@@ -84,7 +84,7 @@ def test_a_key_is_all_that_the_numbers_depend_on(score, student, few, markers, t
     rows[3]["rationale"] += " So that is it."
     other = encode_samples(tokenizer, markers, pa.Table.from_pylist(rows))
     assert counts(score(encoded=other)) == (markers.n_chunks, N_SEQUENCES - markers.n_chunks)
-    split = encode_samples(tokenizer, markers, samples.slice(0, 8), rules=["."])
+    split = encode_samples(tokenizer, markers, samples.slice(0, 8), rules=[","])
     n_other = sum(not np.array_equal(split.step_tokens[row], few.step_tokens[row]) for row in range(8))
     assert n_other
     assert counts(score(encoded=split)) == (n_other * markers.n_chunks, (8 - n_other) * markers.n_chunks)
