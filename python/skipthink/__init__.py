@@ -4,7 +4,9 @@ The calls below need numpy alone. Data, scoring, training and evaluation live in
 (`skipthink.data`, `skipthink.scoring`, `skipthink.training`, …) and need `pip install skipthink[train]`.
 """
 
+import importlib
 import warnings
+from types import ModuleType
 
 from skipthink import exceptions, types
 from skipthink._core import DEBUG_BUILD, __version__, build_info
@@ -22,6 +24,8 @@ if DEBUG_BUILD:
     warnings.warn(
         "skipthink's core is a debug build, many times slower; build it with --release", stacklevel=2
     )
+
+_ON_DEMAND = ("data", "evaluation", "scoring", "skipping", "students", "tasks", "testbed", "training")
 
 __all__ = [
     "ChunkCounts",
@@ -45,3 +49,10 @@ __all__ = [
     "suggest_n_chunks",
     "types",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`skipthink.testbed` and others are imported when they are first named: they need more than numpy."""
+    if name in _ON_DEMAND:
+        return importlib.import_module(f"skipthink.{name}")
+    raise AttributeError(f"module 'skipthink' has no attribute {name!r}")

@@ -117,7 +117,7 @@ class StudentSection(Section):
 
     Attributes:
         path: folder, or name on the hub.
-        testbed: name of a pre-trained student that comes with the package: "S".
+        testbed: name of a pre-trained student that comes with the package, e.g. "S".
         markers: new special tokens, or ordinary text: nothing is added to the vocabulary.
         prompt_format: plain, or by the student's chat template.
         system: text of the chat's system message.
@@ -125,7 +125,7 @@ class StudentSection(Section):
     """
 
     path: str | None = None
-    testbed: Literal["S"] | None = None
+    testbed: str | None = None
     markers: Literal["tokens", "text"] = "tokens"
     prompt_format: Literal["plain", "chat"] = "plain"
     system: str | None = None

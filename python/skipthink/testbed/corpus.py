@@ -32,6 +32,7 @@ class Corpus:
         block_tokens: tokens of a block; what the last text leaves free is padding without loss.
         shares: family → its share of the texts; they need not add up to 1.
         seed: seeds every block.
+        opening: how many blocks come first with other shares, and these shares.
 
     Raises:
         InvalidInputError: an unknown family, a share that is negative, or none above 0.
@@ -45,8 +46,12 @@ class Corpus:
         block_tokens: int,
         shares: Mapping[str, float],
         seed: int,
+        opening: tuple[int, Mapping[str, float]] = (0, {}),
     ) -> None:
         check_shares(shares)
+        self.n_opening, self.opening_shares = opening
+        if self.n_opening:
+            check_shares(self.opening_shares)
         self.tokenizer, self.shares, self.seed = tokenizer, dict(shares), seed
         self.n_blocks, self.block_tokens = n_blocks, block_tokens
 
@@ -60,7 +65,8 @@ class Corpus:
             raise IndexError(f"block {index} of {self.n_blocks}")
         end = self.tokenizer.eos_token_id
         ids: list[int] = []
-        for text in texts(self.shares, f"{self.seed}/{index}"):
+        shares = self.opening_shares if index < self.n_opening else self.shares
+        for text in texts(shares, f"{self.seed}/{index}"):
             # text is text: what looks like a marker in it is not one
             new = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
             if len(ids) + len(new) + 1 > self.block_tokens:

@@ -24,6 +24,7 @@ from skipthink.sections import parse_sections
 from skipthink.students import load_student, make_student, save_student
 from skipthink.testbed.card import write_student_card
 from skipthink.testbed.corpus import IGNORED, Corpus, texts
+from skipthink.testbed.first_weights import set_lookup_heads
 from skipthink.testbed.primitives import FAMILIES
 from skipthink.testbed.settings import PretrainRecipe
 from skipthink.training.batches import Layout
@@ -132,6 +133,7 @@ class _Pretrainer(Trainer):
             block_tokens=corpus.block_tokens,
             shares=corpus.shares,
             seed=corpus.seed,
+            opening=(corpus.opening_tokens // corpus.block_tokens, corpus.opening_shares),
         )
         arguments = TrainingArguments(
             output_dir=str(folder / "checkpoints"),
@@ -235,6 +237,8 @@ def _make_start(recipe: PretrainRecipe, folder: Path) -> None:
     sample = islice(texts(corpus.shares, f"tokenizer/{corpus.seed}"), corpus.tokenizer_texts)
     sizes = recipe.student.model_dump(exclude={"path", "testbed", *FRAME_KEYS})
     model, tokenizer = make_student(sample, n_chunks=recipe.markers_up_to, seed=recipe.seed, **sizes)
+    if recipe.lookup_heads:
+        set_lookup_heads(model, recipe.seed)
     save_student(model, tokenizer, folder / "start")
 
 

@@ -21,6 +21,8 @@ class CorpusSection(Section):
         tokens: tokens to train on, padding included; rounded down to whole optimiser steps.
         block_tokens: tokens of a block, the longest sequence the student learns to read.
         shares: family of primitives → its share of the texts.
+        opening_tokens: tokens, of all, that are read first, with shares of their own.
+        opening_shares: these.
         tokenizer_texts: texts the tokenizer is trained on.
         seed: seeds the texts.
     """
@@ -28,10 +30,12 @@ class CorpusSection(Section):
     tokens: int = Field(ge=1)
     block_tokens: int = Field(default=384, ge=64)
     shares: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(FAMILIES, 1.0))
+    opening_tokens: int = Field(default=0, ge=0)
+    opening_shares: dict[str, float] = Field(default_factory=lambda: dict.fromkeys(FAMILIES, 1.0))
     tokenizer_texts: int = Field(default=40_000, ge=1)
     seed: int = Field(default=0, ge=0)
 
-    @field_validator("shares")
+    @field_validator("shares", "opening_shares")
     @classmethod
     def _known(cls, shares: dict[str, float]) -> dict[str, float]:
         try:
@@ -70,6 +74,7 @@ class PretrainRecipe(Section):
         name: names the student; letters, digits, ".", "_", "-".
         student: sizes of a student made from a config.
         markers_up_to: the markers of so many chunks are part of the tokenizer.
+        lookup_heads: the first weights can look things up (`skipthink.testbed.first_weights`); Llama students only.
         seed: of the first weights.
         threads: threads of a process.
     """
@@ -79,6 +84,7 @@ class PretrainRecipe(Section):
     markers_up_to: int = Field(default=8, ge=1)
     corpus: CorpusSection
     training: PretrainingSection = PretrainingSection()
+    lookup_heads: bool = False
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
 

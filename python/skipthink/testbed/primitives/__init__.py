@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from skipthink.testbed.primitives import calendar, english, letters, lists, numbers, objects, rules
+from skipthink.testbed.primitives import calendar, english, letters, lists, numbers, objects, recall, rules
 
 __all__ = ["FAMILIES", "Primitive"]
 
@@ -19,6 +19,7 @@ FAMILIES: dict[str, tuple[Primitive, ...]] = {
     "numbers": numbers.PRIMITIVES,
     "letters": letters.PRIMITIVES,
     "lists": lists.PRIMITIVES,
+    "recall": recall.PRIMITIVES,
     "objects": objects.PRIMITIVES,
     "calendar": calendar.PRIMITIVES,
     "rules": rules.PRIMITIVES,
