@@ -99,7 +99,7 @@ class Knobs:
         positions: where people stand.
         shuffle_options: options in random order, not in the order in which the people first hold them.
         styles: how rationales are written: "tell" (swap and outcome in two sentences), "track" (in one),
-            "list" (a line a swap, with everybody's object).
+            "list" (a line a swap, with everybody's object), "remind" (swap, what the two have before it, and after it).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -269,6 +269,19 @@ def _track(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
     return " ", sentences
 
 
+def _remind(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
+    """Swap, what the two have before it, what they have after it: each sentence asks for one thing only."""
+    aim = ("Let us go through the swaps in order.", "We note what changes hands at every swap.")
+    sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"At the start, {game.held()}.")]
+    before = rng.choice(("Until then", "Before that"))
+    for swap, pair in enumerate(game.swaps):
+        sentences.append((Role.TRANSITION, f"{game.opened(swap)}."))
+        for when, state in ((before, swap), ("Now", swap + 1)):
+            told = listed([game.now(name, state) for name in pair])
+            sentences.append((Role.REASONING, f"{when} {told}."))
+    return " ", sentences
+
+
 def _list_lines(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
     """A numbered line a swap with everybody's object after it."""
     aim = ("Here is what everybody has, line by line.", "We write down the state after every swap.")
@@ -282,7 +295,7 @@ def _list_lines(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
     return "\n", sentences
 
 
-_STYLES = {"tell": _tell, "track": _track, "list": _list_lines}
+_STYLES = {"tell": _tell, "track": _track, "remind": _remind, "list": _list_lines}
 
 TASK = Task(
     name="tracking_shuffled_objects",
