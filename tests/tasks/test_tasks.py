@@ -22,7 +22,11 @@ ROW_KEYS = ["id", "task", "question", "rationale", "answer", "split", "steps", "
 KNOBS = {
     "multi_step_arithmetic": [{}, {"operations": ["+", "-", "*", "/"], "n_operations": 5, "min_number": 1}],
     "last_letter_concatenation": [{}, {"n_words": 2}, {"n_words": 8}],
-    "tracking_shuffled_objects": [{}, {"n_objects": 5, "n_swaps": 5, "shuffle_options": True}],
+    "tracking_shuffled_objects": [
+        {},
+        {"n_objects": 5, "n_swaps": 5, "shuffle_options": True},
+        {"choices": False, "styles": ["remind"]},
+    ],
     "single_operation": [{}, {"min_number": 10, "max_number": 60, "max_value": 100}],
     "distractor_arithmetic": [
         {},
@@ -84,7 +88,10 @@ def test_rationales_lead_to_the_answer(made):
         reasoning = [
             step for step, role in zip(row["steps"], row["roles"], strict=True) if role == "reasoning"
         ]
-        assert check_answer(kind, reasoning[-1], row["answer"]) is Verdict.RIGHT, row
+        if name == "tracking_shuffled_objects" and kind == "string":  # a sentence says it, without quotes
+            assert reasoning[-1].endswith(f" {row['answer']}. "), row
+        else:
+            assert check_answer(kind, reasoning[-1], row["answer"]) is Verdict.RIGHT, row
 
 
 def all_conclude(rows):
@@ -315,6 +322,7 @@ BAD = [
     ("multi_hop_yes_no", {"traits": ["kind"]}, "traits must hold at least 2 different words"),
     ("multi_hop_yes_no", {"kinds": ["cook", "poet"]}, "kinds must hold at least 7 different words"),
     ("tracking_shuffled_objects", {"colours": ["red"]}, "colours must hold at least 3 different words"),
+    ("tracking_shuffled_objects", {"choices": "no"}, "choices must be true or false, got 'no'"),
     ("tracking_shuffled_objects", {"n_objects": 8}, "n_objects must be an integer from 2 to 7, got 8"),
     ("tracking_shuffled_objects", {"n_swaps": 0}, "n_swaps must be an integer from 1 to 20, got 0"),
     (

@@ -101,3 +101,26 @@ def test_importing_the_package_is_enough_and_cheap():
         check=True,
     )
     assert "S" in said.stdout
+
+
+RECIPE = """
+name: from-s
+answer: number
+data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 4}}
+student: {testbed: S}
+chunks: {M: 2}
+training: {max_steps: 2, batch_size: 4}
+methods: [base]
+evaluation: {alone_questions: 0, stage_questions: 0}
+"""
+
+
+def test_a_recipe_starts_from_it(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    command = [sys.executable, "-m", "skipthink", "run", "recipe.yaml", "--out", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    started = load_file(tmp_path / "run" / "student" / "s0" / "model.safetensors")
+    packed = load_file(testbed.student_path("S") / "model.safetensors")
+    name = "model.embed_tokens.weight"
+    assert torch.equal(started[name], packed[name].float())  # its markers were there: no row is added

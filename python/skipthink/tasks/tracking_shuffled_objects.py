@@ -1,4 +1,4 @@
-"""Tracking shuffled objects: people swap what they have, who ends up with what? Multiple choice."""
+"""Tracking shuffled objects: people swap what they have, who ends up with what? Multiple choice, or not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from skipthink.tasks.base import (
     Role,
     Sentences,
     Task,
+    check_flag,
     check_int,
     check_share,
     check_words,
@@ -97,6 +98,7 @@ class Knobs:
         colours: of balls and boxes.
         subjects: of books.
         positions: where people stand.
+        choices: whether the question offers options, and a letter is the answer; else the object is.
         shuffle_options: options in random order, not in the order in which the people first hold them.
         styles: how rationales are written: "tell" (swap and outcome in two sentences), "track" (in one),
             "list" (a line a swap, with everybody's object), "remind" (swap, what the two have before it, and after it).
@@ -110,6 +112,7 @@ class Knobs:
     colours: Sequence[str] = COLOURS
     subjects: Sequence[str] = SUBJECTS
     positions: Sequence[str] = POSITIONS
+    choices: bool = True
     shuffle_options: bool = False
     styles: Sequence[str] = ("tell", "track", "list")
     summary_states_answer: float = 0.75
@@ -125,6 +128,8 @@ class Knobs:
         check_words("kinds", self.kinds, 1, KINDS)
         for name in ("names", *_POOLS):
             check_words(name, getattr(self, name), self.n_objects)
+        check_flag("choices", self.choices)
+        check_flag("shuffle_options", self.shuffle_options)
         check_words("styles", self.styles, 1, tuple(_STYLES))
         check_share("summary_states_answer", self.summary_states_answer)
 
@@ -140,7 +145,7 @@ class _Game:
         openers: the words in front of each swap.
         states: entry k maps each person to an object after k swaps.
         asked: whose object is asked for.
-        options: the objects in letter order.
+        options: the objects in letter order; none where the answer is the object itself.
     """
 
     kind: _Kind
@@ -152,8 +157,13 @@ class _Game:
     options: list[str]
 
     @property
+    def thing(self) -> str:
+        """What the one who is asked for has in the end."""
+        return self.states[-1][self.asked]
+
+    @property
     def answer(self) -> str:
-        return "ABCDEFG"[self.options.index(self.states[-1][self.asked])]
+        return "ABCDEFG"[self.options.index(self.thing)] if self.options else self.thing
 
     @property
     def places(self) -> tuple[object, ...]:
@@ -180,6 +190,9 @@ _STATED = (
     "Therefore, the right choice is ({answer}).",
     "The answer is ({answer}) {thing}.",
 )
+_STATED_OPEN = ("So the answer is {thing}.", "Therefore, the answer is {thing}.")
+_FOUND = ("At the end {now}, which is option ({answer}).", "In the end {now}, and that is choice ({answer}).")
+_FOUND_OPEN = ("At the end {now}.", "In the end {now}.")
 _UNSTATED = (
     "That is what the question asks for.",
     "No swap is left, so we can stop here.",
@@ -190,21 +203,17 @@ _UNSTATED = (
 def _draw(rng: random.Random, knobs: Knobs) -> Draft:
     game = _draw_game(rng, knobs)
     separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, game)
-    answer, thing = game.answer, game.states[-1][game.asked]
-    found = (
-        "At the end {now}, which is option ({answer}).",
-        "In the end {now}, and that is choice ({answer}).",
-    )
+    found, stated = (_FOUND, _STATED) if game.options else (_FOUND_OPEN, _STATED_OPEN)
     now = game.now(game.asked, len(game.swaps))
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
-    summary = rng.choice(endings).format(answer=answer, thing=thing, name=game.asked)
+    endings = stated if rng.random() < knobs.summary_states_answer else _UNSTATED
+    summary = rng.choice(endings).format(answer=game.answer, thing=game.thing, name=game.asked)
     return Draft(
         key=(game.asked, *game.states[0].items(), *game.swaps),
         question=_question(rng, game),
-        answer=answer,
+        answer=game.answer,
         sentences=(
             *sentences,
-            (Role.REASONING, rng.choice(found).format(now=now, answer=answer)),
+            (Role.REASONING, rng.choice(found).format(now=now, answer=game.answer)),
             (Role.SUMMARY, summary),
         ),
         separator=separator,
@@ -227,6 +236,8 @@ def _draw_game(rng: random.Random, knobs: Knobs) -> _Game:
         before = states[-1]
         states.append({**before, first: before[second], second: before[first]})
     options = rng.sample(things, len(things)) if knobs.shuffle_options else things
+    if not knobs.choices:
+        options = []
     return _Game(kind, people, swaps, draw_openers(rng, len(swaps)), states, rng.choice(people), options)
 
 
@@ -236,11 +247,14 @@ def _question(rng: random.Random, game: _Game) -> str:
     swaps = " ".join(f"{game.opened(swap)}." for swap in range(len(game.swaps)))
     where = game.kind.now.partition("{thing}")[0].format(name=game.asked).strip()
     ask = rng.choice(("At the end, {where} …", "After all the swaps, {where} …")).format(where=where)
+    story = f"{opening} {start} {swaps} {ask}"
+    if not game.options:
+        return story
     choices = ", ".join(
         f"({letter}) {option}" for letter, option in zip("ABCDEFG", game.options, strict=False)
     )
     lead = rng.choice(("Choices:", "Which is right?", "Options:"))
-    return f"{opening} {start} {swaps} {ask}\n{lead} {choices}."
+    return f"{story}\n{lead} {choices}."
 
 
 def _tell(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
@@ -299,7 +313,7 @@ _STYLES = {"tell": _tell, "track": _track, "remind": _remind, "list": _list_line
 
 TASK = Task(
     name="tracking_shuffled_objects",
-    answer_kind="choice",
+    answer_kind=lambda knobs: "choice" if knobs.choices else "string",
     knobs=Knobs,
     draw=_draw,
     pools=lambda knobs: dict.fromkeys(("names", *_POOLS), knobs.n_objects),

@@ -1,4 +1,4 @@
-"""Plain sentences: who does what, where and when, in what order; questions about a sentence."""
+"""Plain sentences: who does what, where and when, in what order, and retold; questions about a sentence."""
 
 from __future__ import annotations
 
@@ -117,6 +117,20 @@ def sentences(rng: random.Random) -> str:
     return " ".join(f"{_clause(rng, rng.choice((name, friend)))}." for _ in range(rng.randint(2, 4)))
 
 
+def retold(rng: random.Random) -> str:
+    """A few things somebody does, then the same again, word by word, with remarks in between."""
+    people = rng.sample(NAMES, 2)
+    openers = rng.choice(_ORDER) if rng.random() < 0.6 else ("",) * rng.randint(2, 3)
+    told = [_capitalised(f"{opener}{_clause(rng, rng.choice(people))}.") for opener in openers]
+    again = list(told)
+    for place in range(len(told), 0, -1):
+        if rng.random() < 0.5:
+            again.insert(place, rng.choice(_REMARKS))
+    numbered = rng.random() < 0.2
+    lines = [f"{index}. {line}" for index, line in enumerate(again, 1)] if numbered else again
+    return rng.choice((" ", "\n")).join((" ".join(told), ("\n" if numbered else " ").join(lines)))
+
+
 def asked(rng: random.Random) -> str:
     """A sentence and a question it answers."""
     name = rng.choice(NAMES)
@@ -153,4 +167,4 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-PRIMITIVES = (sentences, sentences, asked, remarks)
+PRIMITIVES = (sentences, retold, retold, retold, asked, remarks)

@@ -96,4 +96,4 @@ def _word(rng: random.Random) -> str:
     return word.capitalize() if rng.random() < 0.2 else word
 
 
-PRIMITIVES = (spelling, spelling, ends, ends, ends, joining, joining, growing, alphabet)
+PRIMITIVES = (spelling, ends, ends, ends, ends, ends, joining, joining, growing, alphabet)

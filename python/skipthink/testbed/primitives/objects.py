@@ -162,8 +162,11 @@ PRIMITIVES = (
     swapping,
     swapping,
     swapping,
+    swapping,
     places_swapped,
     positions,
+    options,
+    options,
     options,
     how_many,
 )
