@@ -37,6 +37,14 @@ app.add_typer(task_app, name="tasks")
 LOSS_COLUMNS = ("losses", "n_tokens", "end_losses")
 DataFile = Annotated[Path, typer.Argument(help="JSONL or Parquet file, one sample a row.")]
 Rules = Annotated[str, typer.Option(help="Step rules: auto, lines or sentences.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of the recipe that is to be otherwise, e.g. training.epochs=5; can stand more than once.",
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="A .jsonl or .parquet file; standard output where not given.")]
 
 
@@ -68,13 +76,14 @@ def run(
         Path | None, typer.Option(help="A data file that takes the place of the recipe's data.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/<recipe name> by default.")] = None,
+    changes: Changes = None,
 ) -> None:
     """Runs a recipe from data to table; finished stages are skipped, killed ones resumed."""
     from skipthink.pipeline.run import run_recipe
     from skipthink.pipeline.scheduler import StageCrashedError
     from skipthink.recipe import load_recipe
 
-    loaded = load_recipe(recipe, data=data)
+    loaded = load_recipe(recipe, data=data, changes=changes or ())
     folder = Path("runs") / loaded.name if out is None else out
     try:
         run_recipe(loaded, folder)
@@ -92,12 +101,13 @@ def pretrain(
     out: Annotated[
         Path | None, typer.Option(help="Where to; runs/pretrain-<recipe name> by default.")
     ] = None,
+    changes: Changes = None,
 ) -> None:
     """Makes and pre-trains a student of the test bed; the same command goes on after a kill."""
     from skipthink.testbed.pretraining import pretrain
     from skipthink.testbed.settings import load_pretrain_recipe
 
-    loaded = load_pretrain_recipe(recipe)
+    loaded = load_pretrain_recipe(recipe, changes=changes or ())
     folder = Path("runs") / f"pretrain-{loaded.name}" if out is None else out
     typer.echo(f"student: {pretrain(loaded, folder)}")
 

@@ -6,7 +6,7 @@ unknown or doubled key is an error that names the file, the key and the nearest 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -382,12 +382,13 @@ class Recipe(Section):
         return {"tolerance": self.tolerance, "relative_tolerance": self.relative_tolerance}
 
 
-def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
+def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Sequence[str] = ()) -> Recipe:
     """Reads a recipe.
 
     Args:
         path: a YAML file.
         data: a data file that takes the place of the recipe's source.
+        changes: keys that are to be otherwise than in the file, each `key.key=value`.
 
     Returns:
         The recipe, with file paths made absolute.
@@ -397,7 +398,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None) -> Recipe:
             file, key and nearest key.
     """
     path = Path(path)
-    recipe = parse_recipe(read_recipe_text(path), name=str(path))
+    recipe = parse_sections(read_recipe_text(path), Recipe, name=str(path), changes=changes)
     section = _resolved_data(recipe.data, path.resolve().parent, data)
     if section.task is None and section.file is None and section.hub is None:
         raise RecipeError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -64,24 +65,51 @@ def read_recipe_text(path: Path) -> str:
         raise RecipeError(f"cannot read the recipe {path}: {error}") from error
 
 
-def parse_sections(text: str, model: type[S], *, name: str) -> S:
-    """Parses the text of a recipe; `name` is the file in messages.
+def parse_sections(text: str, model: type[S], *, name: str, changes: Sequence[str] = ()) -> S:
+    """Parses the text of a recipe.
+
+    Args:
+        text: YAML.
+        model: what its keys are.
+        name: the file, in messages.
+        changes: what is to be otherwise than in the text, each `key.key=value`, the value YAML too.
 
     Raises:
         RecipeError: no YAML, or a wrong key or value; the message names file, key and nearest key.
     """
-    try:
-        content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name} is not a valid recipe: {' '.join(str(error).split())}") from error
+    content = _load(text, f"{name} is not a valid recipe")
     if not isinstance(content, dict):
         raise RecipeError(
             f"{name} holds {type(content).__name__}, not sections; a recipe starts with `name: …`"
         )
+    for change in changes:
+        _set(content, change)
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{name}: {_explain(error, model)}") from error
+
+
+def _load(text: str, problem: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{problem}: {' '.join(str(error).split())}") from error
+
+
+def _set(content: dict[str, Any], change: str) -> None:
+    """Sets one key; sections on the way to it that are not there yet are made."""
+    path, equals, value = change.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or not all([*sections, key]):
+        raise RecipeError(f"--set takes key=value, e.g. training.epochs=5, got {change!r}")
+    for index, name in enumerate(sections):
+        if content.get(name) is None:
+            content[name] = {}
+        content = content[name]
+        if not isinstance(content, dict):
+            raise RecipeError(f"--set {change}: {'.'.join(sections[: index + 1])} is a value, no section")
+    content[key] = _load(value, f"--set {change}: the value is no YAML")
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:

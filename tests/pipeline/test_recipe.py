@@ -135,6 +135,41 @@ def test_data_option_takes_the_place_of_the_source(tmp_path):
     assert recipe.data.sizes.train == 8
 
 
+def test_keys_can_be_set_from_outside(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(SMALL + "training: {epochs: 2}\n")
+    changes = [
+        "training.learning_rate=1e-4",
+        "methods=[base, stt]",
+        "training.methods.stt.epochs=7",
+        "seeds=[4]",
+    ]
+    recipe = load_recipe(path, changes=changes)
+    assert (recipe.training.of("base").epochs, recipe.training.of("stt").epochs) == (2, 7)
+    assert recipe.training.of("base").learning_rate == 1e-4
+    assert (recipe.methods, recipe.seeds) == (["base", "stt"], [4])
+    assert load_recipe(path).methods == list(METHOD_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epochs", r"--set takes key=value, e\.g\. training\.epochs=5, got 'training\.epochs'"),
+        ("training..epochs=3", r"--set takes key=value"),
+        ("=3", r"--set takes key=value"),
+        ("name.first=a", r"--set name\.first=a: name is a value, no section"),
+        ("methods=[base", r"--set methods=\[base: the value is no YAML"),
+        ("training.epoch=3", r"unknown key training\.epoch; did you mean training\.epochs\?"),
+        ("training.epochs=few", r"training\.epochs is 'few'"),
+    ],
+)
+def test_a_key_that_cannot_be_set_says_why(tmp_path, change, message):
+    path = tmp_path / "r.yaml"
+    path.write_text(SMALL)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path, changes=[change])
+
+
 def test_files_are_looked_for_beside_the_recipe(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("name: a\nanswer: number\ndata: {file: rows.jsonl}\nchunks: {M: 2}\n")

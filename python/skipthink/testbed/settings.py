@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -114,11 +115,11 @@ class PretrainRecipe(Section):
         return self.corpus.tokens // self.step_tokens
 
 
-def load_pretrain_recipe(path: str | Path) -> PretrainRecipe:
-    """Reads a recipe of pre-training.
+def load_pretrain_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> PretrainRecipe:
+    """Reads a recipe of pre-training; `changes` as in `skipthink.recipe.load_recipe`.
 
     Raises:
         RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value.
     """
     path = Path(path)
-    return parse_sections(read_recipe_text(path), PretrainRecipe, name=str(path))
+    return parse_sections(read_recipe_text(path), PretrainRecipe, name=str(path), changes=changes)
