@@ -19,7 +19,8 @@ WHEELS = sorted((ROOT / "dist" / "local").glob("*.whl"))
 WHEEL = WHEELS[0] if WHEELS else Path("missing")
 UV = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
-MAX_BYTES = 3_000_000
+MAX_BYTES = 8_000_000  # students of the test bed are the most of it
+STUDENTS = PACKAGE / "skipthink" / "testbed" / "students"
 TEST_NEEDS = ["hypothesis", "pandas", "polars", "pyarrow", "pytest", "pytest-benchmark", "pytest-timeout"]
 SMOKE = """
 import importlib.metadata, sys
@@ -111,9 +112,11 @@ def test_the_wheel_holds_the_package_and_nothing_else():
         for pattern in ("*.py", "*.pyi", "*.yaml", "py.typed")
         for path in PACKAGE.rglob(pattern)
     }
+    students = {path.relative_to(PACKAGE).as_posix() for path in STUDENTS.rglob("*") if path.is_file()}
+    assert "skipthink/testbed/students/S/model.safetensors" in students
     assert len(binary) == 1
     # bills of materials, which maturin writes, live beside the metadata
-    assert parts - binary == sources
+    assert parts - binary == sources | students
     assert {f"{info}/METADATA", f"{info}/RECORD", f"{info}/WHEEL", f"{info}/licenses/LICENSE"} <= names
 
 
@@ -187,7 +190,7 @@ def test_the_source_distribution_holds_what_a_build_needs(tmp_path):
     for folder in ("rust", "python"):
         wanted = {
             path.relative_to(ROOT).as_posix()
-            for pattern in ("*.rs", "*.toml", "*.py", "*.pyi", "py.typed")
+            for pattern in ("*.rs", "*.toml", "*.py", "*.pyi", "*.safetensors", "py.typed")
             for path in (ROOT / folder).rglob(pattern)
         }
         assert wanted <= files
