@@ -170,9 +170,10 @@ def solve_tracking(question):
     swaps = re.findall(r"(\w+) and (\w+) (?:swap|exchange|trade|change)", story.split(start, 1)[1])
     for first, second in swaps:
         has[first], has[second] = has[second], has[first]
-    asked = re.search(r"(?:At the end|After all the swaps), (\w+) (?:has|is at) …", story)[1]
     if not choices:
+        asked = re.search(r"(?:At the end|After all the swaps), (?:what does|where is) (\w+)(?: have)?\?$", story)[1]
         return has[asked], len(has), len(swaps)
+    asked = re.search(r"(?:At the end|After all the swaps), (\w+) (?:has|is at) …", story)[1]
     assert sorted(options.values()) == sorted(has.values())
     return {thing: letter for letter, thing in options.items()}[has[asked]], len(has), len(swaps)
 

@@ -32,6 +32,7 @@ class _Kind:
         held: what one person has at the start.
         swap: a swap of two people.
         now: what one person has at some moment of the rationale.
+        asked: what one person has, as a question.
     """
 
     pool: str
@@ -40,6 +41,7 @@ class _Kind:
     held: str
     swap: str
     now: str = "{name} has {thing}"
+    asked: str = "what does {name} have"
 
 
 _KINDS = {
@@ -80,6 +82,7 @@ _KINDS = {
         "{name} is at {thing}",
         "{first} and {second} change places",
         "{name} is at {thing}",
+        "where is {name}",
     ),
 }
 KINDS = tuple(_KINDS)
@@ -245,16 +248,16 @@ def _question(rng: random.Random, game: _Game) -> str:
     opening = rng.choice(game.kind.openings).format(people=listed(game.people))
     start = rng.choice(("At the start, {held}.", "Before the first swap, {held}.")).format(held=game.held())
     swaps = " ".join(f"{game.opened(swap)}." for swap in range(len(game.swaps)))
-    where = game.kind.now.partition("{thing}")[0].format(name=game.asked).strip()
-    ask = rng.choice(("At the end, {where} …", "After all the swaps, {where} …")).format(where=where)
-    story = f"{opening} {start} {swaps} {ask}"
+    when = rng.choice(("At the end", "After all the swaps"))
+    story = f"{opening} {start} {swaps} {when},"
     if not game.options:
-        return story
+        return f"{story} {game.kind.asked.format(name=game.asked)}?"
+    where = game.kind.now.partition("{thing}")[0].format(name=game.asked).strip()
     choices = ", ".join(
         f"({letter}) {option}" for letter, option in zip("ABCDEFG", game.options, strict=False)
     )
     lead = rng.choice(("Choices:", "Which is right?", "Options:"))
-    return f"{story}\n{lead} {choices}."
+    return f"{story} {where} …\n{lead} {choices}."
 
 
 def _tell(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
