@@ -171,7 +171,9 @@ def solve_tracking(question):
     for first, second in swaps:
         has[first], has[second] = has[second], has[first]
     if not choices:
-        asked = re.search(r"(?:At the end|After all the swaps), (?:what does|where is) (\w+)(?: have)?\?$", story)[1]
+        asked = re.search(
+            r"(?:At the end|After all the swaps), (?:what does|where is) (\w+)(?: have)?\?$", story
+        )[1]
         return has[asked], len(has), len(swaps)
     asked = re.search(r"(?:At the end|After all the swaps), (\w+) (?:has|is at) …", story)[1]
     assert sorted(options.values()) == sorted(has.values())
