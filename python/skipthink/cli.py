@@ -77,6 +77,13 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/<recipe name> by default.")] = None,
     changes: Changes = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another run folder: what it has finished with the same inputs is copied, not computed again; "
+            "can stand more than once."
+        ),
+    ] = None,
 ) -> None:
     """Runs a recipe from data to table; finished stages are skipped, killed ones resumed."""
     from skipthink.pipeline.run import run_recipe
@@ -86,7 +93,7 @@ def run(
     loaded = load_recipe(recipe, data=data, changes=changes or ())
     folder = Path("runs") / loaded.name if out is None else out
     try:
-        run_recipe(loaded, folder)
+        run_recipe(loaded, folder, reuse=reuse or ())
     except StageCrashedError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None

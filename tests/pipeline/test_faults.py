@@ -189,6 +189,29 @@ def test_a_changed_recipe_is_refused(whole, tmp_path):
     assert run(changed, out).stdout.count("kept") == len(stage_names(recipe))
 
 
+def test_a_run_takes_over_what_another_has_computed(whole, tmp_path):
+    recipe, out, _ = whole
+    changes = ["--set", "skip.continuation=teacher", "--set", "methods=[base, stt]"]
+    done = run(recipe, tmp_path / "run", *changes, "--reuse", out)
+    taken = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("taken")}
+    assert taken == {"prepare", "student/s0", "train/base/s0", "train/base+sbc/s0"}
+    started = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("start")}
+    assert started == {"skip-data/s0", "train/stt/s0", "evaluate"}
+    old, new = (
+        next(row for row in without_seconds(results(path))["methods"] if row["method"] == "base")
+        for path in (out, tmp_path / "run")
+    )
+    assert new == old
+    assert "kept   train/base/s0" in run(recipe, tmp_path / "run", *changes, "--reuse", out).stdout
+
+
+def test_what_is_no_run_is_not_reused(tiny, tmp_path):
+    done = run(tiny, tmp_path / "run", "--reuse", tmp_path / "nothing", check=False)
+    assert done.returncode == 2
+    assert "nothing is no run folder: it holds no recipe.yaml; name one, or leave out --reuse" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path):
     recipe, undisturbed, printed = whole
     out = tmp_path / "run"

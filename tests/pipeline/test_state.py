@@ -112,6 +112,31 @@ def test_a_finished_stage_is_found_and_refused_with_other_inputs(tmp_path):
         folder.done("train/base/s0", "abd")
 
 
+def test_a_stage_of_another_run_is_taken_over_where_it_is_the_same(tmp_path):
+    other, folder = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    name = "train/base/s0"
+    assert not folder.take_over(name, "abc", other)
+    (other.stage(name) / "model").mkdir(parents=True)
+    (other.stage(name) / "model" / "weights").write_text("1")
+    assert not folder.take_over(name, "abc", other)  # not finished
+    other.finish(name, "abc", {"train_steps": 3}, 1.0)
+    assert not folder.take_over(name, "abd", other)
+    assert folder.done(name, "abc") is None
+    (folder.stage(name) / "model").mkdir(parents=True)
+    (folder.stage(name) / "model" / "weights").write_text("half")  # a kill in the midst of copying
+    assert folder.take_over(name, "abc", other)
+    assert folder.done(name, "abc") == other.done(name, "abc")
+    assert (folder.stage(name) / "model" / "weights").read_text() == "1"
+
+
+def test_what_cannot_be_taken_over_is_named(tmp_path):
+    other, folder = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    other.finish("prepare", "abc", {}, 1.0)
+    (other.stage("prepare") / "done.json").write_text("{")
+    with pytest.raises(RunError, match=r"cannot take .*data over: .*leave out --reuse"):
+        folder.take_over("prepare", "abc", other)
+
+
 def test_a_damaged_note_is_named(tmp_path):
     folder = RunFolder(tmp_path)
     folder.finish("prepare", "abc", {}, 1.0)

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from skipthink.exceptions import RunError
 from skipthink.pipeline.ranks import Ranks, follow, lead
 from skipthink.pipeline.scheduler import Scheduler
-from skipthink.pipeline.stages import build_stages
+from skipthink.pipeline.stages import Stage, build_stages
 from skipthink.pipeline.state import RunFolder
 from skipthink.progress import Display
 from skipthink.recipe import Recipe
 
 
-def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = None) -> dict[str, Any]:
+def run_recipe(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    reuse: Sequence[str | Path] = (),
+    display: Display | None = None,
+) -> dict[str, Any]:
     """Runs a recipe in a folder: finished stages are skipped, killed ones resumed.
 
     Started by torchrun, it is called in every process of the run (`pipeline.ranks`).
@@ -26,6 +33,8 @@ def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = Non
     Args:
         recipe: what to compute.
         out: the run folder.
+        reuse: other run folders: stages they have finished with the same inputs are copied from there. `evaluate` is
+            not, because seconds compare within one process only.
         display: where progress is shown; standard output by default.
 
     Returns:
@@ -39,6 +48,13 @@ def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = Non
     folder, display = RunFolder(out), display or Display()
     stages = build_stages(recipe)
     ranks = Ranks.of_environment()
+    if reuse and ranks.n_ranks > 1:
+        raise RunError("--reuse takes a single process: give the command once without torchrun, then with it")
+    for path in reuse:
+        if not (Path(path) / "recipe.yaml").exists():
+            raise RunError(
+                f"{path} is no run folder: it holds no recipe.yaml; name one, or leave out --reuse"
+            )
     if ranks.rank > 0:
         with _ended_in_order():
             follow(recipe, folder, stages)
@@ -48,17 +64,25 @@ def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = Non
         finished = [
             name for name, stage in stages.items() if folder.done(name, stage.fingerprint) is not None
         ]
+        taken = {
+            name: source
+            for name, stage in stages.items()
+            if name not in finished
+            and (source := _take_over(folder, stage, [RunFolder(path) for path in reuse])) is not None
+        }
         workers = recipe.workers if ranks.n_ranks == 1 else 1
         display.line(f"run {recipe.name} in {folder.path}: {len(stages)} stages, {workers} at a time")
         for name in finished:
             display.line(f"kept   {name}  (finished before)")
+        for name, source in taken.items():
+            display.line(f"taken  {name}  (from {source})")
         if ranks.n_ranks > 1:
             lead(recipe, folder, stages, ranks, display)
         else:
             scheduler = Scheduler(
                 folder,
                 stages,
-                finished,
+                [*finished, *taken],
                 workers=workers,
                 threads=recipe.threads,
                 lock=lock,
@@ -68,6 +92,13 @@ def run_recipe(recipe: Recipe, out: str | Path, *, display: Display | None = Non
         results, table = write_report(recipe, folder, stages)
     display.line("\n" + table)
     return results
+
+
+def _take_over(folder: RunFolder, stage: Stage, others: list[RunFolder]) -> Path | None:
+    """The first of other runs that a stage could be copied from; None where there is none."""
+    if stage.kind == "evaluate":
+        return None
+    return next((o.path for o in others if folder.take_over(stage.name, stage.fingerprint, o)), None)
 
 
 @contextmanager

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, RecipeError, RunError
-from skipthink.files import parse_object, write_json, write_text
+from skipthink.files import parse_object, write_bytes, write_json, write_text
 from skipthink.recipe import Recipe, first_difference, parse_recipe
 
 if TYPE_CHECKING:
@@ -135,6 +136,27 @@ class RunFolder:
                 "choose another --out, or delete the folder to start anew"
             )
         return content
+
+    def take_over(self, name: str, fingerprint: str, other: RunFolder) -> bool:
+        """Copies a stage that another run has finished with the same inputs; False where that has none.
+
+        What says that it is finished is copied last: after a kill in between it is copied again.
+
+        Raises:
+            RunError: its files cannot be copied.
+        """
+        source, target = other.stage(name), self.stage(name)
+        try:
+            done = (source / DONE_FILE).read_bytes()
+            if parse_object(done, "it").get("fingerprint") != fingerprint:
+                return False
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(DONE_FILE))
+            write_bytes(target / DONE_FILE, done)
+        except FileNotFoundError:
+            return False
+        except (OSError, DataError) as error:
+            raise RunError(f"cannot take {source} over: {error}; leave out --reuse") from error
+        return True
 
     def finish(self, name: str, fingerprint: str, result: dict[str, Any], seconds: float) -> None:
         """Notes that a stage is finished; its files must be complete by now."""
