@@ -8,6 +8,14 @@ from skipthink.tasks.words import ITEMS, KINDS, NAMES, WORDS, both_forms
 
 _PLACES = ("first", "second", "third", "fourth", "fifth", "sixth")
 _MARKERS = ("{}. ", "Step {}: ", "({}) ", "- ", "")
+_FACTS = (
+    '"{word}" has {n} letters.',
+    "{word} begins with {first}.",
+    'The first letter of "{word}" is "{first}".',
+    "{word}: {spelt}",
+    'The word "{word}" begins with "{first}".',
+    "Now {word}, which has {n} letters.",
+)
 _LINES = ("{}", "{}.", '"{}"', "The word {}.", 'Here is "{}".', "{} is there.")
 
 
@@ -17,6 +25,18 @@ def again(rng: random.Random) -> str:
     marker, line = rng.choice(_MARKERS), rng.choice(_LINES)
     lines = [f"{marker.format(index)}{line.format(word)}" for index, word in enumerate(row, 1)]
     return "\n".join([_told(rng, row), *lines])
+
+
+def with_facts(rng: random.Random) -> str:
+    """A row of words, then something about each of them in turn."""
+    row = rng.sample((*NAMES, *WORDS), rng.randint(2, 6))
+    marker, fact = rng.choice((*_MARKERS, "", "")), rng.choice(_FACTS)
+    lines = [
+        marker.format(index)
+        + fact.format(word=word, n=len(word), first=word[0].lower(), spelt=" ".join(word.lower()))
+        for index, word in enumerate(row, 1)
+    ]
+    return "\n".join([_told(rng, row), rng.choice((" ", "\n")).join(lines)])
 
 
 def in_a_sentence(rng: random.Random) -> str:
@@ -82,4 +102,16 @@ def _told(rng: random.Random, row: list[str]) -> str:
     return rng.choice((quoted, quoted, plain, f"The words are {quoted}.", f"{plain} stand in a row."))
 
 
-PRIMITIVES = (again, again, again, in_a_sentence, by_place, by_place, by_neighbour)
+PRIMITIVES = (
+    again,
+    again,
+    again,
+    with_facts,
+    with_facts,
+    with_facts,
+    with_facts,
+    in_a_sentence,
+    by_place,
+    by_place,
+    by_neighbour,
+)

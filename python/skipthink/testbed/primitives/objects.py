@@ -68,6 +68,29 @@ def swapping(rng: random.Random) -> str:
     return f"{before} {told} {now}"
 
 
+def told_anew(rng: random.Random) -> str:
+    """What people have, some of it told anew, then a look back: what was told last counts."""
+    n = rng.randint(2, 4)
+    people, things = _people_and_things(rng, 2 * n)
+    people, spare = people[:n], things[n:]
+    has = rng.choice(_HAS)
+    held = dict(zip(people, things[:n], strict=True))
+    lines = [has.format(name=name, thing=thing) for name, thing in held.items()]
+    for thing in spare[: rng.randint(1, n)]:
+        name = rng.choice(people)
+        held[name] = rng.choice((thing, held[rng.choice(people)]))
+        lines.append(rng.choice(("", "Then ", "Now ", "Later ")) + has.format(name=name, thing=held[name]))
+    back = has if rng.random() < 0.7 else rng.choice(_HAS)
+    for name in rng.sample(people, rng.randint(1, n)):
+        if rng.random() < 0.25:
+            lines.append(f"What does {name} have? {held[name].capitalize()}.")
+        else:
+            lines.append(
+                rng.choice(("", "So ", "Finally ", "By now ")) + back.format(name=name, thing=held[name])
+            )
+    return " ".join(lines)
+
+
 def places_swapped(rng: random.Random) -> str:
     """Two things change their places in a row."""
     row = _things(rng, rng.randint(3, 5))
@@ -163,6 +186,10 @@ PRIMITIVES = (
     swapping,
     swapping,
     swapping,
+    told_anew,
+    told_anew,
+    told_anew,
+    told_anew,
     places_swapped,
     positions,
     options,
