@@ -49,7 +49,7 @@ WORDS = _words(
 
 ITEMS = _words(
     """
-    apple badge balloon basket bead book bottle bowl brick brush button cake candle card carrot chair coin
+    apple badge balloon basket bead book bottle bowl brick brush/brushes button cake candle card carrot chair coin
     cookie crayon cup egg flower hat jar key kite ladder lamp lemon letter magnet map marble muffin mug nut
     onion orange pan peach/peaches pear pebble pen pencil photo pillow plant plate plum postcard potato/potatoes
     ribbon ring rock seashell shell spoon stamp sticker stone string ticket tomato/tomatoes toy tulip walnut
