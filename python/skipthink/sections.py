@@ -77,7 +77,10 @@ def parse_sections(text: str, model: type[S], *, name: str, changes: Sequence[st
     Raises:
         RecipeError: no YAML, or a wrong key or value; the message names file, key and nearest key.
     """
-    content = _load(text, f"{name} is not a valid recipe")
+    try:
+        content = _load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name} is not a valid recipe: {_in_a_line(error)}") from error
     if not isinstance(content, dict):
         raise RecipeError(
             f"{name} holds {type(content).__name__}, not sections; a recipe starts with `name: …`"
@@ -90,11 +93,12 @@ def parse_sections(text: str, model: type[S], *, name: str, changes: Sequence[st
         raise RecipeError(f"{name}: {_explain(error, model)}") from error
 
 
-def _load(text: str, problem: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{problem}: {' '.join(str(error).split())}") from error
+def _load(text: str) -> Any:
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _set(content: dict[str, Any], change: str) -> None:
@@ -109,7 +113,10 @@ def _set(content: dict[str, Any], change: str) -> None:
         content = content[name]
         if not isinstance(content, dict):
             raise RecipeError(f"--set {change}: {'.'.join(sections[: index + 1])} is a value, no section")
-    content[key] = _load(value, f"--set {change}: the value is no YAML")
+    try:
+        content[key] = _load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {change}: the value is no YAML: {_in_a_line(error)}") from error
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -11,7 +11,9 @@ SIZES = {"train": 300, "validation": 40, "test": 60}
 
 
 def singular(plural):
-    return plural.removesuffix("es") if plural.endswith(("ches", "toes")) else plural.removesuffix("s")
+    return (
+        plural.removesuffix("es") if plural.endswith(("ches", "shes", "toes")) else plural.removesuffix("s")
+    )
 
 
 def follow_story(question, name, clauses):
