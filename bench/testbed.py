@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.results["recipe"]
+        return self.path.resolve().name  # runs that differ by --set share the name of their recipe
 
     def seeds(self) -> list[int]:
         return sorted({row["seed"] for row in self.results["methods"]})
@@ -77,14 +77,15 @@ def measure(run: Run) -> dict[str, Any]:
 
 def methods(run: Run) -> dict[str, Any]:
     """Mean and standard deviation over the seeds, by method."""
-    names = ("accuracy", "tokens_per_answer", "seconds_per_answer", "speedup_tokens", "speedup_seconds")
+    names = ("accuracy", "unparsed_rate", "tokens_per_answer", "seconds_per_answer")
+    ratios = ("speedup_tokens", "speedup_seconds")
     counts = ("train_steps", "train_target_tokens")
     found = {}
     for method in dict.fromkeys(row["method"] for row in run.results["methods"]):
         own = [row for row in run.results["methods"] if row["method"] == method]
         found[method] = {
             name: (float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
-            for name in (*names, *counts)
+            for name in (*names, *ratios, *counts)
             if (values := [row[name] for row in own if row[name] is not None])
         }
     return found
@@ -140,7 +141,8 @@ def skips(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
 
     `without_core`: share of the skipped chunks that hold no core sentence; `expected`: the share among all chunks;
     `restated`: of the skipped chunks with core, those whose result also stands in a chunk that is kept;
-    `by_stage`: share skipped, a list a seed.
+    `by_stage`: share skipped, a list a seed; `judge`: share of the samples the judge gets right with nothing dropped, a
+    seed (far above its accuracy on test questions, it knows its samples by heart).
     """
     n_all = n_plain = n_skipped = n_skipped_plain = n_core = n_restated = 0
     by_stage: dict[int, list[list[bool]]] = {}
@@ -170,7 +172,14 @@ def skips(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
         "expected": n_plain / n_all,
         "restated": n_restated / max(n_core, 1),
         "by_stage": {seed: np.mean(rows, axis=0).tolist() for seed, rows in by_stage.items()},
+        "judge": {seed: judged_right(run, seed) for seed in by_stage},
     }
+
+
+def judged_right(run: Run, seed: int) -> float:
+    """Share of the samples that the judge of a seed gets right with nothing dropped."""
+    report = json.loads((run.path / "skip-data" / f"s{seed}" / "report.json").read_text(encoding="utf-8"))
+    return float(report["base_right"] / report["rows"])
 
 
 def result_of(sentence: str) -> str:
@@ -214,13 +223,14 @@ def render(figures: dict[str, Any]) -> str:
 
 def method_table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| method | accuracy % | tokens an answer | ms an answer | speed-up tokens | speed-up seconds | steps "
-        "| target tokens |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | accuracy % | unparsed % | tokens an answer | ms an answer | speed-up tokens | speed-up seconds "
+        "| steps | target tokens |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for method, own in found["methods"].items():
         cells = [
             spread(own["accuracy"], 100, 1),
+            spread(own["unparsed_rate"], 100, 1),
             spread(own["tokens_per_answer"], 1, 1),
             spread(own["seconds_per_answer"], 1000, 1),
             spread(own.get("speedup_tokens"), 1, 2),
@@ -251,10 +261,10 @@ def skip_lines(found: dict[str, Any]) -> list[str]:
         f"core sentence (of all chunks {100 * own['expected']:.1f} %); of those with core, the result of "
         f"{100 * own['restated']:.1f} % also stands in a chunk that is kept.",
         "",
-        f"| seed | {' | '.join(f'chunk {stage + 1}' for stage in range(n_chunks))} |",
-        "|---|" + "---|" * n_chunks,
+        f"| seed | judge right % | {' | '.join(f'chunk {stage + 1} skipped %' for stage in range(n_chunks))} |",
+        "|---|---|" + "---|" * n_chunks,
         *(
-            f"| {seed} | {' | '.join(f'{100 * share:.1f} %' for share in row)} |"
+            f"| {seed} | {' | '.join(f'{100 * share:.1f}' for share in (own['judge'][seed], *row))} |"
             for seed, row in own["by_stage"].items()
         ),
     ]

@@ -38,6 +38,8 @@ def run(tmp_path):
         write(tmp_path / "train" / "base+sbc" / f"s{seed}" / "chunks.parquet", chunks)
         rows = [{"id": name, "skipped": row} for name, row in zip("ab", flags, strict=True)]
         write(tmp_path / "skip-data" / f"s{seed}" / "skip.parquet", rows)
+        report = {"rows": 2, "base_right": 2 - seed}
+        (tmp_path / "skip-data" / f"s{seed}" / "report.json").write_text(json.dumps(report))
     results = {
         "recipe": "made",
         "task": "sums",
@@ -47,6 +49,7 @@ def run(tmp_path):
                 "seed": seed,
                 "n": 10,
                 "accuracy": accuracy + 0.1 * seed,
+                "unparsed_rate": 0.1,
                 "tokens_per_answer": tokens,
                 "seconds_per_answer": 0.01,
                 "speedup_tokens": 40 / tokens,
@@ -90,9 +93,10 @@ def test_skips_are_held_against_the_core(bench, run):
 
 def test_tables_give_means_and_spread(bench, run):
     text = bench.render({"made": bench.measure(bench.read_run(run))})
-    assert "| base | 55.0 ± 7.1 | 40.0 | 10.0 | 1.00 | - | 5 | 1,000 |" in text
-    assert "| base+sbc | 65.0 ± 7.1 | 50.0 | 10.0 | 0.80 | - | 5 | 1,000 |" in text
-    assert "| 0 | 100.0 % | 0.0 % | 50.0 % | 0.0 % |" in text
+    assert "| base | 55.0 ± 7.1 | 10.0 | 40.0 | 10.0 | 1.00 | - | 5 | 1,000 |" in text
+    assert "| base+sbc | 65.0 ± 7.1 | 10.0 | 50.0 | 10.0 | 0.80 | - | 5 | 1,000 |" in text
+    assert "| 0 | 100.0 | 100.0 | 0.0 | 50.0 | 0.0 |" in text
+    assert "| 1 | 50.0 | 50.0 | 0.0 | 50.0 | 0.0 |" in text
     assert "sums, 2 rationales, 2 seeds, 10 questions" in text
 
 
