@@ -22,6 +22,17 @@ import pyarrow.parquet as pq
 
 CORE = "reasoning"
 JUDGE = "base+sbc"
+MEASURES = (
+    "accuracy",
+    "unparsed_rate",
+    "tokens_per_answer",
+    "seconds_per_answer",
+    "speedup_tokens",
+    "speedup_seconds",
+    "train_steps",
+    "train_target_tokens",
+)
+"""What the table of methods takes from the rows of `results.json`."""
 
 
 class Run(NamedTuple):
@@ -77,15 +88,12 @@ def measure(run: Run) -> dict[str, Any]:
 
 def methods(run: Run) -> dict[str, Any]:
     """Mean and standard deviation over the seeds, by method."""
-    names = ("accuracy", "unparsed_rate", "tokens_per_answer", "seconds_per_answer")
-    ratios = ("speedup_tokens", "speedup_seconds")
-    counts = ("train_steps", "train_target_tokens")
     found = {}
     for method in dict.fromkeys(row["method"] for row in run.results["methods"]):
         own = [row for row in run.results["methods"] if row["method"] == method]
         found[method] = {
             name: (float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
-            for name in (*names, *ratios, *counts)
+            for name in MEASURES
             if (values := [row[name] for row in own if row[name] is not None])
         }
     return found

@@ -398,7 +398,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
             file, key and nearest key.
     """
     path = Path(path)
-    recipe = parse_sections(read_recipe_text(path), Recipe, name=str(path), changes=changes)
+    recipe = parse_recipe(read_recipe_text(path), name=str(path), changes=changes)
     section = _resolved_data(recipe.data, path.resolve().parent, data)
     if section.task is None and section.file is None and section.hub is None:
         raise RecipeError(
@@ -410,13 +410,13 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
     return recipe.model_copy(update={"data": section, "student": student})
 
 
-def parse_recipe(text: str, *, name: str) -> Recipe:
-    """Parses the text of a recipe; `name` is the file in messages.
+def parse_recipe(text: str, *, name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Parses the text of a recipe; `name` is the file in messages, `changes` as in `load_recipe`.
 
     Raises:
         RecipeError: as in `load_recipe`.
     """
-    return parse_sections(text, Recipe, name=name)
+    return parse_sections(text, Recipe, name=name, changes=changes)
 
 
 def first_difference(old: Section, new: Section) -> tuple[str, Any, Any] | None:

@@ -194,12 +194,12 @@ def test_shipped_recipes_are_valid(path, tmp_path):
 def test_recipes_of_the_test_bed_are_valid(task):
     recipe = load_recipe(ROOT / "recipes" / "testbed" / f"{task}.yaml")
     assert (recipe.name, recipe.data.task, recipe.student.testbed) == (f"testbed-{task}", task, "S")
-    steps_size = {
+    step_sizes = {
         name: recipe.training.of(name).batch_size * recipe.training.of(name).gradient_accumulation_steps
         for name in recipe.methods
     }
     # M + 1 items of a chunk-wise method are one sample of Base: a step sees as many samples
-    assert steps_size["base+sbc"] == steps_size["base"] * (recipe.chunks.M + 1)
+    assert step_sizes["base+sbc"] == step_sizes["base"] * (recipe.chunks.M + 1)
 
 
 @pytest.mark.parametrize("student", [

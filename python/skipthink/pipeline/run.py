@@ -50,11 +50,7 @@ def run_recipe(
     ranks = Ranks.of_environment()
     if reuse and ranks.n_ranks > 1:
         raise RunError("--reuse takes a single process: give the command once without torchrun, then with it")
-    for path in reuse:
-        if not (Path(path) / "recipe.yaml").exists():
-            raise RunError(
-                f"{path} is no run folder: it holds no recipe.yaml; name one, or leave out --reuse"
-            )
+    others = [_other_run(path) for path in reuse]
     if ranks.rank > 0:
         with _ended_in_order():
             follow(recipe, folder, stages)
@@ -67,8 +63,7 @@ def run_recipe(
         taken = {
             name: source
             for name, stage in stages.items()
-            if name not in finished
-            and (source := _take_over(folder, stage, [RunFolder(path) for path in reuse])) is not None
+            if name not in finished and (source := _take_over(folder, stage, others)) is not None
         }
         workers = recipe.workers if ranks.n_ranks == 1 else 1
         display.line(f"run {recipe.name} in {folder.path}: {len(stages)} stages, {workers} at a time")
@@ -92,6 +87,12 @@ def run_recipe(
         results, table = write_report(recipe, folder, stages)
     display.line("\n" + table)
     return results
+
+
+def _other_run(path: str | Path) -> RunFolder:
+    if not (Path(path) / "recipe.yaml").exists():
+        raise RunError(f"{path} is no run folder: it holds no recipe.yaml; name one, or leave out --reuse")
+    return RunFolder(path)
 
 
 def _take_over(folder: RunFolder, stage: Stage, others: list[RunFolder]) -> Path | None:
