@@ -18,6 +18,7 @@ import torch
 from skipthink import tasks
 from skipthink.chunking import average_boundaries
 from skipthink.encoding import encode_samples
+from skipthink.inference import Decoding
 from skipthink.markers import get_markers
 from skipthink.skipping.judge import Judge, Subjects
 from skipthink.skipping.settings import SkipSettings
@@ -79,16 +80,16 @@ def measure(options):
         encoded, average_boundaries(encoded.n_steps, STAGES), samples["answer"].to_pylist(), "number"
     )
     limits = dict.fromkeys(range(STAGES + 1), options.new_tokens)
-    ask_everything(
-        Judge(model, tokenizer, markers, limits, subjects, SkipSettings(), seed=0), 2
-    )  # lazy set-up
+    judge = Judge(model, tokenizer, markers, Decoding(limits), subjects, SkipSettings())
+    ask_everything(judge, 2)  # lazy set-up
     found = {"question_tokens": float(encoded.question.lengths.mean())}
     for name, keeps in (("kept", True), ("whole", False), ("kept", True), ("whole", False)):
         settings = SkipSettings(
             votes=options.votes, temperature=float(options.votes > 1), keep_prefixes=keeps,
             batch_size=options.rows * options.votes,
         )  # fmt: skip
-        judge = Judge(model, tokenizer, markers, limits, subjects, settings, seed=0)
+        decoding = Decoding(limits, settings.batch_size, settings.temperature)
+        judge = Judge(model, tokenizer, markers, decoding, subjects, settings)
         assert judge.keeps == keeps
         found[name] = ask_everything(judge, len(encoded))
     found["read_of_prompt_tokens"] = found["kept"]["read"] / found["kept"]["prompt"]

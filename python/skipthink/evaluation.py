@@ -106,9 +106,8 @@ def evaluate(
     model.to(device)  # type: ignore[arg-type]
     markers = read_markers(tokenizer, n_chunks, model_dir)
     about = read_student_file(model_dir)
-    limits = {int(stage): limit for stage, limit in about["max_target_tokens"].items()}
-    decoding = Decoding(
-        limits, options.batch_size, options.temperature, options.seed, about.get("max_steps", 0)
+    decoding = Decoding.of_student(
+        about, batch_size=options.batch_size, temperature=options.temperature, seed=options.seed
     )
     questions = encode_questions(tokenizer, markers, samples["question"].to_pylist())
     # first calls pay for lazy set-up that no answer should be charged with

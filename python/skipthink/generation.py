@@ -61,6 +61,7 @@ def generate(
     prompts: Sequence[Prompt],
     *,
     max_new_tokens: int,
+    may_be_empty: bool = True,
     batch_size: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
@@ -73,6 +74,7 @@ def generate(
         markers: marker ids of its tokenizer.
         prompts: prompts, fitted to the student.
         max_new_tokens: bound on the generated tokens of one prompt, at least 1.
+        may_be_empty: whether the end token may come first; False: it has no probability there.
         batch_size: prompts generated side by side; results do not depend on it up to float rounding.
         temperature: 0 for greedy decoding, else sampling at this temperature.
         seed: seeds sampling.
@@ -97,7 +99,7 @@ def generate(
             with torch.random.fork_rng(own_generators(model), enabled=temperature > 0):
                 torch.manual_seed(seed + done) if temperature > 0 else None
                 outputs = _generate_batch(
-                    model, markers, [prompts[index] for index in batch], room, temperature
+                    model, markers, [prompts[index] for index in batch], room, temperature, may_be_empty
                 )
             for index, output in zip(batch, outputs, strict=True):
                 results[index] = output
@@ -164,7 +166,12 @@ def ignores_padding_in_front(model: PreTrainedModel) -> bool:
 
 
 def _generate_batch(
-    model: PreTrainedModel, markers: Markers, prompts: list[Prompt], max_new_tokens: int, temperature: float
+    model: PreTrainedModel,
+    markers: Markers,
+    prompts: list[Prompt],
+    max_new_tokens: int,
+    temperature: float,
+    may_be_empty: bool,
 ) -> list[Generated]:
     from transformers import GenerationConfig
 
@@ -179,6 +186,7 @@ def _generate_batch(
         eos_token_id=markers.end,
         pad_token_id=markers.pad,
         decoder_start_token_id=markers.start,
+        begin_suppress_tokens=None if may_be_empty else [markers.end],
     )
     generator: Any = model  # torch types the attribute as a tensor
     with torch.inference_mode():

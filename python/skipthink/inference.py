@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,8 +23,8 @@ MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER,
 
 Progress = Callable[[int, int], None]
 
-Write = Callable[[int, list[int], list[Prompt], int], list[Generated]]
-"""Lets the student write a stage: of (stage code, chains, their prompts, bound on new tokens), a result a prompt."""
+Write = Callable[[int, list[int], list[Prompt]], list[Generated]]
+"""Lets the student write a stage: of (stage code, chains, their prompts), a result a prompt."""
 
 
 @dataclass
@@ -58,6 +58,8 @@ class Decoding:
         temperature: 0 for greedy decoding.
         seed: seeds sampling.
         max_steps: most steps of a sample in training, where M is not fixed; a chain may run a quarter longer.
+        empty_stages: stage codes whose targets in training were nothing but the end token for some sample; at all
+            others the end token does not come first. None: not known, it may come first everywhere.
     """
 
     limits: Mapping[int, int]
@@ -65,6 +67,32 @@ class Decoding:
     temperature: float = 0.0
     seed: int = 0
     max_steps: int = 0
+    empty_stages: frozenset[int] | None = None
+
+    @classmethod
+    def of_student(cls, about: Mapping[str, Any], **options: Any) -> Decoding:
+        """How a trained student writes.
+
+        Args:
+            about: its `skipthink.json` (`frame.read_student_file`).
+            options: other fields.
+        """
+        empty = about.get("empty_stages")
+        return cls(
+            limits={int(stage): limit for stage, limit in about["max_target_tokens"].items()},
+            max_steps=about.get("max_steps", 0),
+            empty_stages=None if empty is None else frozenset(empty),
+            **options,
+        )
+
+    def may_be_empty(self, stage: int) -> bool:
+        """Whether a pass at a stage may end at once.
+
+        No token stands between a prompt and its target. At the end of a step a student that has learnt little about
+        the marker in front cannot tell "this chunk is done" from "this chunk begins here", and the former is what it
+        has seen there most: it would write one chunk, and after it nothing, to the answer.
+        """
+        return self.empty_stages is None or stage in self.empty_stages
 
     def max_new_tokens(self, stage: int) -> int:
         """Bound on the generated tokens of one pass at a stage.
@@ -129,6 +157,7 @@ def answer_questions(
         markers,
         prompts,
         max_new_tokens=decoding.max_new_tokens(MODES[mode]),
+        may_be_empty=decoding.may_be_empty(MODES[mode]),
         batch_size=decoding.batch_size,
         temperature=decoding.temperature,
         seed=decoding.seed,
@@ -225,13 +254,14 @@ def _run_pass(
     """One pass of the active rows: writes what comes into their results, and returns it."""
     prompts = [stage_prompt(markers, stage, questions[row], results[row].thought) for row in active]
     if write is not None:
-        outputs = write(stage, active, prompts, decoding.max_new_tokens(stage))
+        outputs = write(stage, active, prompts)
     else:
         outputs = generate(
             model,
             markers,
             prompts,
             max_new_tokens=decoding.max_new_tokens(stage),
+            may_be_empty=decoding.may_be_empty(stage),
             batch_size=decoding.batch_size,
             temperature=decoding.temperature,
             seed=seed,

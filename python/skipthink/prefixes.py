@@ -82,6 +82,7 @@ class KeptPrefixes:
         *,
         end: int,
         limits: Ints,
+        may_be_empty: bool = True,
         temperature: float = 0.0,
         uniforms: Uniforms | None = None,
     ) -> list[Generated]:
@@ -92,6 +93,7 @@ class KeptPrefixes:
             feeds: the rest of each one's prompt, at least a token.
             end: id of the end token.
             limits: bounds on the generated tokens, int64 (n,), each at least 1.
+            may_be_empty: whether the end token may come first, as in `generation.generate`.
             temperature: 0 for greedy decoding, else sampling at this temperature.
             uniforms: random numbers in [0, 1) that sampling takes, one a token: (n, largest limit).
 
@@ -112,6 +114,8 @@ class KeptPrefixes:
             logits = kept._feed(
                 torch.from_numpy(tokens)[:, None], torch.from_numpy(open_.astype(np.int64))[:, None]
             )
+            if step == 0 and not may_be_empty:
+                logits = logits.index_fill(1, torch.tensor([end], device=logits.device), -torch.inf)
             numbers = None if uniforms is None else uniforms[at, step]
             tokens = choose_tokens(logits, temperature, numbers)
             ended[at] |= open_ & (tokens == end)

@@ -101,10 +101,10 @@ def dress_student(
     mode, n_chunks = about["mode"], int(about["n_chunks"])
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
     config = AutoConfig.from_pretrained(str(model_dir))
-    limits = Decoding({int(stage): limit for stage, limit in about["max_target_tokens"].items()})
+    decoding = Decoding.of_student(about)
     write_text(
         model_dir / "generation_config.json",
-        json.dumps(_generation(tokenizer, config, mode, limits, n_chunks), indent=2) + "\n",
+        json.dumps(_generation(tokenizer, config, mode, decoding, n_chunks), indent=2) + "\n",
     )
     frame, has_encoder = read_frame(model_dir), decoder_start(config) is not None
     template = chat_template(tokenizer, mode, n_chunks, frame, has_encoder=has_encoder)
@@ -184,10 +184,13 @@ def _generation(
     tokenizer: PreTrainedTokenizerBase,
     config: Any,
     mode: str,
-    limits: Decoding,
+    decoding: Decoding,
     n_chunks: int,
 ) -> dict[str, Any]:
-    """Greedy, ended by the end token, and bounded as in evaluation: the longest target and a quarter."""
+    """Greedy, begun and ended as in evaluation, and bounded as there: the longest target and a quarter.
+
+    One file is for all stages: the end token may come first where one of them may be empty.
+    """
     stages = {"full": [*range(1, n_chunks + 1), ANSWER], "stepwise": [STEP, ANSWER]}.get(mode, [MODES[mode]])
     settings = {
         "do_sample": False,
@@ -195,6 +198,9 @@ def _generation(
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
         "decoder_start_token_id": getattr(config, "decoder_start_token_id", None),
-        "max_new_tokens": max(limits.max_new_tokens(stage) for stage in stages),
+        "max_new_tokens": max(decoding.max_new_tokens(stage) for stage in stages),
+        "begin_suppress_tokens": None
+        if any(map(decoding.may_be_empty, stages))
+        else [tokenizer.eos_token_id],
     }
     return {name: value for name, value in settings.items() if value is not None}

@@ -360,9 +360,10 @@ def test_what_may_be_written_is_bounded_by_whole_targets(trained, encoded):
     whole = int((encoded.rationale.lengths + encoded.answer.lengths + 2).max())
     for method in ("icot-si", "truncated", "masked"):
         about = json.loads((trained[0] / method / "model" / "skipthink.json").read_text())
-        assert about["max_target_tokens"] == {str(BASE): whole}
+        assert (about["max_target_tokens"], about["empty_stages"]) == ({str(BASE): whole}, [])
     about = json.loads((trained[0] / "stepwise" / "model" / "skipthink.json").read_text())
     assert about["max_steps"] == encoded.n_steps.max()
+    assert about["empty_stages"] == [STEP]  # the one that says stop
     assert set(about["max_target_tokens"]) == {"0", str(STEP)}
 
 

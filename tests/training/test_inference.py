@@ -1,5 +1,7 @@
 """Generation, the modes and evaluation on students that can be predicted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -46,6 +48,50 @@ def test_generation_stops_where_the_positions_end(student, encoded, markers):
     assert len(found[2].tokens) + found[2].ended <= 3
     expected = naive_greedy(student, near, markers.end, 3)
     assert [*found[2].tokens, *([markers.end] if found[2].ended else [])] == expected
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-3])
+def test_the_end_may_be_kept_from_coming_first(student, encoded, markers, temperature):
+    ids = encoded.question[0]
+    (first,) = naive_greedy(student, ids, None, 1)
+    ended = replace(markers, end=first)
+    options = {"max_new_tokens": 5, "temperature": temperature}
+    (at_once,) = generate(student, ended, [Prompt(ids)], **options)
+    assert (len(at_once.tokens), at_once.ended) == (0, True)
+    (later,) = generate(student, ended, [Prompt(ids)], may_be_empty=False, **options)
+    with torch.inference_mode():
+        second = int(student(input_ids=torch.tensor(ids[None])).logits[0, -1].topk(2).indices[1])
+    assert later.tokens[0] == second
+
+
+def test_stages_that_are_never_empty_do_not_end_at_once(student, encoded, markers):
+    """Stage 2 may be empty, the others may not: the end is what this student would write first everywhere."""
+    question = encoded.question[0]
+    student.get_output_embeddings().weight.data[:] = (
+        0  # all tokens are as likely: the first one is the likeliest
+    )
+    markers = replace(markers, end=0)
+    about = {"max_target_tokens": {str(stage): limit for stage, limit in LIMITS.items()}, "empty_stages": [2]}
+    decoding = Decoding.of_student(about)
+    written = []
+    answered = continue_chains(
+        student, markers, [question], [[]], [1], decoding=decoding,
+        write=lambda stage, chains, prompts: written.append((stage, output := generate(
+            student, markers, prompts, max_new_tokens=1, may_be_empty=decoding.may_be_empty(stage)
+        ))) or output,
+    )  # fmt: skip
+    assert [(stage, output.tokens.tolist()) for stage, (output,) in written] == [
+        (1, [1]),
+        (2, []),
+        (3, [1]),
+        (ANSWER, [1]),
+    ]
+    assert answered[0].answer == [1]
+    plain = answer_questions(student, markers, [question], mode="full", decoding=decoding)
+    assert (plain[0].thought, plain[0].answer) == ([1, 1], [1])
+    unknown = Decoding.of_student({"max_target_tokens": about["max_target_tokens"]})
+    (silent,) = answer_questions(student, markers, [question], mode="full", decoding=unknown)
+    assert (silent.thought, silent.answer) == ([], [])
 
 
 def test_generation_needs_a_bound(student, encoded, markers):

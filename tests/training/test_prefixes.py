@@ -65,6 +65,34 @@ def test_continuations_equal_those_of_whole_prompts(config):
     assert len({len(output.tokens) for output in found}) > 1
 
 
+def test_the_end_may_be_kept_from_coming_first():
+    model = model_of(LLAMA)
+    kept, feeds = KeptPrefixes(model, 1), [[7], [8, 9]]
+    kept.read([[3, 4]])
+    rows, limits = np.array([0, 0]), np.array([5, 5])
+    ends = [naive(model, [3, 4, *feed], None, 1)[0] for feed in feeds]
+    for feed, end in zip(feeds, ends, strict=True):
+        (at_once,) = kept.generate(rows[:1], [feed], end=end, limits=limits[:1])
+        assert (len(at_once.tokens), at_once.ended) == (0, True)
+        (later,) = kept.generate(rows[:1], [feed], end=end, limits=limits[:1], may_be_empty=False)
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([[3, 4, *feed]])).logits[0, -1]
+        second = int(logits.topk(2).indices[1])
+        expected = [second, *naive(model, [3, 4, *feed, second], end, 4)]
+        assert [*later.tokens, *([end] if later.ended else [])] == expected
+        uniforms = np.random.default_rng(0).random((2, 5))
+        sampled = kept.generate(
+            rows,
+            [feed, feed],
+            end=end,
+            limits=limits,
+            may_be_empty=False,
+            temperature=1e-6,
+            uniforms=uniforms,
+        )
+        assert [output.tokens[0] for output in sampled] == [second, second]
+
+
 def test_sampled_continuations_do_not_depend_on_their_company():
     model = model_of(LLAMA)
     kept = KeptPrefixes(model, 2)

@@ -28,6 +28,8 @@ LIMITS = {
     "full": {"1": 9, "2": 9, "3": 9, "0": 5},
 }
 FACTS = {"data": "sums", "training samples": 24, "seed": 0}
+EMPTY_STAGES = {"base": [], "skip": [], "full": [3]}
+"""Of students of earlier versions, such as the answer-only one here, it is not known."""
 QUESTION = "Anna has 3 pens and buys 4. How many has she?"
 HOSTILE = "Is [skip] or [1] <end> the answer? [answer] 5 <pad>"
 
@@ -36,21 +38,26 @@ HOSTILE = "Is [skip] or [1] <end> the answer? [answer] 5 <pad>"
 def dressed(student_and_tokenizer, tmp_path_factory):
     """Folders of one student, dressed for each mode."""
     folders = {}
-    for mode, limits in LIMITS.items():
+    for mode in LIMITS:
         folder = tmp_path_factory.mktemp("dressed") / mode
         save_student(*student_and_tokenizer, folder)
-        about = {"schema": 1, "method": mode, "mode": mode, "n_chunks": 3, "max_target_tokens": limits}
+        about = {"schema": 1, "method": mode, "mode": mode, "n_chunks": 3, **about_targets(mode)}
         (folder / STUDENT_FILE).write_text(json.dumps(about))
         dress_student(folder, facts=FACTS)
         folders[mode] = folder
     return folders
 
 
+def about_targets(mode):
+    empty = {"empty_stages": EMPTY_STAGES[mode]} if mode in EMPTY_STAGES else {}
+    return {"max_target_tokens": LIMITS[mode], **empty}
+
+
 def ours(student, tokenizer, markers, mode, question):
     """Prompt and output of our own inference."""
     (ids,) = encode_questions(tokenizer, markers, [question])
-    limits = Decoding({int(stage): limit for stage, limit in LIMITS[mode].items()})
-    (answered,) = answer_questions(student, markers, [ids], mode=mode, decoding=limits)
+    decoding = Decoding.of_student(about_targets(mode))
+    (answered,) = answer_questions(student, markers, [ids], mode=mode, decoding=decoding)
     return ids.tolist(), answered
 
 
@@ -152,6 +159,7 @@ def test_generation_ends_and_is_bounded(dressed, markers):
             "eos_token_id": markers.end,
             "pad_token_id": markers.pad,
             "max_new_tokens": longest + longest // 4 + 1,
+            **({"begin_suppress_tokens": [markers.end]} if EMPTY_STAGES.get(mode) == [] else {}),
         }
 
 

@@ -62,9 +62,9 @@ def judge_one_by_one(wavering, boundaries):
     model.eval()
     markers = get_markers(tokenizer, M)
     encoded = encode_samples(tokenizer, markers, samples)
-    longest = {
-        int(stage): limit for stage, limit in read_student_file(folder / "model")["max_target_tokens"].items()
-    }
+    about = read_student_file(folder / "model")
+    longest = {int(stage): limit for stage, limit in about["max_target_tokens"].items()}
+    assert about["empty_stages"] == []  # no stage ends at once
     n_asked = n_generated = n_prompt = 0
 
     def write(stage, prompt):
@@ -73,7 +73,10 @@ def judge_one_by_one(wavering, boundaries):
         ids = list(prompt)
         for _ in range(longest[stage] + longest[stage] // 4 + 1):
             with torch.inference_mode():
-                token = int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
+                logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
+                if len(ids) == len(prompt):
+                    logits[markers.end] = -torch.inf
+            token = int(logits.argmax())
             n_generated += 1
             if token == markers.end:
                 break

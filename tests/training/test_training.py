@@ -171,6 +171,7 @@ def test_train_writes_what_it_promises(trained, encoded, samples):
     assert summary["train_target_tokens"] == 2 * per_epoch
     student = json.loads((out / "model" / "skipthink.json").read_text())
     assert student["mode"] == "full"
+    assert student["empty_stages"] == []
     assert student["max_target_tokens"]["0"] == max(
         len(ids)
         for ids, stage in zip(items["target_ids"].to_pylist(), items["stage"].to_pylist(), strict=True)

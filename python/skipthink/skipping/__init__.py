@@ -16,7 +16,8 @@ import numpy as np
 from skipthink.encoding import EncodedSamples, Ints, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
-from skipthink.frame import read_student_file
+from skipthink.frame import STUDENT_FILE, read_student_file
+from skipthink.inference import Decoding
 from skipthink.ledger_file import LedgerFile
 from skipthink.markers import read_markers
 from skipthink.skip import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, UNKNOWN, WRONG, SkipLedger
@@ -176,8 +177,13 @@ def _load_judge(folder: Path, n_chunks: int, subjects: Subjects, options: SkipSe
 
     model, tokenizer = load_student(folder)
     model.to(choose_device())  # type: ignore[arg-type]
-    limits = {int(stage): limit for stage, limit in read_student_file(folder)["max_target_tokens"].items()}
-    return Judge(model, tokenizer, read_markers(tokenizer, n_chunks, folder), limits, subjects, options, seed)
+    decoding = Decoding.of_student(
+        read_student_file(folder),
+        batch_size=options.batch_size,
+        temperature=options.temperature,
+        seed=seed,
+    )
+    return Judge(model, tokenizer, read_markers(tokenizer, n_chunks, folder), decoding, subjects, options)
 
 
 def _check_folds(folds: Ints | None, n_judges: int, n_rows: int) -> Ints:
@@ -209,7 +215,7 @@ def _fingerprint(
     """What the answers depend on: other judges, chunks or data must not continue this ledger."""
     digest = hashlib.sha256()
     for folder in judges:
-        for path in sorted(folder.glob("*.safetensors")):
+        for path in (*sorted(folder.glob("*.safetensors")), folder / STUDENT_FILE):
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
     digest.update(judge_of.tobytes() + np.ascontiguousarray(subjects.boundaries).tobytes())

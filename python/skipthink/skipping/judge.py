@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,20 +81,18 @@ class Judge:
         model: the student, in eval mode.
         tokenizer: its tokenizer.
         markers: marker ids of the tokenizer.
-        limits: stage code → longest target of that stage in training.
+        decoding: how it writes.
         subjects: the samples.
         settings: how they are judged.
-        seed: seeds sampling.
         keeps: whether prefixes are kept.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     markers: Markers
-    limits: Mapping[int, int]
+    decoding: Decoding
     subjects: Subjects
     settings: SkipSettings
-    seed: int
     keeps: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,7 +154,7 @@ class Block:
                 for row, at in zip(rows, continuations, strict=True)
             ],
             [first] * len(rows),
-            decoding=Decoding(judge_.limits, settings.batch_size, settings.temperature, judge_.seed),
+            decoding=judge_.decoding,
             write=lambda *task: self._write(chunk, continuations, skipped, cost, *task),
         )
         votes = np.zeros(len(asked), dtype=np.int64)
@@ -188,15 +185,16 @@ class Block:
         stage: int,
         chains: list[int],
         prompts: list[Prompt],
-        max_new_tokens: int,
     ) -> list[Generated]:
         """Lets the student write one stage of some continuations."""
-        judge_, settings = self.judge, self.judge.settings
+        judge_, decoding = self.judge, self.judge.decoding
+        max_new_tokens, may_be_empty = decoding.max_new_tokens(stage), decoding.may_be_empty(stage)
         if not judge_.keeps:
             cost.prompt_tokens_read += sum(map(len, prompts))
             return generate(
-                judge_.model, judge_.markers, prompts, max_new_tokens=max_new_tokens, batch_size=settings.batch_size,
-                temperature=settings.temperature, seed=judge_.seed + 100_003 * chunk + stage,
+                judge_.model, judge_.markers, prompts, max_new_tokens=max_new_tokens, may_be_empty=may_be_empty,
+                batch_size=decoding.batch_size, temperature=decoding.temperature,
+                seed=decoding.seed + 100_003 * chunk + stage,
             )  # fmt: skip
         limits = np.asarray([room_for(judge_.model, prompt, max_new_tokens) for prompt in prompts])
         results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
@@ -211,11 +209,11 @@ class Block:
         ]
         cost.prompt_tokens_read += sum(map(len, feeds))
         uniforms = None
-        if settings.temperature > 0:
+        if decoding.temperature > 0:
             uniforms = self._draw(chunk, stage, np.asarray(chains)[fitting], at, max_new_tokens)
         outputs = kept.generate(
-            at, feeds, end=judge_.markers.end, limits=limits[fitting],
-            temperature=settings.temperature, uniforms=uniforms,
+            at, feeds, end=judge_.markers.end, limits=limits[fitting], may_be_empty=may_be_empty,
+            temperature=decoding.temperature, uniforms=uniforms,
         )  # fmt: skip
         for index, output in zip(fitting, outputs, strict=True):
             results[index] = output
@@ -246,7 +244,11 @@ class Block:
 
     def _draw(self, chunk: int, stage: int, chains: Ints, at: Ints, n_tokens: int) -> Uniforms:
         """Random numbers of continuations, by seed, sample, question, vote and stage: whatever their company."""
-        seed, ids, votes = self.judge.seed, self.judge.subjects.encoded.ids, self.judge.settings.votes
+        seed, ids, votes = (
+            self.judge.decoding.seed,
+            self.judge.subjects.encoded.ids,
+            self.judge.settings.votes,
+        )
         return np.stack(
             [
                 np.random.default_rng([number_of(seed, ids[row]), chunk, chain % votes, stage]).random(

@@ -138,7 +138,7 @@ def train_method(
         "mode": METHODS[method].mode,
         "n_chunks": n_chunks,
         "prompt": markers.frame.to_dict(),
-        **written_limits(trainer, items),
+        **written_targets(trainer, items),
     }
     save_student(trained, tokenizer, out / "model", about=about, state_dict=weights)
     write_json(out / "train.json", summary)
@@ -199,19 +199,27 @@ def _logging_steps(save_steps: int) -> int:
     return save_steps // 5 if save_steps % 5 == 0 else save_steps
 
 
-def written_limits(trainer: ChunkwiseTrainer, items: Items) -> dict[str, Any]:
-    """What bounds a student's writing at inference: the longest targets, and where M is not fixed the most steps."""
+def written_targets(trainer: ChunkwiseTrainer, items: Items) -> dict[str, Any]:
+    """What inference has to know of the targets: see `targets_by_stage`, and where M is not fixed the most steps."""
     if not isinstance(trainer, BaselineTrainer):
-        return {"max_target_tokens": max_targets(items)}
-    limits: dict[str, Any] = {"max_target_tokens": max_targets(trainer.whole_items())}
+        return targets_by_stage(items)
+    targets = targets_by_stage(trainer.whole_items())
     if trainer.config.baseline == "stepwise":
-        limits["max_steps"] = trainer.most_steps
-    return limits
+        targets["max_steps"] = trainer.most_steps
+    return targets
 
 
-def max_targets(items: Items) -> dict[str, int]:
-    """Longest target a stage in tokens, end included: generation at inference is bounded by it."""
-    return {str(stage): int(items.n_target[items.stages == stage].max()) for stage in np.unique(items.stages)}
+def targets_by_stage(items: Items) -> dict[str, Any]:
+    """`max_target_tokens`: the longest target a stage, end included; `empty_stages`: where one is the end alone."""
+    stages = np.unique(items.stages)
+    return {
+        "max_target_tokens": {
+            str(stage): int(items.n_target[items.stages == stage].max()) for stage in stages
+        },
+        "empty_stages": [
+            int(stage) for stage in stages if (items.n_target[items.stages == stage] == 1).any()
+        ],
+    }
 
 
 def chunks_table(
