@@ -283,6 +283,7 @@ class SkipSection(Section):
 
     Attributes:
         continuation: who writes the chunks after a dropped one.
+        max_growth: share by which those the student writes may be longer than the teacher's; None: no bound.
         votes: continuations a question.
         temperature: of the votes.
         crossfit: F: judges, each of which was not trained on the samples it judges; 1: the student itself.
@@ -291,6 +292,7 @@ class SkipSection(Section):
     """
 
     continuation: Literal["student", "teacher"] = "student"
+    max_growth: float | None = Field(default=0.25, ge=0, allow_inf_nan=False)
     votes: int = Field(default=1, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     crossfit: int = Field(default=1, ge=1)

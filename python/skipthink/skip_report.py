@@ -15,6 +15,7 @@ COSTS = (
     "prompt_tokens",
     "prompt_tokens_read",
     "unparsed",
+    "regrown",
     "seconds",
 )
 
@@ -29,7 +30,8 @@ def skip_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) ->
 
     Returns:
         A row a seed: seed, task, judges, votes; asked (questions), tokens_generated, prompt_tokens, prompt_tokens_read,
-        unparsed, seconds; groups (`skipping.statistics.group_skips`), warnings. No row where no skip data were made.
+        unparsed, regrown, seconds; groups (`skipping.statistics.group_skips`), warnings. No row where no skip data were
+        made.
 
     Raises:
         RunError: skip data of a seed are not finished.
@@ -60,7 +62,7 @@ def _format_seed(row: dict[str, Any]) -> str:
     head = (
         f"skip data of seed {row['seed']}{judged}: right on {right} with nothing dropped; {row['asked']} questions, "
         f"{row['tokens_generated']} tokens generated, {row['prompt_tokens_read']} of {row['prompt_tokens']} prompt "
-        f"tokens read, {row['seconds']:.1f} s"
+        f"tokens read, {row['regrown']} right answers with the dropped chunk written elsewhere, {row['seconds']:.1f} s"
     )
     n_chunks = len(total["skip_rate"])
     lines = [["skipped % of chunk", "samples", "right", *map(str, range(1, n_chunks + 1))]]

@@ -91,12 +91,12 @@ def test_the_table_of_skips():
             ("all", "all", 12, [0.5, 1.0]), ("chunks", "1", 4, [0.25, None]), ("task", "a\x1b[2J", 12, [0.5, 1.0])
         ]
     ]  # fmt: skip
-    row = {"seed": 1, "judges": 1, "asked": 30, "tokens_generated": 99, "prompt_tokens": 50, "prompt_tokens_read": 20,
+    row = {"seed": 1, "judges": 1, "asked": 30, "tokens_generated": 99, "prompt_tokens": 50, "prompt_tokens_read": 20, "regrown": 7,
            "seconds": 1.25, "groups": groups, "warnings": []}  # fmt: skip
     head, *table = format_skips([row]).splitlines()
     assert head == (
         "skip data of seed 1: right on 3 of 12 with nothing dropped; 30 questions, 99 tokens generated, 20 of 50 "
-        "prompt tokens read, 1.2 s"
+        "prompt tokens read, 7 right answers with the dropped chunk written elsewhere, 1.2 s"
     )
     assert [line.split() for line in table[1:]] == [
         ["all", "12", "3", "50.0", "100.0"],

@@ -83,14 +83,16 @@ def judge_one_by_one(wavering, boundaries):
             ids.append(token)
         return ids[len(prompt) :]
 
-    def is_right(row, thought, first):
+    def is_right(row, thought, first, may_write=np.inf):
         nonlocal n_asked
         n_asked += 1
+        n_shown = len(thought)
         question = encoded.question[row].tolist()
         for stage in range(first, M + 1):
             thought = thought + write(stage, [*markers.stages[stage - 1], *question, *thought])
         answer = tokenizer.decode(write(0, [*markers.answer, *question, *thought]), skip_special_tokens=True)
-        return check_answer("number", answer, samples["answer"][row].as_py()) is Verdict.RIGHT
+        right = check_answer("number", answer, samples["answer"][row].as_py()) is Verdict.RIGHT
+        return right and len(thought) - n_shown <= may_write
 
     skipped = np.zeros((len(encoded), M), dtype=bool)
     for row in range(len(encoded)):
@@ -102,7 +104,8 @@ def judge_one_by_one(wavering, boundaries):
             tokens = encoded.rationale[row][start:end].tolist()
             if not tokens:
                 continue
-            skipped[row, chunk - 1] = is_right(row, [*shown, *markers.thought], chunk + 1)
+            teachers = len(encoded.rationale[row]) - int(end)
+            skipped[row, chunk - 1] = is_right(row, [*shown, *markers.thought], chunk + 1, 1.25 * teachers)
             shown += markers.thought if skipped[row, chunk - 1] else tokens
     return skipped, n_asked, n_generated, n_prompt
 
@@ -126,6 +129,18 @@ def test_the_gate_finds_what_asking_one_by_one_finds(wavering, tmp_path):
     assert (kept["prefixes_kept"], plain["prefixes_kept"]) == (True, False)
     assert plain["prompt_tokens_read"] == n_prompt
     assert kept["prompt_tokens_read"] < n_prompt
+
+
+def test_what_comes_back_later_was_needed(parrots, tmp_path):
+    """A judge that goes on with all it knows: of its right answers those count that are no longer than the teacher's."""
+    judge = parrots(tmp_path, num_train_epochs=80)
+    found = {limit: gate(judge, tmp_path / str(limit), max_growth=limit) for limit in (None, 0.25, 0.0)}
+    n_skipped = [np.sum(table["skipped"].to_pylist()) for _, table in found.values()]
+    assert found[None][0]["regrown"] == 0
+    assert found[0.25][0]["regrown"] > 0
+    assert n_skipped[0] > n_skipped[1] >= n_skipped[2]
+    with pytest.raises(InvalidInputError, match="max_growth must be a number from 0 up, or None, got -1"):
+        gate(judge, tmp_path / "negative", max_growth=-1)
 
 
 def test_each_question_is_asked_once(wavering, tmp_path):

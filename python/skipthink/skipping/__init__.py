@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["SkipSettings", "assign_folds", "make_skip_data"]
 
 Progress = Callable[[int, int], None]
-NOTES = ("tokens", "prompt_tokens", "prompt_tokens_read", "unparsed", "seconds")
+NOTES = ("tokens", "prompt_tokens", "prompt_tokens_read", "unparsed", "regrown", "seconds")
 """What the ledger notes of every batch: see `judge.Cost`."""
 
 
@@ -65,7 +65,8 @@ def make_skip_data(
 
     Returns:
         The report: what `SkipLedger.stats` counts; judges, votes, prefixes_kept; groups (`statistics.group_skips`);
-        tokens_generated, prompt_tokens, prompt_tokens_read, unparsed, seconds (over all kills); torn_bytes, warnings.
+        tokens_generated, prompt_tokens, prompt_tokens_read, unparsed, regrown, seconds (over all kills); torn_bytes,
+        warnings.
 
     Raises:
         InvalidInputError: a wrong setting, or folds that do not fit the judges.

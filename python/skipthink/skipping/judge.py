@@ -65,12 +65,14 @@ class Cost:
         prompt_tokens: of all prompts.
         prompt_tokens_read: those of them that the student had to read, as they were not kept.
         unparsed: continuations that stated no answer.
+        regrown: continuations that came to the right answer by writing what was left out in later chunks.
     """
 
     tokens: int = 0
     prompt_tokens: int = 0
     prompt_tokens_read: int = 0
     unparsed: int = 0
+    regrown: int = 0
 
 
 @dataclass
@@ -132,7 +134,7 @@ class Block:
             skipped: chunks of the block's samples that were found dispensable, bool (n, M).
 
         Returns:
-            Whether the student is right, bool (n_asked,), and what that has cost.
+            Whether the student is right, and not by writing the dropped chunk elsewhere, bool (n_asked,); the cost.
         """
         judge_, settings = self.judge, self.judge.settings
         subjects, markers = judge_.subjects, judge_.markers
@@ -144,15 +146,16 @@ class Block:
             shown, first = range(1, markers.n_chunks + 1), markers.n_chunks + 1
         continuations = np.repeat(asked, settings.votes)
         rows = self.rows[continuations]
+        prefixes = [
+            subjects.shown(row, shown, dropped[at], markers)
+            for row, at in zip(rows, continuations, strict=True)
+        ]
         cost = Cost()
         answered = continue_chains(
             judge_.model,
             markers,
             [subjects.encoded.question[row] for row in rows],
-            [
-                subjects.shown(row, shown, dropped[at], markers)
-                for row, at in zip(rows, continuations, strict=True)
-            ],
+            prefixes,
             [first] * len(rows),
             decoding=judge_.decoding,
             write=lambda *task: self._write(chunk, continuations, skipped, cost, *task),
@@ -160,11 +163,29 @@ class Block:
         votes = np.zeros(len(asked), dtype=np.int64)
         for index, result in enumerate(answered):
             verdict = self._verdict(rows[index], result)
-            votes[index // settings.votes] += verdict is Verdict.RIGHT
+            right = verdict is Verdict.RIGHT
+            n_written = len(result.thought) - len(prefixes[index])
+            regrown = right and chunk > 0 and self._has_grown(rows[index], chunk, n_written)
+            votes[index // settings.votes] += right and not regrown
+            cost.regrown += regrown
             cost.unparsed += verdict is Verdict.UNPARSED
             cost.tokens += result.n_generated
             cost.prompt_tokens += result.n_prompt
         return votes * 2 > settings.votes, cost
+
+    def _has_grown(self, row: int, chunk: int, n_written: int) -> bool:
+        """Whether the chunks written after a dropped one are longer than the teacher's may be.
+
+        A student that was trained on whole rationales writes what it needs, where it can. What the students that skip
+        learn is the teacher's later chunks: they have to do without for good.
+        """
+        limit = self.judge.settings.max_growth
+        if limit is None or n_written == 0:
+            return False
+        subjects = self.judge.subjects
+        later = range(chunk + 1, self.judge.markers.n_chunks + 1)
+        teachers = sum(len(subjects.chunk(row, number)) for number in later)
+        return n_written > teachers * (1 + limit)
 
     def _verdict(self, row: int, answered: Answered) -> Verdict:
         judge_, settings = self.judge, self.judge.settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,6 +19,8 @@ class SkipSettings:
     Attributes:
         continuation: "student": after a dropped chunk the student writes the later chunks itself; "teacher":
             it is shown the teacher's (an ablation that leaks the answer, method §6).
+        max_growth: share by which the later chunks that the student writes may be longer than the teacher's, in
+            tokens. Where they are longer, what was left out came back in them: the chunk is kept. None: no bound.
         votes: continuations a question; the majority decides. More than 1 needs a temperature.
         temperature: 0 for greedy decoding.
         batch_size: continuations generated side by side.
@@ -29,6 +32,7 @@ class SkipSettings:
     """
 
     continuation: str = "student"
+    max_growth: float | None = 0.25
     votes: int = 1
     temperature: float = 0.0
     batch_size: int = 128
@@ -40,6 +44,8 @@ class SkipSettings:
     def __post_init__(self) -> None:
         if self.continuation not in ("student", "teacher"):
             raise InvalidInputError(f'continuation must be "student" or "teacher", got {self.continuation!r}')
+        if self.max_growth is not None and not 0 <= self.max_growth < math.inf:
+            raise InvalidInputError(f"max_growth must be a number from 0 up, or None, got {self.max_growth}")
         if self.votes < 1 or (self.votes > 1 and self.temperature <= 0):
             raise InvalidInputError(
                 f"votes must be at least 1, and more than one vote needs a temperature above 0; "
