@@ -87,13 +87,17 @@ def generate(
     Raises:
         InvalidInputError: max_new_tokens < 1.
     """
+    from transformers import GenerationConfig
+
     if max_new_tokens < 1:
         raise InvalidInputError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
     # what has no room at all stays as it is here: nothing written, not ended
     results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
     done = 0
-    training = model.training
+    training, defaults = model.training, model.generation_config
     model.eval()
+    # what a checkpoint comes with (a repetition penalty, say) would stand in for all that is not set here
+    model.generation_config = GenerationConfig()
     try:
         for batch, room in _batches(model, prompts, max_new_tokens, batch_size):
             with torch.random.fork_rng(own_generators(model), enabled=temperature > 0):
@@ -107,6 +111,7 @@ def generate(
             if progress is not None:
                 progress(done, len(prompts))
     finally:
+        model.generation_config = defaults
         model.train(training)
     return results
 

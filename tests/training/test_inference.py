@@ -50,6 +50,16 @@ def test_generation_stops_where_the_positions_end(student, encoded, markers):
     assert [*found[2].tokens, *([markers.end] if found[2].ended else [])] == expected
 
 
+def test_what_a_checkpoint_says_of_generation_does_not_count(student, encoded, markers):
+    prompts = [Prompt(encoded.question[row]) for row in range(3)]
+    plain = generate(student, markers, prompts, max_new_tokens=9)
+    student.generation_config.repetition_penalty = 5.0
+    student.generation_config.begin_suppress_tokens = [int(plain[0].tokens[0])]
+    again = generate(student, markers, prompts, max_new_tokens=9)
+    assert [output.tokens.tolist() for output in again] == [output.tokens.tolist() for output in plain]
+    assert student.generation_config.repetition_penalty == 5.0
+
+
 @pytest.mark.parametrize("temperature", [0, 1e-3])
 def test_the_end_may_be_kept_from_coming_first(student, encoded, markers, temperature):
     ids = encoded.question[0]
