@@ -85,8 +85,8 @@ def test_the_code_of_the_model_card_answers_as_we_do(ran, method, monkeypatch):
     assert names["inputs"]["input_ids"][0].tolist() == [*lead, *ids, markers.end]
     limit = names["model"].generation_config.max_new_tokens
     longest = next(count for count in range(limit) if count + count // 4 + 1 == limit)
-    limits = Decoding(dict.fromkeys((1, 2, ANSWER, BASE, SKIP), longest))
-    (answered,) = answer_questions(model, markers, [ids], mode=METHODS[method].mode, decoding=limits)
+    decoding = Decoding(dict.fromkeys((1, 2, ANSWER, BASE, SKIP), longest), empty_stages=frozenset())
+    (answered,) = answer_questions(model, markers, [ids], mode=METHODS[method].mode, decoding=decoding)
     written = [*answered.thought, *(answered.answer or [])]
     if method == "base+sbc":
         found = [token for token in names["written"][1:] if token != markers.end]
