@@ -26,6 +26,7 @@ from skipthink import average_boundaries, chunk
 from skipthink.encoding import encode_samples
 from skipthink.markers import read_markers
 from skipthink.pipeline.state import RunFolder
+from skipthink.pipeline.work import held_out_chunking
 from skipthink.recipe import Recipe
 from skipthink.scoring import score_steps
 from skipthink.students import load_student
@@ -97,20 +98,14 @@ def measure(recipe: Recipe, path: Path, method: str, seed: int, samples: pa.Tabl
 
 def stage_of_steps(recipe: Recipe, method: str, encoded: Any, losses: Any) -> Any:
     """Index of the chunk that each step stands in, int64 (total_steps,); Base's, of average chunks."""
-    if METHODS[method].searches:
-        chunks = recipe.chunks
-        boundaries = chunk(
-            encoded.steps,
-            M=chunks.M,
-            method=METHODS[method].search or chunks.method,
-            objective=chunks.objective,
-            eta=chunks.eta,
-            scope=chunks.scope,
-            min_steps=chunks.min_steps,
-            **losses.chunk_arguments(),
-        ).boundaries
-    else:
+    chunking = held_out_chunking(recipe, method)
+    chunking.pop("score_stages", None)  # scored already
+    if chunking["method"] == "average":
         boundaries = average_boundaries(encoded.n_steps, recipe.chunks.M)
+    else:
+        boundaries = chunk(
+            encoded.steps, M=recipe.chunks.M, **losses.chunk_arguments(), **chunking
+        ).boundaries
     sizes = np.diff(boundaries, axis=1)
     return np.concatenate([np.repeat(np.arange(sizes.shape[1]), row) for row in sizes])
 

@@ -106,6 +106,19 @@ class Decoding:
             )
         return self.limits[stage] + self.limits[stage] // 4 + 1
 
+    def of_stage(self, stage: int) -> dict[str, Any]:
+        """Arguments of `generation.generate` for a pass at a stage, all but the seed.
+
+        Raises:
+            InvalidInputError: as in `max_new_tokens`.
+        """
+        return {
+            "max_new_tokens": self.max_new_tokens(stage),
+            "may_be_empty": self.may_be_empty(stage),
+            "batch_size": self.batch_size,
+            "temperature": self.temperature,
+        }
+
     @property
     def max_step_passes(self) -> int:
         """Bound on the passes in which a student writes steps, the one that says stop included.
@@ -156,10 +169,7 @@ def answer_questions(
         model,
         markers,
         prompts,
-        max_new_tokens=decoding.max_new_tokens(MODES[mode]),
-        may_be_empty=decoding.may_be_empty(MODES[mode]),
-        batch_size=decoding.batch_size,
-        temperature=decoding.temperature,
+        **decoding.of_stage(MODES[mode]),
         seed=decoding.seed,
         progress=progress,
     )
@@ -256,16 +266,7 @@ def _run_pass(
     if write is not None:
         outputs = write(stage, active, prompts)
     else:
-        outputs = generate(
-            model,
-            markers,
-            prompts,
-            max_new_tokens=decoding.max_new_tokens(stage),
-            may_be_empty=decoding.may_be_empty(stage),
-            batch_size=decoding.batch_size,
-            temperature=decoding.temperature,
-            seed=seed,
-        )
+        outputs = generate(model, markers, prompts, **decoding.of_stage(stage), seed=seed)
     for row, prompt, output in zip(active, prompts, outputs, strict=True):
         result = results[row]
         if stage == ANSWER:

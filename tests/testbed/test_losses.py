@@ -1,8 +1,5 @@
 """`bench/testbed_losses.py`: losses on core sentences and all others, against a forward pass written out."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +13,6 @@ from skipthink.pipeline.work import run_stage
 from skipthink.recipe import parse_recipe
 from skipthink.students import load_student
 
-PATH = Path(__file__).parents[2] / "bench" / "testbed_losses.py"
 RECIPE = """
 name: losses
 answer: number
@@ -32,11 +28,8 @@ methods: [answer-only, base, base+ac, base+sbc-optimal]
 
 
 @pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_testbed_losses", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def bench(load_bench):
+    return load_bench("testbed_losses")
 
 
 @pytest.fixture(scope="module")

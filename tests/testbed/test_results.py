@@ -1,14 +1,11 @@
 """`bench/testbed.py`: figures of a run folder whose chunks and skips were written by hand."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-PATH = Path(__file__).parents[2] / "bench" / "testbed.py"
 STEPS = ["We begin. ", "3 + 4 = 7. ", "Now on. ", "7 - 2 = 5. ", "So it is 5."]
 ROLES = ["setup", "reasoning", "transition", "reasoning", "summary"]
 CORE = sum(len(step) for step, role in zip(STEPS, ROLES, strict=True) if role == "reasoning")
@@ -16,11 +13,8 @@ ALL = sum(map(len, STEPS))
 
 
 @pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_testbed", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def bench(load_bench):
+    return load_bench("testbed")
 
 
 @pytest.fixture

@@ -77,9 +77,8 @@ def test_the_end_may_be_kept_from_coming_first(student, encoded, markers, temper
 def test_stages_that_are_never_empty_do_not_end_at_once(student, encoded, markers):
     """Stage 2 may be empty, the others may not: the end is what this student would write first everywhere."""
     question = encoded.question[0]
-    student.get_output_embeddings().weight.data[:] = (
-        0  # all tokens are as likely: the first one is the likeliest
-    )
+    # all tokens are as likely: the first one is taken
+    student.get_output_embeddings().weight.data.zero_()
     markers = replace(markers, end=0)
     about = {"max_target_tokens": {str(stage): limit for stage, limit in LIMITS.items()}, "empty_stages": [2]}
     decoding = Decoding.of_student(about)

@@ -302,16 +302,21 @@ def _evaluate(
 
 
 def _evaluation_settings(recipe: Recipe, method: str) -> dict[str, Any]:
-    """Settings of `evaluate`; held-out rationales are cut as the method cuts those it trains on."""
+    """Settings of `evaluate`."""
+    values = recipe.evaluation.model_dump(exclude={"split"})
+    chunking = held_out_chunking(recipe, method)
+    return {**values, **recipe.tolerances, "chunking": chunking, "rules": _rules(recipe)}
+
+
+def held_out_chunking(recipe: Recipe, method: str) -> dict[str, Any]:
+    """How held-out rationales are cut, as the method cuts those it trains on: see `EvaluationSettings.chunking`."""
     from skipthink.training import METHODS
 
-    chunking: dict[str, Any] = {"method": "average"}
-    if METHODS[method].searches:
-        names = {"method", "objective", "eta", "scope", "min_steps"}
-        chunking = {**recipe.chunks.model_dump(include=names), "score_stages": recipe.chunks.stages}
-        chunking["method"] = METHODS[method].search or recipe.chunks.method
-    values = recipe.evaluation.model_dump(exclude={"split"})
-    return {**values, **recipe.tolerances, "chunking": chunking, "rules": _rules(recipe)}
+    if not METHODS[method].searches:
+        return {"method": "average"}
+    names = {"method", "objective", "eta", "scope", "min_steps"}
+    chunking = {**recipe.chunks.model_dump(include=names), "score_stages": recipe.chunks.stages}
+    return {**chunking, "method": METHODS[method].search or recipe.chunks.method}
 
 
 def _report_part(progress: Progress, index: int, n_parts: int, done: int, total: int) -> None:

@@ -47,6 +47,11 @@ class Subjects:
         tokens: list[int] = self.encoded.rationale[row][start:end].tolist()
         return tokens
 
+    def n_tokens_after(self, row: int, chunk: int) -> int:
+        """Tokens of the teacher's chunks behind a chunk, 1 … M."""
+        cuts = self.encoded.step_tokens[row]
+        return int(cuts[-1] - cuts[self.boundaries[row, chunk]])
+
     def shown(self, row: int, chunks: range, skipped: Flags, markers: Markers) -> list[int]:
         """Chunks as the student is shown them: as they are, or `[thought]` for those found dispensable."""
         shown: list[int] = []
@@ -180,12 +185,7 @@ class Block:
         learn is the teacher's later chunks: they have to do without for good.
         """
         limit = self.judge.settings.max_growth
-        if limit is None or n_written == 0:
-            return False
-        subjects = self.judge.subjects
-        later = range(chunk + 1, self.judge.markers.n_chunks + 1)
-        teachers = sum(len(subjects.chunk(row, number)) for number in later)
-        return n_written > teachers * (1 + limit)
+        return limit is not None and n_written > self.judge.subjects.n_tokens_after(row, chunk) * (1 + limit)
 
     def _verdict(self, row: int, answered: Answered) -> Verdict:
         judge_, settings = self.judge, self.judge.settings
@@ -209,14 +209,11 @@ class Block:
     ) -> list[Generated]:
         """Lets the student write one stage of some continuations."""
         judge_, decoding = self.judge, self.judge.decoding
-        max_new_tokens, may_be_empty = decoding.max_new_tokens(stage), decoding.may_be_empty(stage)
         if not judge_.keeps:
             cost.prompt_tokens_read += sum(map(len, prompts))
-            return generate(
-                judge_.model, judge_.markers, prompts, max_new_tokens=max_new_tokens, may_be_empty=may_be_empty,
-                batch_size=decoding.batch_size, temperature=decoding.temperature,
-                seed=decoding.seed + 100_003 * chunk + stage,
-            )  # fmt: skip
+            seed = decoding.seed + 100_003 * chunk + stage
+            return generate(judge_.model, judge_.markers, prompts, **decoding.of_stage(stage), seed=seed)
+        max_new_tokens = decoding.max_new_tokens(stage)
         limits = np.asarray([room_for(judge_.model, prompt, max_new_tokens) for prompt in prompts])
         results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
         fitting = np.flatnonzero(limits > 0)
@@ -233,7 +230,7 @@ class Block:
         if decoding.temperature > 0:
             uniforms = self._draw(chunk, stage, np.asarray(chains)[fitting], at, max_new_tokens)
         outputs = kept.generate(
-            at, feeds, end=judge_.markers.end, limits=limits[fitting], may_be_empty=may_be_empty,
+            at, feeds, end=judge_.markers.end, limits=limits[fitting], may_be_empty=decoding.may_be_empty(stage),
             temperature=decoding.temperature, uniforms=uniforms,
         )  # fmt: skip
         for index, output in zip(fitting, outputs, strict=True):
@@ -265,11 +262,8 @@ class Block:
 
     def _draw(self, chunk: int, stage: int, chains: Ints, at: Ints, n_tokens: int) -> Uniforms:
         """Random numbers of continuations, by seed, sample, question, vote and stage: whatever their company."""
-        seed, ids, votes = (
-            self.judge.decoding.seed,
-            self.judge.subjects.encoded.ids,
-            self.judge.settings.votes,
-        )
+        judge_ = self.judge
+        seed, ids, votes = judge_.decoding.seed, judge_.subjects.encoded.ids, judge_.settings.votes
         return np.stack(
             [
                 np.random.default_rng([number_of(seed, ids[row]), chunk, chain % votes, stage]).random(
