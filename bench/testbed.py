@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,7 +121,7 @@ def isolation(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
     """How far the chunks set core sentences apart, in characters.
 
     `purity`: share of core in the chunks that hold core; `freed`: share of what is not core that stands in chunks
-    without core; `core`: share of core in everything, what purity is where chunks say nothing.
+    without core; `core`: share of core in everything, what purity is where chunks say nothing; `variety`: see there.
     """
     found = {}
     for method in (name for name in methods(run) if name.startswith("base+")):
@@ -140,8 +141,20 @@ def isolation(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
             "purity": core / (core + mixed),
             "freed": plain / (plain + mixed),
             "core": core / (core + plain + mixed),
+            "variety": variety(run, method, samples),
         }
     return found
+
+
+def variety(run: Run, method: str, samples: dict[str, Any]) -> float:
+    """Bits of a rationale's cuts, given the roles of its sentences: 0 where rationales of one build are cut alike."""
+    builds: dict[Any, Counter[tuple[int, ...]]] = defaultdict(Counter)
+    for seed, sample, chunks in chunk_rows(run, method, samples):
+        cuts = tuple(steps.stop for steps, _ in chunks)
+        builds[seed, tuple(sample["roles"])][cuts] += 1
+    counts = [np.asarray(list(found.values())) for found in builds.values()]
+    bits = sum(float((own * np.log2(own.sum() / own)).sum()) for own in counts)
+    return bits / max(sum(int(own.sum()) for own in counts), 1)
 
 
 def skips(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
@@ -252,12 +265,13 @@ def method_table(found: dict[str, Any]) -> list[str]:
 
 def isolation_table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| chunks of | core in chunks that hold core % | non-core in chunks without core % | core in everything % |",
-        "|---|---|---|---|",
+        "| chunks of | core in chunks that hold core % | non-core in chunks without core % | core in everything % "
+        "| variety of cuts, bits |",
+        "|---|---|---|---|---|",
     ]
     for method, own in found["isolation"].items():
         cells = " | ".join(f"{100 * own[key]:.1f}" for key in ("purity", "freed", "core"))
-        lines.append(f"| {method} | {cells} |")
+        lines.append(f"| {method} | {cells} | {own['variety']:.2f} |")
     return lines
 
 

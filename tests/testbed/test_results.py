@@ -70,6 +70,18 @@ def test_chunks_are_held_against_the_core(bench, run):
     assert found["purity"] == pytest.approx(CORE / (CORE + mixed))
     assert found["freed"] == pytest.approx((ALL - CORE - mixed) / (ALL - CORE))
     assert found["core"] == pytest.approx(CORE / ALL)
+    assert found["variety"] == 0.0  # both samples are built and cut alike
+
+
+def test_cuts_vary_as_far_as_the_build_does_not_settle_them(bench, run):
+    cuts = [[0, 1, 3, 4, 5], [0, 2, 3, 4, 5]]
+    for seed in (0, 1):
+        rows = [
+            {"id": name, "boundaries": own} for name, own in zip("ab", cuts[: seed + 1] * 2, strict=False)
+        ]
+        write(run / "train" / "base+sbc" / f"s{seed}" / "chunks.parquet", rows)
+    found = bench.measure(bench.read_run(run))["isolation"]["base+sbc"]
+    assert found["variety"] == pytest.approx(0.5)  # seed 0: always the same; seed 1: one of two, a bit
 
 
 def test_skips_are_held_against_the_core(bench, run):
