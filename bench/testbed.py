@@ -16,7 +16,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -34,6 +34,9 @@ MEASURES = (
     "train_target_tokens",
 )
 """What the table of methods takes from the rows of `results.json`."""
+
+ChunkRow: TypeAlias = tuple[int, dict[str, Any], list[tuple[range, bool | None]]]
+"""Seed, sample and its chunks, each the indices of its steps and whether it is skipped."""
 
 
 class Run(NamedTuple):
@@ -100,8 +103,8 @@ def methods(run: Run) -> dict[str, Any]:
     return found
 
 
-def chunk_rows(run: Run, method: str, samples: dict[str, Any]) -> Iterator[tuple[int, Any, list[Any]]]:
-    """Seed, sample and its chunks, each the indices of its steps and whether it is skipped."""
+def chunk_rows(run: Run, method: str, samples: dict[str, Any]) -> Iterator[ChunkRow]:
+    """Rows of a method, of all seeds that have chunks."""
     for seed in run.seeds():
         path = run.path / "train" / method / f"s{seed}" / "chunks.parquet"
         skip_path = run.path / "skip-data" / f"s{seed}" / "skip.parquet"
@@ -125,36 +128,34 @@ def isolation(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
     """
     found = {}
     for method in (name for name in methods(run) if name.startswith("base+")):
+        rows = list(chunk_rows(run, method, samples))
         core = plain = mixed = 0
-        for _, sample, chunks in chunk_rows(run, method, samples):
+        for _, sample, chunks in rows:
             for steps, _ in chunks:
-                sizes = [len(sample["steps"][step]) for step in steps]
-                own = sum(
-                    size for size, step in zip(sizes, steps, strict=True) if sample["roles"][step] == CORE
-                )
+                size = sum(len(sample["steps"][step]) for step in steps)
+                own = sum(len(sample["steps"][step]) for step in steps if sample["roles"][step] == CORE)
                 core += own
                 if own:
-                    mixed += sum(sizes) - own
+                    mixed += size - own
                 else:
-                    plain += sum(sizes)
+                    plain += size
         found[method] = {
             "purity": core / (core + mixed),
             "freed": plain / (plain + mixed),
             "core": core / (core + plain + mixed),
-            "variety": variety(run, method, samples),
+            "variety": variety(rows),
         }
     return found
 
 
-def variety(run: Run, method: str, samples: dict[str, Any]) -> float:
+def variety(rows: list[ChunkRow]) -> float:
     """Bits of a rationale's cuts, given the roles of its sentences: 0 where rationales of one build are cut alike."""
     builds: dict[Any, Counter[tuple[int, ...]]] = defaultdict(Counter)
-    for seed, sample, chunks in chunk_rows(run, method, samples):
-        cuts = tuple(steps.stop for steps, _ in chunks)
-        builds[seed, tuple(sample["roles"])][cuts] += 1
+    for seed, sample, chunks in rows:
+        builds[seed, tuple(sample["roles"])][tuple(steps.stop for steps, _ in chunks)] += 1
     counts = [np.asarray(list(found.values())) for found in builds.values()]
     bits = sum(float((own * np.log2(own.sum() / own)).sum()) for own in counts)
-    return bits / max(sum(int(own.sum()) for own in counts), 1)
+    return bits / len(rows)
 
 
 def skips(run: Run, samples: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skipthink import average_boundaries, chunk
+from skipthink import chunk
 from skipthink.encoding import encode_samples
 from skipthink.markers import read_markers
 from skipthink.pipeline.state import RunFolder
@@ -100,13 +100,8 @@ def stage_of_steps(recipe: Recipe, method: str, encoded: Any, losses: Any) -> An
     """Index of the chunk that each step stands in, int64 (total_steps,); Base's, of average chunks."""
     chunking = held_out_chunking(recipe, method)
     chunking.pop("score_stages", None)  # scored already
-    if chunking["method"] == "average":
-        boundaries = average_boundaries(encoded.n_steps, recipe.chunks.M)
-    else:
-        boundaries = chunk(
-            encoded.steps, M=recipe.chunks.M, **losses.chunk_arguments(), **chunking
-        ).boundaries
-    sizes = np.diff(boundaries, axis=1)
+    found = chunk(encoded.steps, M=recipe.chunks.M, **losses.chunk_arguments(), **chunking)
+    sizes = np.diff(found.boundaries, axis=1)
     return np.concatenate([np.repeat(np.arange(sizes.shape[1]), row) for row in sizes])
 
 
