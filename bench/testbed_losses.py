@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from skipthink import chunk
 from skipthink.encoding import encode_samples
 from skipthink.markers import read_markers
+from skipthink.methods import METHODS
+from skipthink.pipeline.settings import held_out_chunking
 from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import held_out_chunking
 from skipthink.recipe import Recipe
 from skipthink.scoring import score_steps
 from skipthink.students import load_student
-from skipthink.training import METHODS
 
 CORE = "reasoning"
 

@@ -16,7 +16,7 @@ CORE = ROOT / "rust" / "skipthink-core" / "src"
 
 # From below; a module may import from strictly lower floors only. `skipthink` is the package itself.
 PYTHON_FLOORS = [
-    ["exceptions", "types"],
+    ["exceptions", "types", "methods"],
     ["files", "progress"],
     ["_core", "batches"],
     ["ragged"],
@@ -90,7 +90,7 @@ PYTHON_FLOORS = [
     ["testbed", "testbed.card"],
     ["testbed.pretraining"],
     ["pipeline"],
-    ["pipeline.state"],
+    ["pipeline.state", "pipeline.settings"],
     ["pipeline.stages"],
     ["pipeline.prepare", "skip_report"],
     ["report"],

@@ -21,29 +21,15 @@ from pydantic import (
 )
 
 from skipthink.exceptions import RecipeError
+from skipthink.methods import METHODS, MethodName
 from skipthink.sections import Section, parse_sections, read_recipe_text
 
-MethodName = Literal[
-    "answer-only",
-    "base",
-    "base+ac",
-    "base+sbc",
-    "stt",
-    "skip-all",
-    "base+sbc-greedy",
-    "base+sbc-anneal",
-    "base+sbc-optimal",
-    "stepwise",
-    "icot-si",
-    "truncated",
-    "masked",
-]
 ALL_METHODS: tuple[MethodName, ...] = get_args(MethodName)
 METHOD_NAMES = ALL_METHODS[:6]
 """What is compared where a recipe names no methods: the method itself and its controls."""
-BASELINES = ALL_METHODS[9:]
+BASELINES = tuple(name for name in ALL_METHODS if METHODS[name].baseline is not None)
 """Methods with options of their own: those of `skipthink.training.baselines`."""
-SKIP_METHODS: tuple[MethodName, ...] = ("stt", "skip-all")
+SKIP_METHODS = tuple(name for name in ALL_METHODS if METHODS[name].skips)
 
 ItemPart = Literal["question", "rationale", "answer"]
 ITEM_PARTS: tuple[ItemPart, ...] = get_args(ItemPart)

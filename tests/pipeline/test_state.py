@@ -20,13 +20,13 @@ chunks: {M: 3}
 """
 
 
-def stages_of(extra=""):
-    return build_stages(parse_recipe(SMALL + extra, name="r"))
+def stages_of(extra="", changes=()):
+    return build_stages(parse_recipe(SMALL + extra, name="r", changes=changes))
 
 
-def changed(extra):
+def changed(extra="", changes=()):
     """Names of the stages whose fingerprint a change of the recipe changes."""
-    before, after = stages_of(), stages_of(extra)
+    before, after = stages_of(), stages_of(extra, changes)
     return {name for name in before if name in after and before[name].fingerprint != after[name].fingerprint}
 
 
@@ -75,6 +75,26 @@ def test_skipping_brings_in_its_judge():
 )
 def test_a_change_touches_what_depends_on_it(extra, kinds):
     assert {name.removesuffix("/s0") for name in changed(extra)} == kinds
+
+
+SKIPPERS = {"train/stt", "train/skip-all", "evaluate"}
+BEHIND_THE_JUDGE = {"train/base+sbc", "skip-data", *SKIPPERS}
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        ("chunks.objective=max", BEHIND_THE_JUDGE),
+        ("chunks.research_every=2", BEHIND_THE_JUDGE),
+        ("chunks.rules=lines", {*(f"train/{name}" for name in METHOD_NAMES), *BEHIND_THE_JUDGE}),
+        ("training.chunk_dropout=0.1", {"train/base+ac", *BEHIND_THE_JUDGE}),
+        ("training.methods.base+sbc.chunk_dropout=0.1", BEHIND_THE_JUDGE),
+        ("training.thought=collapse", SKIPPERS),
+        ("training.truncate=0.3", set()),
+    ],
+)
+def test_a_method_depends_on_what_it_uses_alone(change, kinds):
+    assert {name.removesuffix("/s0") for name in changed(changes=[change])} == kinds
 
 
 def test_content_of_the_data_counts_not_their_place(tmp_path):

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from skipthink.exceptions import InvalidInputError, RecipeError
-from skipthink.pipeline.work import training_settings
+from skipthink.pipeline.settings import training_settings
 from skipthink.recipe import parse_recipe
 from skipthink.training import train_method
 

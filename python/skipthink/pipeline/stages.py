@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from skipthink.pipeline.settings import training_settings
 from skipthink.pipeline.state import fingerprint_of, hash_files
 from skipthink.recipe import SKIP_METHODS, Recipe
 
@@ -72,7 +73,6 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
     file = section.task if section.has_task_file else section.file
     content = None if file is None else hash_files(Path(file))
     prepare = add("prepare", [], [data, content, recipe.answer])
-    chunks = recipe.chunks.model_dump()
     judged = any(method in recipe.methods for method in SKIP_METHODS)
     trained: list[str] = [method for method in recipe.methods if method not in SKIP_METHODS]
     if judged and JUDGE not in trained:
@@ -81,23 +81,22 @@ def build_stages(recipe: Recipe) -> dict[str, Stage]:
     for seed in recipe.seeds:
         student = add(f"student/s{seed}", [prepare], [recipe.student.model_dump(), recipe.chunks.M])
         for method in trained:
-            part = [chunks, recipe.training.of(method).model_dump()]
-            models.append(add(f"train/{method}/s{seed}", [prepare, student], part))
+            settings = training_settings(recipe, method)
+            models.append(add(f"train/{method}/s{seed}", [prepare, student], settings))
         judge = f"train/{JUDGE}/s{seed}"
         if "stt" in recipe.methods:
             folds = [
                 fold_name(seed, fold) for fold in range(recipe.skip.crossfit) if recipe.skip.crossfit > 1
             ]
             for fold in folds:
-                trained_as = [chunks, recipe.training.of(JUDGE).model_dump()]
-                add(fold, [prepare, student, judge], [*trained_as, recipe.skip.crossfit])
+                add(fold, [prepare, student, judge], [training_settings(recipe, JUDGE), recipe.skip.crossfit])
             part = [recipe.skip.model_dump(), recipe.tolerances]
             skip = add(f"skip-data/s{seed}", [prepare, judge, *folds], part)
         for method in (name for name in recipe.methods if name in SKIP_METHODS):
-            part = [chunks, recipe.training.of(method).model_dump()]
             # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
             needs = [prepare, student, judge, *([skip] if method == "stt" else [])]
-            models.append(add(f"train/{method}/s{seed}", needs, part))
+            settings = training_settings(recipe, method)
+            models.append(add(f"train/{method}/s{seed}", needs, settings))
     add("evaluate", [prepare, *models], [recipe.evaluation.model_dump(), recipe.tolerances, recipe.methods])
     return _ranked(stages)
 

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.exceptions import RunError
+from skipthink.methods import METHODS
+from skipthink.pipeline.settings import evaluation_settings, step_rules, training_settings
 from skipthink.pipeline.stages import (
     JUDGE,
     Stage,
@@ -22,48 +24,12 @@ from skipthink.pipeline.stages import (
     fold_name,
 )
 from skipthink.pipeline.state import RunFolder, read_stage_json, read_stage_table
-from skipthink.recipe import BASELINES, FRAME_KEYS, Recipe
+from skipthink.recipe import FRAME_KEYS, Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Progress = Callable[[int, int], None]
-
-SAME_NAMES = {
-    "gradient_accumulation_steps",
-    "learning_rate",
-    "warmup_steps",
-    "weight_decay",
-    "adam_beta2",
-    "max_grad_norm",
-    "bf16",
-    "fp16",
-    "activation_checkpointing",
-    "lora",
-    "loss_norm",
-    "chunk_dropout",
-    "batching",
-    "max_item_tokens",
-    "long_items",
-    "save_steps",
-    "report_to",
-    "fsdp",
-    "fsdp_config",
-    "deepspeed",
-}
-"""Keys of a recipe's training section that `train_method` knows by the same name."""
-
-BASELINE_NAMES = {
-    "truncate",
-    "truncate_of",
-    "loss_on",
-    "remove_per_epoch",
-    "remove_from_epoch",
-    "remove_all_beyond",
-    "removal_smoothing",
-    "reset_optimizer",
-}
-"""Those of them that only the baselines take."""
 
 
 def run_stage(folder: RunFolder, name: str, progress: Progress, *, is_main: bool = True) -> None:
@@ -222,8 +188,6 @@ def _student_name(recipe: Recipe) -> str:
 
 def _chunking(recipe: Recipe, method: str) -> str:
     """How the chunks of a method came about, in words; methods that skip take those of their judge."""
-    from skipthink.training import METHODS
-
     spec, chunks = METHODS[method], recipe.chunks
     if spec.scheme != "chunkwise":
         return "none"
@@ -253,7 +217,7 @@ def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progre
         settings={
             **recipe.skip.model_dump(exclude={"crossfit"}),
             **recipe.tolerances,
-            "rules": _rules(recipe),
+            "rules": step_rules(recipe),
         },
         seed=seed,
         progress=progress,
@@ -272,7 +236,6 @@ def _evaluate(
 ) -> dict[str, Any]:
     """All methods and seeds one after the other; those evaluated before a kill are not evaluated again."""
     from skipthink.evaluation import evaluate
-    from skipthink.training import METHODS
 
     samples = _samples(folder, recipe.evaluation.split)
     # Base first: speed-ups are measured against it
@@ -292,7 +255,7 @@ def _evaluate(
                 n_chunks=recipe.chunks.M,
                 answer_kind=recipe.answer,
                 out=folder.stage(name),
-                settings=_evaluation_settings(recipe, method),
+                settings=evaluation_settings(recipe, method),
                 progress=partial(_report_part, progress, index, len(parts)),
             )
             _dress(recipe, folder, method, seed, {**result, "split": recipe.evaluation.split})
@@ -301,57 +264,12 @@ def _evaluate(
     return {"evaluated": len(parts)}
 
 
-def _evaluation_settings(recipe: Recipe, method: str) -> dict[str, Any]:
-    """Settings of `evaluate`."""
-    values = recipe.evaluation.model_dump(exclude={"split"})
-    chunking = held_out_chunking(recipe, method)
-    return {**values, **recipe.tolerances, "chunking": chunking, "rules": _rules(recipe)}
-
-
-def held_out_chunking(recipe: Recipe, method: str) -> dict[str, Any]:
-    """How held-out rationales are cut, as the method cuts those it trains on: see `EvaluationSettings.chunking`."""
-    from skipthink.training import METHODS
-
-    if not METHODS[method].searches:
-        return {"method": "average"}
-    names = {"method", "objective", "eta", "scope", "min_steps"}
-    chunking = {**recipe.chunks.model_dump(include=names), "score_stages": recipe.chunks.stages}
-    return {**chunking, "method": METHODS[method].search or recipe.chunks.method}
-
-
 def _report_part(progress: Progress, index: int, n_parts: int, done: int, total: int) -> None:
     """Turns the progress of one part into that of all, in percent of a part."""
     progress(100 * index + 100 * done // max(total, 1), 100 * n_parts)
 
 
 _BODIES = {"prepare": _prepare, "student": _student, "train": _train, "skip-data": _skip_data}
-
-
-def training_settings(recipe: Recipe, method: str) -> dict[str, Any]:
-    """The recipe's words for training and chunks as settings of `train_method`."""
-    values, chunks = recipe.training.of(method), recipe.chunks
-    settings: dict[str, Any] = {
-        "num_train_epochs": values.epochs,
-        "max_steps": -1 if values.max_steps is None else values.max_steps,
-        "per_device_train_batch_size": values.batch_size,
-        "lr_scheduler_type": values.lr_scheduler,
-        "save_strategy": "steps",
-        "chunk_method": chunks.method,
-        "score_stages": chunks.stages,
-        "rules": _rules(recipe),
-    }
-    settings |= values.model_dump(include=SAME_NAMES)
-    settings |= chunks.model_dump(exclude={"M", "method", "stages", "rules"})
-    if method in ("stt", "skip-all"):
-        settings |= {"skip_weight": values.skip_weight, "thought": values.thought}
-    if method in BASELINES:
-        settings |= values.model_dump(include=BASELINE_NAMES)
-    return settings
-
-
-def _rules(recipe: Recipe) -> str | tuple[str, ...]:
-    rules = recipe.chunks.rules
-    return rules if isinstance(rules, str) else tuple(rules)
 
 
 def _seed(stage: Stage) -> int:

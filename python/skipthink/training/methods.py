@@ -1,11 +1,10 @@
-"""The methods that are compared, each one call that trains a student and can be resumed (method §8)."""
+"""One call trains a student with any of the methods, and can be resumed (method §8)."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from skipthink.encoding import EncodedSamples, Ints, Items, encode_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.files import write_json, write_parquet
 from skipthink.markers import read_markers
+from skipthink.methods import METHODS, Method
 from skipthink.students import load_student, longest_input, save_student
 from skipthink.training.baselines import BaselineConfig, BaselineTrainer
 from skipthink.training.chunkwise import ChunkwiseTrainer, whole_weights
@@ -26,35 +26,6 @@ from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTra
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-@dataclass(frozen=True)
-class Method:
-    """A method: its training scheme and the mode it answers in."""
-
-    scheme: str
-    mode: str
-    searches: bool = False
-    skips: bool = False
-    search: str | None = None  # of its own, whatever the settings say
-    baseline: str | None = None
-
-
-METHODS = {
-    "answer-only": Method("answer-only", "answer-only"),
-    "base": Method("base", "base"),
-    "base+ac": Method("chunkwise", "full"),
-    "base+sbc": Method("chunkwise", "full", searches=True),
-    "base+sbc-greedy": Method("chunkwise", "full", searches=True, search="greedy"),
-    "base+sbc-anneal": Method("chunkwise", "full", searches=True, search="anneal"),
-    "base+sbc-optimal": Method("chunkwise", "full", searches=True, search="optimal"),
-    "stt": Method("chunkwise", "skip", skips=True),
-    "skip-all": Method("chunkwise", "skip", skips=True),
-    "stepwise": Method("base", "stepwise", baseline="stepwise"),
-    "icot-si": Method("base", "base", baseline="icot-si"),
-    "truncated": Method("base", "base", baseline="truncated"),
-    "masked": Method("base", "base", baseline="masked"),
-}
-"""The methods by their names in recipes; docs/methods has a page on each."""
 
 SKIP_SETTINGS = ("thought", "skip_weight")
 
