@@ -2,6 +2,7 @@
 
     python bench/testbed.py runs/testbed-*            prints Markdown
     python bench/testbed.py runs/testbed-* --plots docs/figures
+    python bench/testbed.py runs/a runs/b --brief     one table, a row a run and method
 
 The test bed's tasks say which sentences of a rationale are core (their role is "reasoning"), which real data do not:
 so it can be counted how far chunks set the core apart, and what the skipped ones held.
@@ -60,10 +61,12 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="finished run folders")
     parser.add_argument("--plots", type=Path, help="folder for the plots, as SVG")
     parser.add_argument("--json", action="store_true", help="prints the figures as JSON")
+    parser.add_argument("--brief", action="store_true", help="one table of all runs")
     options = parser.parse_args()
     runs = [read_run(path) for path in options.runs]
     figures = {run.name: measure(run) for run in runs}
-    print(json.dumps(figures, indent=1) if options.json else render(figures))
+    written = brief if options.brief else render
+    print(json.dumps(figures, indent=1) if options.json else written(figures))
     if options.plots is not None:
         draw(figures, options.plots)
 
@@ -241,6 +244,38 @@ def render(figures: dict[str, Any]) -> str:
         if found["skips"]:
             blocks += [*skip_lines(found), ""]
     return "\n".join(blocks)
+
+
+def brief(figures: dict[str, Any]) -> str:
+    """Runs beside each other: a row a run and method, what the gate did in that of STT."""
+    lines = [
+        "| run | method | accuracy % | speed-up tokens | steps | target tokens | chunks skipped % "
+        "| of them without core % (of all) | kappa |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, found in figures.items():
+        for method, own in found["methods"].items():
+            cells = [
+                spread(own["accuracy"], 100, 1),
+                spread(own.get("speedup_tokens"), 1, 2),
+                f"{own['train_steps'][0]:,.0f}",
+                f"{own['train_target_tokens'][0]:,.0f}",
+                *(gate_cells(found) if method == "stt" else ["", "", ""]),
+            ]
+            lines.append(f"| {name} | {method} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gate_cells(found: dict[str, Any]) -> list[str]:
+    """Share skipped, share of that without core, agreement of seeds."""
+    own, agreement = found["skips"], found["agreement"]
+    if not own:
+        return ["-", "-", "-"]
+    return [
+        f"{100 * own['share']:.1f}",
+        f"{100 * own['without_core']:.1f} ({100 * own['expected']:.1f})",
+        f"{agreement['kappa']:.2f}" if agreement else "-",
+    ]
 
 
 def method_table(found: dict[str, Any]) -> list[str]:

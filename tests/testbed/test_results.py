@@ -106,6 +106,18 @@ def test_tables_give_means_and_spread(bench, run):
     assert "sums, 2 rationales, 2 seeds, 10 questions" in text
 
 
+def test_runs_stand_beside_each_other(bench, run):
+    found = bench.measure(bench.read_run(run))
+    found["methods"]["stt"] = found["methods"]["base+sbc"]
+    lines = bench.brief({"made": found, "again": found}).splitlines()
+    assert "| made | base | 55.0 ± 7.1 | 1.00 | 5 | 1,000 |  |  |  |" in lines
+    assert (
+        f"| again | stt | 65.0 ± 7.1 | 0.80 | 5 | 1,000 | 31.2 | 60.0 (50.0) | {found['agreement']['kappa']:.2f} |"
+        in lines
+    )
+    assert len(lines) == 2 + 2 * 3
+
+
 def test_what_says_nothing_is_no_agreement(bench):
     same = bench.np.array([True, False, True])
     assert bench.kappa(same, same) == 1.0
