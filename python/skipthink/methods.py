@@ -50,3 +50,6 @@ METHODS: dict[str, Method] = {
     "masked": Method("base", "base", baseline="masked"),
 }
 """The methods by their names in recipes; docs/methods has a page on each."""
+
+BASELINES = tuple(name for name, method in METHODS.items() if method.baseline is not None)
+"""Those that are not chunk-wise and have options of their own: `skipthink.training.baselines`."""

@@ -27,8 +27,6 @@ from skipthink.sections import Section, parse_sections, read_recipe_text
 ALL_METHODS: tuple[MethodName, ...] = get_args(MethodName)
 METHOD_NAMES = ALL_METHODS[:6]
 """What is compared where a recipe names no methods: the method itself and its controls."""
-BASELINES = tuple(name for name in ALL_METHODS if METHODS[name].baseline is not None)
-"""Methods with options of their own: those of `skipthink.training.baselines`."""
 SKIP_METHODS = tuple(name for name in ALL_METHODS if METHODS[name].skips)
 
 ItemPart = Literal["question", "rationale", "answer"]

@@ -18,8 +18,9 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.exports import export_items
 from skipthink.generation import Generated
 from skipthink.inference import Decoding, answer_questions
+from skipthink.methods import BASELINES
 from skipthink.pipeline.settings import training_settings
-from skipthink.recipe import ALL_METHODS, BASELINES, parse_recipe
+from skipthink.recipe import ALL_METHODS, parse_recipe
 from skipthink.student_folder import dress_student
 from skipthink.students import load_student
 from skipthink.training import METHODS, train_method

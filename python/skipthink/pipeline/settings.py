@@ -85,6 +85,11 @@ def held_out_chunking(recipe: Recipe, method: str) -> dict[str, Any]:
     return {"method": settings.pop("chunk_method"), **settings}
 
 
+def search_method(recipe: Recipe, method: str) -> str:
+    """The search that cuts a method's chunks: one of its own, or the recipe's."""
+    return METHODS[method].search or recipe.chunks.method
+
+
 def step_rules(recipe: Recipe) -> str | tuple[str, ...]:
     """How rationales are split into steps."""
     rules = recipe.chunks.rules
@@ -95,4 +100,4 @@ def _search_settings(recipe: Recipe, method: str) -> dict[str, Any]:
     """How a method that searches cuts rationales."""
     chunks = recipe.chunks
     found = chunks.model_dump(include={"objective", "eta", "scope", "min_steps"})
-    return {**found, "chunk_method": METHODS[method].search or chunks.method, "score_stages": chunks.stages}
+    return {**found, "chunk_method": search_method(recipe, method), "score_stages": chunks.stages}

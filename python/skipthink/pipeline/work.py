@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from skipthink.exceptions import RunError
 from skipthink.methods import METHODS
-from skipthink.pipeline.settings import evaluation_settings, step_rules, training_settings
+from skipthink.pipeline.settings import evaluation_settings, search_method, step_rules, training_settings
 from skipthink.pipeline.stages import (
     JUDGE,
     Stage,
@@ -191,7 +191,7 @@ def _chunking(recipe: Recipe, method: str) -> str:
     spec, chunks = METHODS[method], recipe.chunks
     if spec.scheme != "chunkwise":
         return "none"
-    search = spec.search or chunks.method
+    search = search_method(recipe, method)
     if search == "average" or not (spec.searches or spec.skips):
         return "average"
     return f"{search}, objective {chunks.objective}, eta {chunks.eta}"

@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainingArguments
 from skipthink.encoding import EncodedSamples, Ints, Items
 from skipthink.exceptions import InvalidInputError
 from skipthink.markers import Markers
+from skipthink.methods import BASELINES
 from skipthink.training.baseline_items import (
     PARTS,
     cut_rationales,
@@ -29,7 +30,6 @@ from skipthink.types import STEP
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState
 
-BASELINES = ("stepwise", "icot-si", "truncated", "masked")
 EVERYTHING = np.iinfo(np.int64).max
 
 
