@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from skipthink import tasks
 from skipthink.exceptions import RecipeError
 from skipthink.recipe import METHOD_NAMES, first_difference, load_recipe, parse_recipe
 
@@ -188,10 +189,8 @@ def test_shipped_recipes_are_valid(path, tmp_path):
     assert load_recipe(path, data=tmp_path / "any.jsonl").name == path.stem
 
 
-@pytest.mark.parametrize(
-    "task", ["multi_step_arithmetic", "tracking_shuffled_objects", "last_letter_concatenation"]
-)
-def test_recipes_of_the_test_bed_are_valid(task):
+@pytest.mark.parametrize("task", tasks.NAMES)
+def test_the_test_bed_has_a_valid_recipe_for_every_task(task):
     recipe = load_recipe(ROOT / "recipes" / "testbed" / f"{task}.yaml")
     assert (recipe.name, recipe.data.task, recipe.student.testbed) == (f"testbed-{task}", task, "S")
     step_sizes = {

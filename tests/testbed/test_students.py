@@ -1,9 +1,10 @@
-"""The students that come with the package: they load offline, say what they are, and know their primitives."""
+"""The students of package and repository: they load offline, say what they are, and know their primitives."""
 
 import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,16 +12,20 @@ from safetensors.torch import load_file
 
 from skipthink import testbed
 from skipthink.markers import get_markers
+from skipthink.students import load_student
 from skipthink.tasks.words import COLOURS, NAMES, WORDS
 from skipthink.testbed.primitives import numbers
 
 N = 40
+REPOSITORY = sorted(path.parent for path in (Path(__file__).parents[2] / "students").glob("*/config.json"))
+FOLDERS = {path.name: path for path in [*map(testbed.student_path, testbed.NAMES), *REPOSITORY]}
 
 
-@pytest.fixture(scope="module", params=testbed.NAMES)
+@pytest.fixture(scope="module", params=FOLDERS)
 def student(request):
     torch.set_num_threads(1)
-    return request.param, *testbed.student(request.param)
+    path = FOLDERS[request.param]
+    return path, *load_student(path)
 
 
 def rate(student, cases):
@@ -36,12 +41,19 @@ def rate(student, cases):
     return right / len(cases)
 
 
-def test_s_comes_with_the_package():
-    assert "S" in testbed.NAMES
+def test_s_comes_with_the_package_and_m_with_the_repository():
+    assert testbed.NAMES == ("S",)
+    assert [path.name for path in REPOSITORY] == ["M"]
+
+
+def test_a_student_is_loaded_by_name():
+    model, tokenizer = testbed.student("S")
+    assert model.num_parameters() > 1_000_000
+    assert len(tokenizer) == model.get_input_embeddings().weight.shape[0]
 
 
 def test_it_is_an_ordinary_folder_of_bfloat16_weights(student):
-    path = testbed.student_path(student[0])
+    path = student[0]
     assert {weight.dtype for weight in load_file(path / "model.safetensors").values()} == {torch.bfloat16}
     assert sum(file.stat().st_size for file in path.iterdir()) < 15_000_000
     assert json.loads((path / "config.json").read_text())["model_type"] == "llama"
