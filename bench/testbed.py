@@ -351,6 +351,8 @@ def draw(figures: dict[str, Any], folder: Path) -> None:
     from matplotlib import pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
+    shown = dict.fromkeys(method for found in figures.values() for method in found["methods"])
+    colours = {method: f"C{index}" for index, method in enumerate(shown)}
     plots, axes = plt.subplots(1, len(figures), figsize=(5 * len(figures), 4), squeeze=False)
     for axis, (name, found) in zip(axes[0], figures.items(), strict=True):
         for method, own in found["methods"].items():
@@ -361,12 +363,16 @@ def draw(figures: dict[str, Any], folder: Path) -> None:
                 xerr=tokens_sd,
                 yerr=100 * accuracy_sd,
                 fmt="o",
+                color=colours[method],
                 capsize=3,
                 label=method,
             )
         axis.set(title=name, xlabel="generated tokens an answer", ylabel="accuracy (%)", ylim=(0, 101))
         axis.grid(alpha=0.3)
-    axes[0][0].legend(fontsize=8)
+    handles: dict[str, Any] = {}
+    for axis in axes[0]:
+        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    axes[0][0].legend(handles.values(), handles.keys(), fontsize=8)  # runs may differ in their methods
     save(plots, folder / "testbed-accuracy.svg")
     judged = {name: found["skips"]["by_stage"] for name, found in figures.items() if found["skips"]}
     if not judged:
