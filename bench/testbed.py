@@ -367,7 +367,8 @@ def draw(figures: dict[str, Any], folder: Path) -> None:
                 capsize=3,
                 label=method,
             )
-        axis.set(title=name, xlabel="generated tokens an answer", ylabel="accuracy (%)", ylim=(0, 101))
+        axis.set(xlabel="generated tokens an answer", ylabel="accuracy (%)", xlim=(0, None), ylim=(0, 101))
+        axis.set_title(name)
         axis.grid(alpha=0.3)
     handles: dict[str, Any] = {}
     for axis in axes[0]:
