@@ -353,11 +353,12 @@ def draw(figures: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shown = dict.fromkeys(method for found in figures.values() for method in found["methods"])
     colours = {method: f"C{index}" for index, method in enumerate(shown)}
+    handles: dict[str, Any] = {}  # of one legend: runs may differ in their methods
     plots, axes = plt.subplots(1, len(figures), figsize=(5 * len(figures), 4), squeeze=False)
     for axis, (name, found) in zip(axes[0], figures.items(), strict=True):
         for method, own in found["methods"].items():
             (accuracy, accuracy_sd), (tokens, tokens_sd) = own["accuracy"], own["tokens_per_answer"]
-            axis.errorbar(
+            handles[method] = axis.errorbar(
                 tokens,
                 100 * accuracy,
                 xerr=tokens_sd,
@@ -367,13 +368,15 @@ def draw(figures: dict[str, Any], folder: Path) -> None:
                 capsize=3,
                 label=method,
             )
-        axis.set(xlabel="generated tokens an answer", ylabel="accuracy (%)", xlim=(0, None), ylim=(0, 101))
-        axis.set_title(name)
+        axis.set(
+            title=name,
+            xlabel="generated tokens an answer",
+            ylabel="accuracy (%)",
+            xlim=(0, None),
+            ylim=(0, 101),
+        )
         axis.grid(alpha=0.3)
-    handles: dict[str, Any] = {}
-    for axis in axes[0]:
-        handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    axes[0][0].legend(handles.values(), handles.keys(), fontsize=8)  # runs may differ in their methods
+    axes[0][0].legend(handles.values(), handles.keys(), fontsize=8)
     save(plots, folder / "testbed-accuracy.svg")
     judged = {name: found["skips"]["by_stage"] for name, found in figures.items() if found["skips"]}
     if not judged:

@@ -51,5 +51,8 @@ METHODS: dict[str, Method] = {
 }
 """The methods by their names in recipes; docs/methods has a page on each."""
 
+SKIP_METHODS = tuple(name for name, method in METHODS.items() if method.skips)
+"""Those that train on the chunks of a judge, without the ones it can do without."""
+
 BASELINES = tuple(name for name, method in METHODS.items() if method.baseline is not None)
 """Those that are not chunk-wise and have options of their own: `skipthink.training.baselines`."""

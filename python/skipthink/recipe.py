@@ -21,13 +21,12 @@ from pydantic import (
 )
 
 from skipthink.exceptions import RecipeError
-from skipthink.methods import METHODS, MethodName
+from skipthink.methods import MethodName
 from skipthink.sections import Section, parse_sections, read_recipe_text
 
 ALL_METHODS: tuple[MethodName, ...] = get_args(MethodName)
 METHOD_NAMES = ALL_METHODS[:6]
 """What is compared where a recipe names no methods: the method itself and its controls."""
-SKIP_METHODS = tuple(name for name in ALL_METHODS if METHODS[name].skips)
 
 ItemPart = Literal["question", "rationale", "answer"]
 ITEM_PARTS: tuple[ItemPart, ...] = get_args(ItemPart)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from skipthink.methods import SKIP_METHODS
 from skipthink.pipeline.settings import training_settings
 from skipthink.pipeline.state import fingerprint_of, hash_files
-from skipthink.recipe import SKIP_METHODS, Recipe
+from skipthink.recipe import Recipe
 
 JUDGE = "base+sbc"
 """The chunk-wise trained student that judges which chunks can be skipped, and whose chunks are used."""
