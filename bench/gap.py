@@ -92,10 +92,10 @@ def student_losses(n_train: int, n_rows: int, epochs: float):
     """Stage-free and stage-conditioned losses of held-out samples, and the student's mean loss on them."""
     import torch
 
-    from skipthink.encoding import encode_samples
-    from skipthink.markers import add_markers
     from skipthink.scoring import score_steps
-    from skipthink.students import make_student
+    from skipthink.student.encoding import encode_samples
+    from skipthink.student.markers import add_markers
+    from skipthink.student.models import make_student
     from skipthink.training import ChunkwiseConfig, ChunkwiseTrainer
 
     torch.manual_seed(0)

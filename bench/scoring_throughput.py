@@ -33,11 +33,11 @@ from torch.nn import functional
 
 import skipthink
 from skipthink import tasks
-from skipthink.encoding import build_items, encode_samples
-from skipthink.markers import add_markers
 from skipthink.scoring import score_steps
 from skipthink.scoring.sequences import SequenceSet, make_batch, plan_batches
-from skipthink.students import make_tokenizer
+from skipthink.student.encoding import build_items, encode_samples
+from skipthink.student.markers import add_markers
+from skipthink.student.models import make_tokenizer
 
 STAGES = 4
 NAIVE_STEPS = 12
@@ -279,7 +279,7 @@ def cut_to(encoded, row, n_steps):
     """One sample with its first steps alone."""
     from dataclasses import replace
 
-    from skipthink.encoding import TokenRows
+    from skipthink.student.encoding import TokenRows
 
     cuts = encoded.step_tokens[row][: n_steps + 1]
     return replace(

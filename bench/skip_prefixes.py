@@ -16,13 +16,13 @@ import pyarrow as pa
 import torch
 
 from skipthink import tasks
-from skipthink.chunking import average_boundaries
-from skipthink.encoding import encode_samples
-from skipthink.inference import Decoding
-from skipthink.markers import get_markers
+from skipthink.core.search import average_boundaries
 from skipthink.skipping.judge import Judge, Subjects
 from skipthink.skipping.settings import SkipSettings
-from skipthink.students import make_student
+from skipthink.student.encoding import encode_samples
+from skipthink.student.inference import Decoding
+from skipthink.student.markers import get_markers
+from skipthink.student.models import make_student
 
 STAGES = 4
 SIZES = {

@@ -23,14 +23,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skipthink import chunk
-from skipthink.encoding import encode_samples
-from skipthink.markers import read_markers
-from skipthink.methods import METHODS
-from skipthink.pipeline.settings import held_out_chunking
-from skipthink.pipeline.state import RunFolder
-from skipthink.recipe import Recipe
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import Recipe
+from skipthink.run.settings import held_out_chunking
 from skipthink.scoring import score_steps
-from skipthink.students import load_student
+from skipthink.student.encoding import encode_samples
+from skipthink.student.markers import read_markers
+from skipthink.student.models import load_student
+from skipthink.training.method_table import METHODS
 
 CORE = "reasoning"
 

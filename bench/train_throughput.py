@@ -29,9 +29,9 @@ from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from skipthink import tasks
-from skipthink.encoding import encode_samples
-from skipthink.markers import get_markers
-from skipthink.students import make_student
+from skipthink.student.encoding import encode_samples
+from skipthink.student.markers import get_markers
+from skipthink.student.models import make_student
 from skipthink.training import ChunkwiseConfig, ChunkwiseTrainer
 
 N_CHUNKS = 4

@@ -1,6 +1,7 @@
-"""The floors of docs/design.md: imports only go down, files stay small, and importing stays cheap."""
+"""The wings of docs/design.md: imports only go down, files stay small, and importing stays cheap."""
 
 import ast
+import graphlib
 import json
 import re
 import shutil
@@ -14,96 +15,32 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "skipthink"
 CORE = ROOT / "rust" / "skipthink-core" / "src"
 
-# From below; a module may import from strictly lower floors only. `skipthink` is the package itself.
-PYTHON_FLOORS = [
-    ["exceptions", "types", "methods"],
-    ["files", "progress"],
-    ["_core", "batches"],
-    ["ragged"],
-    ["steps"],
-    ["chunking", "chunk_texts", "skip", "planning"],
-    ["ledger_file", "selection", "streaming"],
-    ["chunk_file"],
-    ["reference.random", "reference.checks"],
-    ["reference.steps", "reference.chunking", "reference.planning", "reference.skip"],
-    ["reference"],
-    ["answers.stated", "answers.units", "answers.dates"],
-    ["answers.numbers", "answers.texts", "answers.maths"],
-    ["answers.maths_worker"],
-    ["answers", "tasks.base", "tasks.words", "lm_eval_tasks"],
-    ["tasks.arithmetic", "tasks.finding", "tasks.splits"],
-    [
-        "tasks.date_understanding",
-        "tasks.distractor_arithmetic",
-        "tasks.last_letter_concatenation",
-        "tasks.multi_hop_yes_no",
-        "tasks.multi_step_arithmetic",
-        "tasks.single_operation",
-        "tasks.tracking_shuffled_objects",
-    ],
-    ["tasks"],
+# From below. A module imports from its own wing and from those below it; within a wing there are no circles.
+# Entries are packages or single modules; `skipthink` is the package itself, `_core` the compiled one.
+WINGS = [
+    ["exceptions", "lazy", "_core"],
+    ["io"],
+    ["core"],
+    ["reference", "stream"],
     ["skipthink"],
-    # ---- torch line: nothing above this line imports torch, transformers or datasets ----
-    ["data.sources", "frame", "tokens", "model_card", "task_datasets", "devices"],
-    ["markers"],
-    ["data.cells", "data.splits", "exports"],
+    ["answers"],
+    ["tasks"],
     ["data"],
-    ["encoding", "lm_eval_tasks.functions", "task_statistics"],
-    ["prompts", "inputs"],
-    ["students"],
-    ["scoring.losses", "scoring.sequences", "generation", "training.items"],
-    ["prefixes"],
-    ["scoring.agreement", "scoring.cache", "scoring.forward"],
+    # ---- torch line: nothing above this line imports torch, transformers or datasets ----
+    ["student"],
     ["scoring"],
-    [
-        "scoring.command",
-        "inference",
-        "training.batches",
-        "training.loss",
-        "training.boundaries",
-        "training.lora",
-        "training.baseline_items",
-    ],
-    ["training.config", "training.checkpoints"],
-    ["training.chunkwise"],
-    ["training.skip_thinking", "training.baselines"],
-    ["training.methods"],
-    ["training", "evaluation", "student_folder"],
-    ["skipping.settings", "skipping.statistics"],
-    ["skipping.judge"],
+    ["evaluation"],
     ["skipping"],
-    ["sections"],
-    ["recipe"],
-    [
-        "testbed.primitives.numbers",
-        "testbed.primitives.letters",
-        "testbed.primitives.lists",
-        "testbed.primitives.recall",
-        "testbed.primitives.objects",
-        "testbed.primitives.calendar",
-        "testbed.primitives.rules",
-        "testbed.primitives.english",
-    ],
-    ["testbed.primitives"],
-    ["testbed.corpus", "testbed.first_weights"],
-    ["testbed.settings"],
-    ["testbed", "testbed.card"],
-    ["testbed.pretraining"],
-    ["pipeline"],
-    ["pipeline.state", "pipeline.settings"],
-    ["pipeline.stages"],
-    ["pipeline.prepare", "skip_report"],
-    ["report"],
-    ["pipeline.work"],
-    ["worker"],
-    ["pipeline.scheduler", "pipeline.ranks"],
-    ["pipeline.run", "doctor"],
+    ["training"],
+    ["publish"],
+    ["testbed"],
+    ["run"],
     ["cli"],
     ["__main__"],
 ]
-TORCH_LINE = "skipthink"
-TORCH = {"torch", "transformers", "datasets", "accelerate", "tokenizers"}
-FLOOR_OF = {module: floor for floor, modules in enumerate(PYTHON_FLOORS) for module in modules}
+TORCH_LINE = "data"
+TORCH = {"torch", "transformers", "accelerate", "tokenizers"}
+LAYER_OF = {wing: layer for layer, wings in enumerate(WINGS) for wing in wings}
 
 RUST_FLOORS = [
     ["error", "machine"],
@@ -153,21 +90,51 @@ def imports_of(path):
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def test_every_module_has_a_floor():
-    assert sorted(MODULES) == sorted(name for name in FLOOR_OF if name != "_core")
+def wing_of(module):
+    """The wing a module belongs to: its package, or itself where it lies beside the packages."""
+    return module if module in LAYER_OF else module.split(".")[0]
+
+
+def own_imports(module):
+    """(line, module) of every module of the package that a module imports."""
+    for line, name in imports_of(MODULES[module]):
+        if name.split(".")[0] == "skipthink":
+            yield line, own_module(name)
+
+
+def test_every_module_has_a_wing():
+    assert {wing_of(module) for module in MODULES} == {wing for wing in LAYER_OF if wing != "_core"}
+
+
+def test_there_are_few_layers_and_few_loose_modules():
+    assert len(WINGS) <= 18
+    assert len([path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]) <= 5
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_only_go_down(module):
-    for line, name in imports_of(MODULES[module]):
-        if name.split(".")[0] != "skipthink":
-            continue
-        target = own_module(name)
-        assert FLOOR_OF[target] < FLOOR_OF[module], f"{MODULES[module]}:{line} imports {target} from below"
+    wing = wing_of(module)
+    for line, target in own_imports(module):
+        below = wing_of(target)
+        assert below == wing or LAYER_OF[below] < LAYER_OF[wing], (
+            f"{MODULES[module]}:{line} imports {target} from below"
+        )
+
+
+def test_there_are_no_circles_within_a_wing():
+    # a package's own name stands for its public names, which are imported when they are first used
+    packages = {module for module in MODULES if MODULES[module].name == "__init__.py"}
+    graph = {
+        module: {target for _, target in own_imports(module) if wing_of(target) == wing_of(module)} - {module}
+        for module in MODULES
+        if module not in packages
+    }
+    graph = {module: targets - packages for module, targets in graph.items()}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize(
-    "module", [name for name in sorted(MODULES) if FLOOR_OF[name] <= FLOOR_OF[TORCH_LINE]]
+    "module", [name for name in sorted(MODULES) if LAYER_OF[wing_of(name)] <= LAYER_OF[TORCH_LINE]]
 )
 def test_nothing_above_the_torch_line_imports_torch(module):
     used = {name.split(".")[0] for _, name in imports_of(MODULES[module])}
@@ -188,7 +155,7 @@ def test_importing_skipthink_needs_numpy_only():
 
 
 @pytest.mark.parametrize(
-    "module", ["skipthink.cli", "skipthink.recipe", "skipthink.data", "skipthink.pipeline.run"]
+    "module", ["skipthink.cli", "skipthink.run.recipe", "skipthink.data", "skipthink.run.runner"]
 )
 def test_what_starts_a_run_loads_no_torch(module):
     assert not loaded_by(f"import {module}") & {"torch", "transformers", "datasets"}

@@ -8,24 +8,36 @@ import importlib
 import warnings
 from types import ModuleType
 
-from skipthink import exceptions, types
+from skipthink import exceptions
 from skipthink._core import DEBUG_BUILD, __version__, build_info
-from skipthink.chunk_file import chunk_file
-from skipthink.chunking import Chunking, average_boundaries, chunk
+from skipthink.core import codes as types
+from skipthink.core.ledger import SkipLedger
+from skipthink.core.ledger_file import LedgerFile
+from skipthink.core.planning import ItemPlan, plan_items
+from skipthink.core.search import Chunking, average_boundaries, chunk
+from skipthink.core.steps import StepSpans, split_steps, split_steps_batch
+from skipthink.core.suggest import ChunkCounts, suggest_n_chunks
 from skipthink.exceptions import SkipthinkError
-from skipthink.ledger_file import LedgerFile
-from skipthink.planning import ItemPlan, plan_items
-from skipthink.selection import ChunkCounts, suggest_n_chunks
-from skipthink.skip import SkipLedger
-from skipthink.steps import StepSpans, split_steps, split_steps_batch
-from skipthink.streaming import Chunker, chunk_batches
+from skipthink.stream.chunker import Chunker, chunk_batches
+from skipthink.stream.files import chunk_file
 
 if DEBUG_BUILD:
     warnings.warn(
         "skipthink's core is a debug build, many times slower; build it with --release", stacklevel=2
     )
 
-_ON_DEMAND = ("data", "evaluation", "scoring", "skipping", "students", "tasks", "testbed", "training")
+_ON_DEMAND = (
+    "data",
+    "evaluation",
+    "publish",
+    "run",
+    "scoring",
+    "skipping",
+    "student",
+    "tasks",
+    "testbed",
+    "training",
+)
 
 __all__ = [
     "ChunkCounts",

@@ -6,7 +6,7 @@ import os
 import sys
 
 from skipthink.exceptions import SkipthinkError
-from skipthink.files import describe_full_disk
+from skipthink.io.files import describe_full_disk
 
 CLI_PACKAGES = ("typer", "pyarrow")
 

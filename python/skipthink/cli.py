@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from skipthink.data.sources import RawRows
-    from skipthink.streaming import Chunker
+    from skipthink.stream.chunker import Chunker
 
 app = typer.Typer(
     name="skipthink",
@@ -86,9 +86,9 @@ def run(
     ] = None,
 ) -> None:
     """Runs a recipe from data to table; finished stages are skipped, killed ones resumed."""
-    from skipthink.pipeline.run import run_recipe
-    from skipthink.pipeline.scheduler import StageCrashedError
-    from skipthink.recipe import load_recipe
+    from skipthink.run.recipe import load_recipe
+    from skipthink.run.runner import run_recipe
+    from skipthink.run.scheduler import StageCrashedError
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
     folder = Path("runs") / loaded.name if out is None else out
@@ -166,8 +166,8 @@ def chunk(
     Losses come from the columns losses (one mean loss a step, or M of them) and, where there are,
     n_tokens and end_losses. Average chunking needs none. The same command goes on after a kill.
     """
-    from skipthink.batches import column_names
-    from skipthink.streaming import Chunker
+    from skipthink.io.tables import column_names
+    from skipthink.stream.chunker import Chunker
 
     known = column_names(file)
     for name in [column, *(["losses"] if method != "average" else []), *(keep or [])]:
@@ -210,7 +210,7 @@ def export(
     ] = "error",
 ) -> None:
     """Writes the items a method was trained on for other trainers."""
-    from skipthink.exports import export_trained
+    from skipthink.publish.exports import export_trained
 
     counts = export_trained(folder, out, format=format, mismatch=mismatch)
     typer.echo(
@@ -292,7 +292,7 @@ def stats(
 ) -> None:
     """Measures rationales and their steps, as a Markdown table."""
     from skipthink import tasks
-    from skipthink.task_statistics import compare, format_table
+    from skipthink.data.task_statistics import compare, format_table
 
     typer.echo(format_table(compare(names or tasks.NAMES, real=real, n=n, seed=seed)))
 
@@ -300,7 +300,7 @@ def stats(
 @app.command()
 def doctor() -> None:
     """Shows what is installed, what the machine has, and whether the core works."""
-    from skipthink.doctor import examine
+    from skipthink.run.doctor import examine
 
     findings = examine()
     for finding in findings:
@@ -311,8 +311,8 @@ def doctor() -> None:
 
 def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
     """Prints the chunks of a file as JSON lines; rows, and those not searched."""
-    from skipthink.batches import json_lines, read_batches
-    from skipthink.streaming import stream
+    from skipthink.io.tables import json_lines, read_batches
+    from skipthink.stream.chunker import stream
 
     counts = [0, 0]
 
@@ -328,8 +328,8 @@ def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int,
 
 def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
     """Writes the chunks of a file, with a line of progress; rows, and those not searched."""
-    from skipthink.chunk_file import chunk_file
-    from skipthink.progress import Display, format_progress
+    from skipthink.io.progress import Display, format_progress
+    from skipthink.stream.files import chunk_file
 
     display, started = Display(sys.stderr), time.monotonic()
 
@@ -391,7 +391,7 @@ def _write(rows: Iterable[dict[str, Any]], out: Path | None) -> None:
     if out is not None and out.suffix == ".parquet":
         import pyarrow as pa
 
-        from skipthink.files import write_parquet
+        from skipthink.io.files import write_parquet
 
         write_parquet(out, pa.Table.from_pylist(list(rows)))
         return
@@ -399,7 +399,7 @@ def _write(rows: Iterable[dict[str, Any]], out: Path | None) -> None:
         raise InvalidInputError(f"--out is {out}; name a .jsonl or .parquet file")
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     if out is not None:
-        from skipthink.files import write_text
+        from skipthink.io.files import write_text
 
         write_text(out, "".join(lines))
         return

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import skipthink
-from skipthink import batches, chunk_file
+from skipthink import chunk_file
 from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.io import tables
 
 
 def made(n):
@@ -39,11 +40,11 @@ def source(tmp_path):
 
 @pytest.fixture
 def small_parts(monkeypatch):
-    monkeypatch.setattr(sys.modules["skipthink.chunk_file"], "PART_ROWS", 100)
+    monkeypatch.setattr(sys.modules["skipthink.stream.files"], "PART_ROWS", 100)
 
 
 def read(path):
-    return pa.Table.from_batches(batches.read_batches(path))
+    return pa.Table.from_batches(tables.read_batches(path))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "feather", "jsonl"])
@@ -76,24 +77,24 @@ def test_reading_can_start_anywhere(tmp_path, kind):
         with (pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file)(str(path), TABLE.schema) as file:
             file.write_table(TABLE, max_chunksize=170)
     for skip_rows in (0, 1, 169, 170, 171, 999, 1000, 1200):
-        found = list(batches.read_batches(path, ["id"], skip_rows=skip_rows, batch_rows=64))
+        found = list(tables.read_batches(path, ["id"], skip_rows=skip_rows, batch_rows=64))
         assert [row for batch in found for row in batch["id"].to_pylist()] == list(range(skip_rows, 1000))
-    assert batches.count_rows(path) == (None if kind == "stream" else 1000)
+    assert tables.count_rows(path) == (None if kind == "stream" else 1000)
 
 
 def test_long_rows_make_small_batches(monkeypatch):
-    monkeypatch.setattr(batches, "BATCH_BYTES", 1000)
+    monkeypatch.setattr(tables, "BATCH_BYTES", 1000)
     table = pa.table({"text": ["x" * 400] * 10})
-    assert [part.num_rows for part in batches.split_batch(table.to_batches()[0])] == [2] * 5
+    assert [part.num_rows for part in tables.split_batch(table.to_batches()[0])] == [2] * 5
 
 
 KILLED = """
 import os, signal, sys
 import skipthink
-from skipthink import files
+from skipthink.io import files
 
 source, out, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
-module = sys.modules["skipthink.chunk_file"]
+module = sys.modules["skipthink.stream.files"]
 module.PART_ROWS = 100
 taken, real = 0, files._flush
 
@@ -105,7 +106,7 @@ def flush(path):
     real(path)
 
 files._flush = flush
-skipthink.chunk_file(source, out, skipthink.Chunker(3, keep=["id"]), batch_rows=50)
+skipthink.stream.files(source, out, skipthink.Chunker(3, keep=["id"]), batch_rows=50)
 """
 
 

@@ -136,7 +136,7 @@ def address(array):
 @pytest.mark.parametrize("offsets_type", [np.int32, np.int64])
 @pytest.mark.parametrize("values_type", [np.float32, np.float64])
 def test_arrays_are_borrowed_not_copied(values_type, offsets_type):
-    from skipthink.ragged import to_ragged
+    from skipthink.core.ragged import to_ragged
 
     values, offsets = FLAT.astype(values_type), OFFSETS.astype(offsets_type)
     values.flags.writeable = offsets.flags.writeable = False
@@ -149,7 +149,7 @@ def test_arrays_are_borrowed_not_copied(values_type, offsets_type):
 @pytest.mark.parametrize("number", [pa.float32(), pa.float64()])
 @pytest.mark.parametrize("start", [0, 1])
 def test_arrow_is_borrowed_not_copied(kind, number, start):
-    from skipthink.ragged import to_ragged
+    from skipthink.core.ragged import to_ragged
 
     array = pa.array([[9.0], *LOSSES], type=kind(number)).slice(start)
     ragged = to_ragged("losses", array)
@@ -159,7 +159,7 @@ def test_arrow_is_borrowed_not_copied(kind, number, start):
 
 
 def test_polars_and_rectangles_are_borrowed_not_copied():
-    from skipthink.ragged import to_ragged
+    from skipthink.core.ragged import to_ragged
 
     series = pl.Series(LOSSES)
     # two views of the same data, where a copy would lie elsewhere each time
@@ -184,7 +184,7 @@ def test_layouts_that_need_a_copy_give_the_same():
 
 def test_torch_tensors():
     torch = pytest.importorskip("torch")
-    from skipthink.ragged import to_ragged
+    from skipthink.core.ragged import to_ragged
 
     values, offsets = torch.tensor(FLAT, dtype=torch.float32), torch.tensor(OFFSETS)
     found = skipthink.chunk(RATIONALES, (values, offsets), 2, 0.0, method="optimal")

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skipthink
+from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import LedgerError
-from skipthink.ledger_file import read_ledger
 
 BOUNDARIES = np.asarray([[0, 1, 1, 3], [0, 1, 2, 3], [0, 2, 3, 5]])
 

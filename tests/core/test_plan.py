@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import skipthink
 from skipthink import reference
-from skipthink.types import ANSWER, END, QUESTION, RATIONALE, STAGE, THOUGHT
+from skipthink.core.codes import ANSWER, END, QUESTION, RATIONALE, STAGE, THOUGHT
 
 
 @st.composite

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import skipthink
 from skipthink.exceptions import DataError, InvalidInputError, InvalidTypeError, SkipthinkError
-from skipthink.streaming import COLUMNS
+from skipthink.stream.chunker import COLUMNS
 
 WORDS = ["Eins.", "Two and two.", "Ägypten ist schön.", "数を足す。", "So 3.5 > 2.", "🙂 done."]
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.files import atomic_path, write_bytes, write_json, write_parquet, write_text
+from skipthink.io.files import atomic_path, write_bytes, write_json, write_parquet, write_text
 
 
 def test_round_trips(tmp_path):
@@ -72,7 +72,7 @@ def test_long_names_fit(tmp_path):
 def test_a_killed_writer_leaves_a_whole_file(tmp_path):
     path = tmp_path / "a.txt"
     script = (
-        "import sys; from skipthink.files import write_text\n"
+        "import sys; from skipthink.io.files import write_text\n"
         "for n in range(10**9): write_text(sys.argv[1], str(n % 10) * 500_000)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

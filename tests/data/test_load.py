@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from skipthink import tasks
 from skipthink.data import load_samples, split_samples
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.files import write_parquet
+from skipthink.io.files import write_parquet
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skipthink.recipe import ALL_METHODS
+from skipthink.run.recipe import ALL_METHODS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))

@@ -66,7 +66,7 @@ def test_links_to_files_exist(document):
 
 
 def test_every_recipe_key_is_documented():
-    from skipthink import recipe
+    from skipthink.run import recipe
 
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))

@@ -5,11 +5,11 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import run_stage
-from skipthink.recipe import parse_recipe
-from skipthink.skip_report import format_skips, skip_summary
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import parse_recipe
+from skipthink.run.skip_report import format_skips, skip_summary
+from skipthink.run.stages import build_stages
+from skipthink.run.work import run_stage
 
 RECIPE = """
 name: folds

@@ -10,17 +10,17 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from skipthink.encoding import encode_questions
+from skipthink.core.codes import ANSWER, BASE, SKIP
 from skipthink.exceptions import InvalidInputError
-from skipthink.exports import export_trained
-from skipthink.inference import Decoding, answer_questions
-from skipthink.markers import get_markers
-from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import run_stage
-from skipthink.recipe import load_recipe
-from skipthink.students import load_student
+from skipthink.publish.exports import export_trained
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import load_recipe
+from skipthink.run.work import run_stage
+from skipthink.student.encoding import encode_questions
+from skipthink.student.inference import Decoding, answer_questions
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student
 from skipthink.training import METHODS
-from skipthink.types import ANSWER, BASE, SKIP
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("encoder-decoder")]
 
@@ -159,7 +159,7 @@ def test_what_an_encoder_decoder_cannot_do_is_said_before_training(tmp_path):
 
 
 def test_a_block_of_thought_is_refused(ran):
-    from skipthink.frame import Frame
+    from skipthink.student.frame import Frame
 
     model, tokenizer = load_student(ran / "student" / "s0")
     with pytest.raises(InvalidInputError, match="encoder-decoder, and think: true"):

@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.ledger_file import read_ledger
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder
-from skipthink.recipe import METHOD_NAMES, load_recipe
+from skipthink.core.ledger_file import read_ledger
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import METHOD_NAMES, load_recipe
+from skipthink.run.stages import build_stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -375,7 +375,7 @@ def test_other_data_are_refused(tmp_path):
     )
     (out / "logs").mkdir(parents=True)
     RunFolder(out).adopt(load_recipe(recipe))
-    subprocess.run([sys.executable, "-m", "skipthink.worker", str(out), "prepare"], check=True)
+    subprocess.run([sys.executable, "-m", "skipthink.run.process", str(out), "prepare"], check=True)
     assert pq.read_table(out / "data" / "train.parquet").num_rows == 7
     data.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
     done = run(recipe, out, check=False)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from skipthink.progress import Display, Meter, format_progress, format_seconds
+from skipthink.io.progress import Display, Meter, format_progress, format_seconds
 
 
 class Terminal(io.StringIO):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import run_stage
-from skipthink.recipe import load_recipe
-from skipthink.students import make_tokenizer, save_student
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import load_recipe
+from skipthink.run.stages import build_stages
+from skipthink.run.work import run_stage
+from skipthink.student.models import make_tokenizer, save_student
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 M = 3

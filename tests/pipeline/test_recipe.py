@@ -6,7 +6,8 @@ import pytest
 
 from skipthink import tasks
 from skipthink.exceptions import RecipeError
-from skipthink.recipe import METHOD_NAMES, first_difference, load_recipe, parse_recipe
+from skipthink.io.sections import first_difference
+from skipthink.run.recipe import METHOD_NAMES, load_recipe, parse_recipe
 
 ROOT = Path(__file__).parents[2]
 SMALL = """

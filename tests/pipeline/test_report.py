@@ -3,10 +3,10 @@
 import pytest
 
 from skipthink.exceptions import RunError
-from skipthink.pipeline.stages import build_stages, evaluation_fingerprint, evaluation_name
-from skipthink.pipeline.state import RunFolder
-from skipthink.recipe import parse_recipe
-from skipthink.report import format_stages, format_table, summarise, with_speedups, write_report
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import parse_recipe
+from skipthink.run.report import format_stages, format_table, summarise, with_speedups, write_report
+from skipthink.run.stages import build_stages, evaluation_fingerprint, evaluation_name
 
 RECIPE = """
 name: r

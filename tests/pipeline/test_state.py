@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from skipthink.exceptions import RunError
-from skipthink.pipeline import state
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder, fingerprint_of, hash_files
-from skipthink.recipe import METHOD_NAMES, parse_recipe
+from skipthink.run import state
+from skipthink.run.folder import RunFolder, fingerprint_of, hash_files
+from skipthink.run.recipe import METHOD_NAMES, parse_recipe
+from skipthink.run.stages import build_stages
 
 SMALL = """
 name: small
@@ -178,7 +178,7 @@ def test_a_folder_keeps_to_its_recipe(tmp_path):
 
 HOLD = """
 import sys, time
-from skipthink.pipeline.state import RunFolder
+from skipthink.run.folder import RunFolder
 with RunFolder(sys.argv[1]).locked():
     print("held", flush=True)
     time.sleep(60)

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from skipthink import tasks
+from skipthink.data.task_datasets import SCHEMA, dataset, stream
 from skipthink.exceptions import InvalidInputError
-from skipthink.task_datasets import SCHEMA, dataset, stream
 
 
 @pytest.mark.parametrize("name", tasks.NAMES)
@@ -30,7 +30,7 @@ def test_a_larger_one_begins_with_the_smaller():
 
 
 def test_many_rows_come_in_batches(monkeypatch):
-    monkeypatch.setattr("skipthink.task_datasets._BATCH_ROWS", 7)
+    monkeypatch.setattr("skipthink.data.task_datasets._BATCH_ROWS", 7)
     made = dataset("single_operation", split="train", n=30)
     assert made["id"][:] == [f"single_operation-train-{index}" for index in range(30)]
 

@@ -12,9 +12,9 @@ import pytest
 
 from skipthink import tasks
 from skipthink.exceptions import InvalidInputError
-from skipthink.pipeline.prepare import prepare_splits
-from skipthink.pipeline.stages import build_stages
-from skipthink.recipe import load_recipe
+from skipthink.run.prepare import prepare_splits
+from skipthink.run.recipe import load_recipe
+from skipthink.run.stages import build_stages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "tasks.md"
 

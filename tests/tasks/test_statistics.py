@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from skipthink import tasks
+from skipthink.data.task_statistics import REAL_FILES, compare, format_table, measure
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.task_statistics import REAL_FILES, compare, format_table, measure
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data"

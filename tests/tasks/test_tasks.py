@@ -192,7 +192,7 @@ def test_rationales_have_the_shape_of_real_ones(name):
 
 @pytest.mark.skipif(importlib.util.find_spec("skipthink._core") is None, reason="needs the built core")
 def test_steps_are_those_split_steps_finds(made):
-    from skipthink.steps import split_steps
+    from skipthink.core.steps import split_steps
 
     for row in all_rows(made[2]):
         assert split_steps(row["rationale"]) == row["steps"]

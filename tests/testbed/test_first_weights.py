@@ -6,8 +6,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.sections import parse_sections
-from skipthink.students import load_student
+from skipthink.io.sections import parse_sections
+from skipthink.student.models import load_student
 from skipthink.testbed.corpus import Corpus
 from skipthink.testbed.first_weights import N_BACK, set_lookup_heads
 from skipthink.testbed.pretraining import pretrain

@@ -5,13 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from skipthink.encoding import encode_samples
-from skipthink.markers import read_markers
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import run_stage
-from skipthink.recipe import parse_recipe
-from skipthink.students import load_student
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import parse_recipe
+from skipthink.run.stages import build_stages
+from skipthink.run.work import run_stage
+from skipthink.student.encoding import encode_samples
+from skipthink.student.markers import read_markers
+from skipthink.student.models import load_student
 
 RECIPE = """
 name: losses

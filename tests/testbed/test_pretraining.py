@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from skipthink import testbed
 from skipthink.cli import app
 from skipthink.exceptions import InvalidInputError, RecipeError, RunError
-from skipthink.sections import parse_sections
-from skipthink.students import load_student
+from skipthink.io.sections import parse_sections
+from skipthink.student.models import load_student
 from skipthink.testbed.pretraining import pretrain
 from skipthink.testbed.primitives import FAMILIES
 from skipthink.testbed.settings import PretrainRecipe, load_pretrain_recipe

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from skipthink import testbed
-from skipthink.markers import get_markers
-from skipthink.students import load_student
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student
 from skipthink.tasks.words import COLOURS, NAMES, WORDS
 from skipthink.testbed.primitives import numbers
 

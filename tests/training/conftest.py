@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from skipthink import tasks
-from skipthink.encoding import encode_samples
-from skipthink.markers import get_markers
-from skipthink.students import make_student, save_student
+from skipthink.student.encoding import encode_samples
+from skipthink.student.markers import get_markers
+from skipthink.student.models import make_student, save_student
 from skipthink.training import train_method
 
 N_CHUNKS = 3

@@ -12,17 +12,17 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from skipthink.encoding import TokenRows, build_items, encode_questions, encode_samples
-from skipthink.evaluation import evaluate
+from skipthink.core.codes import ANSWER, BASE, STEP
+from skipthink.evaluation.measure import evaluate
 from skipthink.exceptions import InvalidInputError
-from skipthink.exports import export_items
-from skipthink.generation import Generated
-from skipthink.inference import Decoding, answer_questions
-from skipthink.methods import BASELINES
-from skipthink.pipeline.settings import training_settings
-from skipthink.recipe import ALL_METHODS, parse_recipe
-from skipthink.student_folder import dress_student
-from skipthink.students import load_student
+from skipthink.publish.exports import export_items
+from skipthink.publish.folder import dress_student
+from skipthink.run.recipe import ALL_METHODS, parse_recipe
+from skipthink.run.settings import training_settings
+from skipthink.student.encoding import TokenRows, build_items, encode_questions, encode_samples
+from skipthink.student.generation import Generated
+from skipthink.student.inference import Decoding, answer_questions
+from skipthink.student.models import load_student
 from skipthink.training import METHODS, train_method
 from skipthink.training.baseline_items import (
     PARTS,
@@ -35,7 +35,7 @@ from skipthink.training.baseline_items import (
 from skipthink.training.baselines import EVERYTHING, BaselineConfig, BaselineTrainer
 from skipthink.training.batches import loss_denominators
 from skipthink.training.items import IGNORED_LABEL, ItemDataset, PadCollator, join_items, take_items
-from skipthink.types import ANSWER, BASE, STEP
+from skipthink.training.method_table import BASELINES
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 ROWS = [
@@ -449,7 +449,7 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, student, markers,
             written.append(Generated(np.asarray(ids, np.int64), True))
         return written
 
-    monkeypatch.setattr("skipthink.inference.generate", script)
+    monkeypatch.setattr("skipthink.student.inference.generate", script)
     decoding = Decoding({STEP: 4, ANSWER: 4}, max_steps=4)
     questions = [tiny.question[row] for row in range(2)]
     first, second = answer_questions(student, markers, questions, mode="stepwise", decoding=decoding)

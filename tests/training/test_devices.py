@@ -5,18 +5,19 @@ import pyarrow as pa
 import pytest
 import torch
 
-from skipthink import devices, evaluation
-from skipthink.encoding import encode_samples
-from skipthink.evaluation import evaluate
+from skipthink.evaluation import measure as evaluation
+from skipthink.evaluation.measure import evaluate
 from skipthink.exceptions import InvalidInputError
-from skipthink.generation import generate
-from skipthink.markers import get_markers
-from skipthink.prefixes import KeptPrefixes
-from skipthink.prompts import Prompt
 from skipthink.scoring import score_steps
 from skipthink.scoring.sequences import SequenceSet, make_batch
 from skipthink.skipping import make_skip_data
-from skipthink.students import load_student
+from skipthink.student import devices
+from skipthink.student.encoding import encode_samples
+from skipthink.student.generation import generate
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student
+from skipthink.student.prefixes import KeptPrefixes
+from skipthink.student.prompts import Prompt
 from skipthink.training import train_method
 from skipthink.training.config import ChunkwiseConfig
 

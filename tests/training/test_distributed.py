@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from skipthink.exceptions import RunError
-from skipthink.pipeline.ranks import Ranks
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import run_stage
-from skipthink.recipe import load_recipe
-from skipthink.students import make_student, save_student
+from skipthink.run.folder import RunFolder
+from skipthink.run.ranks import Ranks
+from skipthink.run.recipe import load_recipe
+from skipthink.run.stages import build_stages
+from skipthink.run.work import run_stage
+from skipthink.student.models import make_student, save_student
 from skipthink.training import train_method
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributed")]

@@ -16,16 +16,17 @@ from transformers import (
 )
 
 import skipthink
-from skipthink.encoding import build_items, encode_questions, encode_samples
-from skipthink.evaluation import evaluate
+from skipthink.core.codes import ANSWER, BASE, SKIP
+from skipthink.evaluation.measure import evaluate
 from skipthink.exceptions import InvalidInputError
-from skipthink.generation import generate, ignores_padding_in_front
-from skipthink.inference import Decoding, answer_questions
-from skipthink.markers import get_markers
-from skipthink.prompts import Prompt, make_prompt
 from skipthink.scoring import score_steps
 from skipthink.skipping import make_skip_data
-from skipthink.students import load_student, longest_input, make_student, save_student
+from skipthink.student.encoding import build_items, encode_questions, encode_samples
+from skipthink.student.generation import generate, ignores_padding_in_front
+from skipthink.student.inference import Decoding, answer_questions
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student, longest_input, make_student, save_student
+from skipthink.student.prompts import Prompt, make_prompt
 from skipthink.training import METHODS, train_method
 from skipthink.training.baseline_items import stepwise_items
 from skipthink.training.batches import StageBatchSampler
@@ -33,7 +34,6 @@ from skipthink.training.chunkwise import ChunkwiseTrainer
 from skipthink.training.config import ChunkwiseConfig
 from skipthink.training.items import ItemDataset, PadCollator, join_items, take_items
 from skipthink.training.loss import TargetHead
-from skipthink.types import ANSWER, BASE, SKIP
 
 M = 3
 SIZES = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 160}

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skipthink
-from skipthink.encoding import SEPARATOR, build_items, encode_questions, encode_samples
+from skipthink.core.codes import ANSWER
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import add_markers, get_markers, marker_texts
-from skipthink.tokens import encode_texts, token_starts
-from skipthink.types import ANSWER
+from skipthink.student.encoding import SEPARATOR, build_items, encode_questions, encode_samples
+from skipthink.student.markers import add_markers, get_markers, marker_texts
+from skipthink.student.tokens import encode_texts, token_starts
 
 
 def table(question: str, rationale: str, answer: str = "7") -> pa.Table:

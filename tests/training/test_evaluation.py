@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.evaluation import EvaluationSettings, accuracy_by_stage, evaluate, wilson_interval
-from skipthink.frame import read_student_file
-from skipthink.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
-from skipthink.inference import Decoding
-from skipthink.markers import get_markers
-from skipthink.students import load_student
+from skipthink.evaluation.measure import EvaluationSettings, accuracy_by_stage, evaluate, wilson_interval
+from skipthink.student.frame import read_student_file
+from skipthink.student.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
+from skipthink.student.inference import Decoding
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student
 
 
 @pytest.mark.parametrize(

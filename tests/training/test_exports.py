@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.encoding import build_items, encode_samples
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.exports import export_items, export_trained, item_template, item_texts
+from skipthink.publish.exports import export_items, export_trained, item_template, item_texts
+from skipthink.student.encoding import build_items, encode_samples
 from skipthink.training.methods import items_table
 
 N_CHUNKS = 3

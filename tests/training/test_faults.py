@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
+from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import DataError, LedgerError, RunError
-from skipthink.files import describe_full_disk
-from skipthink.ledger_file import read_ledger
-from skipthink.pipeline.stages import build_stages
-from skipthink.pipeline.state import RunFolder
-from skipthink.pipeline.work import run_stage
-from skipthink.recipe import load_recipe
+from skipthink.io.files import describe_full_disk
+from skipthink.run.folder import RunFolder
+from skipthink.run.process import NO_ROOM, REFUSED, work
+from skipthink.run.recipe import load_recipe
+from skipthink.run.stages import build_stages
+from skipthink.run.work import run_stage
 from skipthink.training import train_method
-from skipthink.worker import NO_ROOM, REFUSED, work
 
 N_KILLS = 10
 SETTINGS = {

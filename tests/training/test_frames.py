@@ -12,16 +12,16 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AddedToken, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 import skipthink
-from skipthink.encoding import build_items, encode_questions, encode_samples, refuse_samples
+from skipthink.core.codes import ANSWER, ANSWER_ONLY, BASE, SKIP
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.files import write_json
-from skipthink.frame import PLAIN, STUDENT_FILE, Frame, make_frame, read_frame
-from skipthink.inference import MODES, stage_prompt
-from skipthink.markers import add_markers, get_markers, read_markers
+from skipthink.io.files import write_json
+from skipthink.publish.folder import chat_template, dress_student
 from skipthink.scoring import score_steps
-from skipthink.student_folder import chat_template, dress_student
-from skipthink.students import load_student, make_tokenizer, save_student
-from skipthink.types import ANSWER, ANSWER_ONLY, BASE, SKIP
+from skipthink.student.encoding import build_items, encode_questions, encode_samples, refuse_samples
+from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame, read_frame
+from skipthink.student.inference import MODES, stage_prompt
+from skipthink.student.markers import add_markers, get_markers, read_markers
+from skipthink.student.models import load_student, make_tokenizer, save_student
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CHATML = (

@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from skipthink.evaluation import evaluate
-from skipthink.exports import export_trained
-from skipthink.frame import Frame, read_student_file
-from skipthink.markers import read_markers
+from skipthink.evaluation.measure import evaluate
+from skipthink.publish.exports import export_trained
 from skipthink.skipping import make_skip_data
-from skipthink.students import load_student, make_student, save_student
+from skipthink.student.frame import Frame, read_student_file
+from skipthink.student.markers import read_markers
+from skipthink.student.models import load_student, make_student, save_student
 from skipthink.training import train_method
 
 ROWS = [

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from skipthink.evaluation import evaluate
+from skipthink.core.codes import ANSWER, BASE
+from skipthink.evaluation.measure import evaluate
 from skipthink.exceptions import InvalidInputError
-from skipthink.generation import generate
-from skipthink.inference import Decoding, answer_questions, continue_chains
-from skipthink.prompts import Prompt
-from skipthink.types import ANSWER, BASE
+from skipthink.student.generation import generate
+from skipthink.student.inference import Decoding, answer_questions, continue_chains
+from skipthink.student.prompts import Prompt
 
 LIMITS = {ANSWER: 6, 1: 12, 2: 12, 3: 12, BASE: 40}
 

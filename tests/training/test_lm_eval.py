@@ -5,10 +5,10 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.evaluation import evaluate
-from skipthink.lm_eval_tasks import PATH
-from skipthink.lm_eval_tasks.functions import check, load_questions
-from skipthink.student_folder import dress_student
+from skipthink.evaluation.lm_eval_tasks import PATH
+from skipthink.evaluation.lm_eval_tasks.functions import check, load_questions
+from skipthink.evaluation.measure import evaluate
+from skipthink.publish.folder import dress_student
 
 
 def test_questions_of_a_task():

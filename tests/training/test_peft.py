@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from skipthink.encoding import encode_samples
 from skipthink.exceptions import InvalidInputError
-from skipthink.inputs import probe_inputs
-from skipthink.markers import get_markers
-from skipthink.students import load_student, make_student, save_student
+from skipthink.student.encoding import encode_samples
+from skipthink.student.inputs import probe_inputs
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student, make_student, save_student
 from skipthink.training import train_method
 
 pytest.importorskip("peft")

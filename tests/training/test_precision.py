@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from skipthink.exceptions import InvalidInputError, RecipeError
-from skipthink.pipeline.settings import training_settings
-from skipthink.recipe import parse_recipe
+from skipthink.run.recipe import parse_recipe
+from skipthink.run.settings import training_settings
 from skipthink.training import train_method
 
 SETTINGS = {

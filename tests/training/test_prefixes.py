@@ -12,7 +12,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from skipthink.prefixes import KeptPrefixes, choose_tokens, keeps_prefixes
+from skipthink.student.prefixes import KeptPrefixes, choose_tokens, keeps_prefixes
 
 SIZES = {
     "vocab_size": 50,

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import skipthink
-from skipthink.encoding import build_items
 from skipthink.exceptions import InvalidInputError
 from skipthink.scoring import score_steps
+from skipthink.student.encoding import build_items
 from skipthink.training.items import ItemDataset, PadCollator
 
 

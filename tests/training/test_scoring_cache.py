@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 import torch
 
-from skipthink.encoding import encode_samples
 from skipthink.exceptions import DataError, RunError
 from skipthink.scoring import score_steps
 from skipthink.scoring.cache import model_digest
+from skipthink.student.encoding import encode_samples
 
 N_SEQUENCES = 24
 

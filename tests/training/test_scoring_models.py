@@ -15,10 +15,10 @@ from transformers import (
 )
 
 import skipthink
-from skipthink.encoding import encode_samples
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.scoring import forward, score_steps
 from skipthink.scoring.sequences import SequenceSet, plan_batches
+from skipthink.student.encoding import encode_samples
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 
-from skipthink.encoding import encode_questions
-from skipthink.frame import STUDENT_FILE
-from skipthink.inference import Decoding, answer_questions
-from skipthink.model_card import escape, make_card
-from skipthink.student_folder import chat_template, dress_student
-from skipthink.students import save_student
+from skipthink.publish.card import escape, make_card
+from skipthink.publish.folder import chat_template, dress_student
+from skipthink.student.encoding import encode_questions
+from skipthink.student.frame import STUDENT_FILE
+from skipthink.student.inference import Decoding, answer_questions
+from skipthink.student.models import save_student
 
 LIMITS = {
     "base": {"-2": 30},

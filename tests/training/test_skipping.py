@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from skipthink.answers import Verdict, check_answer
-from skipthink.encoding import encode_samples
+from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, WRONG
+from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import InvalidInputError, LedgerError
-from skipthink.frame import read_student_file
-from skipthink.ledger_file import read_ledger
-from skipthink.markers import get_markers
-from skipthink.skip import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, WRONG
 from skipthink.skipping import assign_folds, make_skip_data
 from skipthink.skipping.statistics import find_warnings, group_skips
-from skipthink.students import load_student
+from skipthink.student.encoding import encode_samples
+from skipthink.student.frame import read_student_file
+from skipthink.student.markers import get_markers
+from skipthink.student.models import load_student
 
 M = 3
 

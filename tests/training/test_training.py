@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import load_file
 
 from skipthink import average_boundaries
-from skipthink.encoding import build_items
+from skipthink.core.codes import ANSWER, SKIP
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.students import load_student
+from skipthink.student.encoding import build_items
+from skipthink.student.models import load_student
 from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, methods, train_method
 from skipthink.training.batches import Layout, StageBatchSampler, loss_denominators, plan_steps
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
 from skipthink.training.items import ItemDataset, PadCollator, join_items, take_items
 from skipthink.training.loss import TargetHead
-from skipthink.types import ANSWER, SKIP
 
 SETTINGS = {
     "per_device_train_batch_size": 8,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skipthink.exceptions import DataError
-from skipthink.files import parse_json, parse_object
+from skipthink.io.files import parse_json, parse_object
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".jsonl", ".json", ".parquet")

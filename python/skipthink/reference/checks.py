@@ -14,10 +14,10 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from skipthink.chunking import align_ends, align_init, align_weights
+from skipthink.core.planning import check_skipped
+from skipthink.core.ragged import to_boundaries, to_ints, to_ragged
+from skipthink.core.search import align_ends, align_init, align_weights
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
-from skipthink.planning import check_skipped
-from skipthink.ragged import to_boundaries, to_ints, to_ragged
 
 MAX_LOSS = 1e100
 MAX_WEIGHT = 2.0**53

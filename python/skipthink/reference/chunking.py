@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from skipthink.chunking import check_count, check_number, check_positive
+from skipthink.core.search import check_count, check_number, check_positive
 from skipthink.reference.checks import check_annealing, check_search_options, read_lengths, read_search
 from skipthink.reference.random import SplitMix64
 

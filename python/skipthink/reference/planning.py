@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skipthink.reference.checks import check_plan
-from skipthink.reference.random import GOLDEN, MASK, SplitMix64
-from skipthink.types import (
+from skipthink.core.codes import (
     ANSWER,
     ANSWER_MARK,
     ANSWER_ONLY,
@@ -20,6 +18,8 @@ from skipthink.types import (
     STAGE,
     THOUGHT,
 )
+from skipthink.reference.checks import check_plan
+from skipthink.reference.random import GOLDEN, MASK, SplitMix64
 
 Piece = tuple[int, int, int]
 Item = tuple[int, int, list[Piece], list[Piece]]

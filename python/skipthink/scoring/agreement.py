@@ -9,10 +9,10 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.chunking import chunk
-from skipthink.encoding import Ints
+from skipthink.core.search import chunk
 from skipthink.exceptions import InvalidInputError
 from skipthink.scoring.losses import Floats, StepLosses
+from skipthink.student.encoding import Ints
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from skipthink.encoding import Ints
 from skipthink.exceptions import DataError, RunError
-from skipthink.files import atomic_path
+from skipthink.io.files import atomic_path
 from skipthink.scoring.losses import Floats
 from skipthink.scoring.sequences import Sequence
+from skipthink.student.encoding import Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 import torch
 
 from skipthink.data import load_samples
-from skipthink.devices import choose_device
-from skipthink.encoding import encode_samples
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import read_markers
-from skipthink.progress import Display, Meter
-from skipthink.scoring import STAGES, StepLosses, compare_stages, score_steps
-from skipthink.students import load_student
+from skipthink.io.progress import Display, Meter
+from skipthink.scoring.agreement import compare_stages
+from skipthink.scoring.losses import StepLosses
+from skipthink.scoring.score import STAGES, score_steps
+from skipthink.student.devices import choose_device
+from skipthink.student.encoding import encode_samples
+from skipthink.student.markers import read_markers
+from skipthink.student.models import load_student
 
 
 def score_file(
@@ -43,7 +45,7 @@ def score_file(
         rules: step rules.
         batch_tokens: see `score_steps`.
         autocast: see `score_steps`.
-        device: where the student runs; None: see `skipthink.devices.choose_device`.
+        device: where the student runs; None: see `skipthink.student.devices.choose_device`.
         cache: see `score_steps`.
         say: told, line by line, what is to be said beside the rows.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.encoding import EncodedSamples, Ints, offsets_of
+from skipthink.student.encoding import EncodedSamples, Ints, offsets_of
 
 Floats = npt.NDArray[np.float64]
 

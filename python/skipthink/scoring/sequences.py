@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from skipthink.encoding import EncodedSamples, Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.inputs import model_inputs
-from skipthink.markers import Markers
-from skipthink.prompts import make_prompt, max_positions
+from skipthink.student.encoding import EncodedSamples, Ints
+from skipthink.student.inputs import model_inputs
+from skipthink.student.markers import Markers
+from skipthink.student.prompts import make_prompt, max_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.answers import Verdict
-from skipthink.encoding import EncodedSamples, Ints
-from skipthink.evaluation import answer_text, judge
-from skipthink.generation import Generated, generate
-from skipthink.inference import Answered, Decoding, continue_chains, stage_prompt
-from skipthink.markers import Markers
-from skipthink.prefixes import KeptPrefixes, Uniforms, keeps_prefixes
-from skipthink.prompts import Prompt, room_for
+from skipthink.evaluation.measure import answer_text, judge
 from skipthink.skipping.settings import SkipSettings, number_of
+from skipthink.student.encoding import EncodedSamples, Ints
+from skipthink.student.generation import Generated, generate
+from skipthink.student.inference import Answered, Decoding, continue_chains, stage_prompt
+from skipthink.student.markers import Markers
+from skipthink.student.prefixes import KeptPrefixes, Uniforms, keeps_prefixes
+from skipthink.student.prompts import Prompt, room_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -8,8 +8,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from skipthink.encoding import Ints
 from skipthink.exceptions import InvalidInputError
+from skipthink.student.encoding import Ints
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.skip import EMPTY, OPEN, RIGHT, SKIPPED
+from skipthink.core.ledger import EMPTY, OPEN, RIGHT, SKIPPED
 
 WEAK_BELOW = 0.5
 """A judge that is right on a smaller share of samples with nothing dropped is called weak."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.students import load_student
+from skipthink.student.models import load_student
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skipthink.files import write_text
+from skipthink.io.files import write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

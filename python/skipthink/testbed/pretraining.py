@@ -15,13 +15,13 @@ from accelerate import PartialState
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from skipthink.devices import check_one_device, uses_accelerator
 from skipthink.exceptions import InvalidInputError, RunError
-from skipthink.files import write_text
-from skipthink.progress import Display, Meter
-from skipthink.recipe import FRAME_KEYS, first_difference
-from skipthink.sections import parse_sections
-from skipthink.students import load_student, make_student, save_student
+from skipthink.io.files import write_text
+from skipthink.io.progress import Display, Meter
+from skipthink.io.sections import first_difference, parse_sections
+from skipthink.student.devices import check_one_device, uses_accelerator
+from skipthink.student.models import load_student, make_student, save_student
+from skipthink.student.options import FRAME_KEYS
 from skipthink.testbed.card import write_student_card
 from skipthink.testbed.corpus import IGNORED, Corpus, texts
 from skipthink.testbed.first_weights import set_lookup_heads

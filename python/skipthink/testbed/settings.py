@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.recipe import StudentSection
-from skipthink.sections import Section, parse_sections, read_recipe_text
+from skipthink.io.sections import Section, parse_sections, read_recipe_text
+from skipthink.student.options import StudentSection
 from skipthink.testbed.corpus import check_shares
 from skipthink.testbed.primitives import FAMILIES
 
@@ -116,7 +116,7 @@ class PretrainRecipe(Section):
 
 
 def load_pretrain_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> PretrainRecipe:
-    """Reads a recipe of pre-training; `changes` as in `skipthink.recipe.load_recipe`.
+    """Reads a recipe of pre-training; `changes` as in `skipthink.run.recipe.load_recipe`.
 
     Raises:
         RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value.

@@ -1,10 +1,15 @@
 """The training methods: chunk-wise training, skip-thinking training and their controls (method §5, §7)."""
 
-from skipthink.methods import METHODS
-from skipthink.training.chunkwise import ChunkwiseTrainer
-from skipthink.training.config import ChunkwiseConfig
-from skipthink.training.methods import train_method
-from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
+from typing import TYPE_CHECKING
+
+from skipthink.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from skipthink.training.chunkwise import ChunkwiseTrainer
+    from skipthink.training.config import ChunkwiseConfig
+    from skipthink.training.method_table import METHODS
+    from skipthink.training.methods import train_method
+    from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
 
 __all__ = [
     "METHODS",
@@ -14,3 +19,15 @@ __all__ = [
     "SkipThinkingTrainer",
     "train_method",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ChunkwiseConfig": "config",
+        "ChunkwiseTrainer": "chunkwise",
+        "METHODS": "method_table",
+        "SkipThinkingConfig": "skip_thinking",
+        "SkipThinkingTrainer": "skip_thinking",
+        "train_method": "methods",
+    },
+)

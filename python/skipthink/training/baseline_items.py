@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from skipthink.encoding import Bools, EncodedSamples, Ints, Items, TokenRows, build_items, offsets_of
+from skipthink.core.codes import ANSWER, ANSWER_MARK, ANSWER_TEXT, END, QUESTION, RATIONALE, STAGE, STEP
+from skipthink.core.planning import ItemPlan
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import Markers
-from skipthink.planning import ItemPlan
+from skipthink.student.encoding import Bools, EncodedSamples, Ints, Items, TokenRows, build_items, offsets_of
+from skipthink.student.markers import Markers
 from skipthink.training.items import loss_mask
-from skipthink.types import ANSWER, ANSWER_MARK, ANSWER_TEXT, END, QUESTION, RATIONALE, STAGE, STEP
 
 PARTS = ("question", "rationale", "answer")
 """Parts of a one-pass item; the answer starts with its marker and ends with the end token."""

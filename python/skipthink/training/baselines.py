@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import TrainerCallback, TrainingArguments
 
-from skipthink.encoding import EncodedSamples, Ints, Items
+from skipthink.core.codes import STEP
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import Markers
-from skipthink.methods import BASELINES
+from skipthink.student.encoding import EncodedSamples, Ints, Items
+from skipthink.student.markers import Markers
 from skipthink.training.baseline_items import (
     PARTS,
     cut_rationales,
@@ -25,7 +25,7 @@ from skipthink.training.baseline_items import (
 from skipthink.training.batches import plan_steps
 from skipthink.training.chunkwise import ChunkwiseTrainer
 from skipthink.training.config import ChunkwiseConfig
-from skipthink.types import STEP
+from skipthink.training.method_table import BASELINES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainerControl, TrainerState

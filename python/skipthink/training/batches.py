@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
-from skipthink.encoding import Ints, Items
 from skipthink.exceptions import InvalidInputError
+from skipthink.student.encoding import Ints, Items
 from skipthink.training.items import ItemDataset
 
 LOSS_NORMS = ("batch_tokens", "item")

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from skipthink.encoding import EncodedSamples, Ints, flat_index, offsets_of
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.files import write_bytes
-from skipthink.markers import Markers
-from skipthink.scoring import StepLosses, score_steps
+from skipthink.io.files import write_bytes
+from skipthink.scoring.losses import StepLosses
+from skipthink.scoring.score import score_steps
+from skipthink.student.encoding import EncodedSamples, Ints, flat_index, offsets_of
+from skipthink.student.markers import Markers
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

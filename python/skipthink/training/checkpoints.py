@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from skipthink.encoding import Ints, Items
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.files import parse_object, write_json
+from skipthink.io.files import parse_object, write_json
+from skipthink.student.encoding import Ints, Items
 from skipthink.training.batches import Layout
 from skipthink.training.boundaries import from_main
 

@@ -14,12 +14,12 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from skipthink.chunking import average_boundaries, chunk
-from skipthink.encoding import EncodedSamples, Ints, Items, build_items
+from skipthink.core.search import average_boundaries, chunk
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import Markers
-from skipthink.progress import Display, Meter
-from skipthink.prompts import max_positions
+from skipthink.io.progress import Display, Meter
+from skipthink.student.encoding import EncodedSamples, Ints, Items, build_items
+from skipthink.student.markers import Markers
+from skipthink.student.prompts import max_positions
 from skipthink.training.batches import StageBatchSampler
 from skipthink.training.boundaries import from_main, score_in_shares
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts

@@ -9,8 +9,8 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from skipthink.devices import check_one_device, uses_accelerator
 from skipthink.exceptions import InvalidInputError
+from skipthink.student.devices import check_one_device, uses_accelerator
 from skipthink.training.batches import LOSS_NORMS, Layout
 from skipthink.training.boundaries import BoundaryFolder
 

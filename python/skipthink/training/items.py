@@ -9,11 +9,11 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from skipthink.encoding import Bools, Ints, Items, TokenRows, flat_index, offsets_of
 from skipthink.exceptions import InvalidInputError
-from skipthink.inputs import model_inputs
-from skipthink.markers import Markers
-from skipthink.prompts import NOTHING
+from skipthink.student.encoding import Bools, Ints, Items, TokenRows, flat_index, offsets_of
+from skipthink.student.inputs import model_inputs
+from skipthink.student.markers import Markers
+from skipthink.student.prompts import NOTHING
 
 IGNORED_LABEL = -100
 

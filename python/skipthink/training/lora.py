@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import Markers
+from skipthink.student.markers import Markers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from skipthink.inputs import probe_inputs
+from skipthink.student.inputs import probe_inputs
 from skipthink.training.items import IGNORED_LABEL
 
 if TYPE_CHECKING:

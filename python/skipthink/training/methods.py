@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.encoding import EncodedSamples, Ints, Items, encode_samples
 from skipthink.exceptions import InvalidInputError
-from skipthink.files import write_json, write_parquet
-from skipthink.markers import read_markers
-from skipthink.methods import METHODS, Method
-from skipthink.students import load_student, longest_input, save_student
+from skipthink.io.files import write_json, write_parquet
+from skipthink.student.encoding import EncodedSamples, Ints, Items, encode_samples
+from skipthink.student.markers import read_markers
+from skipthink.student.models import load_student, longest_input, save_student
 from skipthink.training.baselines import BaselineConfig, BaselineTrainer
 from skipthink.training.chunkwise import ChunkwiseTrainer, whole_weights
 from skipthink.training.config import ChunkwiseConfig
 from skipthink.training.lora import add_lora, merge_lora
+from skipthink.training.method_table import METHODS, Method
 from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.encoding import EncodedSamples, Ints, Items
 from skipthink.exceptions import InvalidInputError
-from skipthink.markers import Markers
+from skipthink.student.encoding import EncodedSamples, Ints, Items
+from skipthink.student.markers import Markers
 from skipthink.training.chunkwise import ChunkwiseTrainer
 from skipthink.training.config import ChunkwiseConfig
 from skipthink.training.items import join_items, take_items

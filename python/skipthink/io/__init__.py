@@ -1,0 +1,1 @@
+"""Files: atomic writes, row files, strict YAML; progress of long work."""

@@ -1,0 +1,315 @@
+"""Record batches from and to files: Parquet, Arrow IPC and JSON lines, a batch at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from skipthink.exceptions import DataError
+from skipthink.io.files import parse_object
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET = (".parquet",)
+ARROW = (".arrow", ".feather", ".ipc")
+JSONL = (".jsonl",)
+SUFFIXES = PARQUET + ARROW + JSONL
+
+BATCH_ROWS = 16_384
+BATCH_BYTES = 64 * 2**20
+"""What a batch holds at most, so that long texts need no more memory than short ones."""
+
+
+def check_suffix(path: str | Path) -> str:
+    """The suffix of a path, in lower case.
+
+    Raises:
+        DataError: none of those that can be read and written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(
+            f"{path} has the ending {suffix!r}; name a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
+        )
+    return suffix
+
+
+def column_names(path: str | Path) -> list[str]:
+    """Columns of a file; of JSON lines the keys of the first object.
+
+    Raises:
+        DataError: the file cannot be read, or holds no row.
+    """
+    import pyarrow.parquet as pq
+
+    suffix = check_suffix(path)
+    with _reading(path):
+        if suffix in PARQUET:
+            return list(pq.read_schema(path, memory_map=True).names)
+        if suffix in ARROW:
+            return list(_open_ipc(path).schema.names)
+        first = next(_json_lines(Path(path)), None)
+    if first is None:
+        raise DataError(f"{path} holds no row")
+    return list(first[1])
+
+
+def count_rows(path: str | Path) -> int | None:
+    """Rows of a file (of JSON lines its lines), None where only reading it tells.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    suffix = check_suffix(path)
+    with _reading(path):
+        if suffix in PARQUET:
+            return int(pq.read_metadata(path, memory_map=True).num_rows)
+        if suffix in ARROW:
+            file = _open_ipc(path)
+            if not isinstance(file, pa.RecordBatchFileReader):
+                return None
+            return sum(int(file.get_batch(index).num_rows) for index in range(file.num_record_batches))
+        with Path(path).open("rb") as lines:
+            return sum(block.count(b"\n") for block in iter(lambda: lines.read(2**20), b""))
+
+
+def read_batches(
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    *,
+    skip_rows: int = 0,
+    batch_rows: int = BATCH_ROWS,
+    absent: Sequence[str] = (),
+) -> Iterator[pa.RecordBatch]:
+    """Reads a file batch by batch; Arrow IPC is memory-mapped and not copied.
+
+    Args:
+        path: a .parquet, .arrow, .feather, .ipc or .jsonl file.
+        columns: the columns to read; None: all.
+        skip_rows: rows at the start that are passed over.
+        batch_rows: most rows of a batch; one of long rows holds fewer.
+        absent: columns that the file was found not to have; JSON lines are refused where a later one has them.
+
+    Yields:
+        Batches of the same schema, rows in order.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column, or changes its types on the way.
+    """
+    suffix = check_suffix(path)
+    names = column_names(path)
+    missing = [name for name in columns or [] if name not in names]
+    if missing:
+        raise DataError(f"{path} has no column {missing[0]!r}, it has {', '.join(names)}")
+    wanted = names if columns is None else list(columns)
+    if suffix in PARQUET:
+        batches = _parquet(path, wanted, skip_rows, batch_rows)
+    elif suffix in ARROW:
+        batches = skip(_ipc(path, wanted), skip_rows)
+    else:
+        batches = _jsonl(Path(path), wanted, skip_rows, batch_rows, absent)
+    while True:
+        with _reading(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield from split_batch(batch, batch_rows)
+
+
+def split_batch(batch: pa.RecordBatch, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    """Slices of a batch, without a copy, of at most `batch_rows` rows and about `BATCH_BYTES`."""
+    fitting = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
+    size = max(1, min(batch_rows, fitting))
+    if batch.num_rows <= size:
+        yield batch
+        return
+    for start in range(0, batch.num_rows, size):
+        yield batch.slice(start, size)
+
+
+def skip(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches less their first rows."""
+    for batch in batches:
+        if batch.num_rows > n_rows:
+            yield batch.slice(n_rows)
+        n_rows = max(0, n_rows - batch.num_rows)
+
+
+class BatchWriter:
+    """Writes tables of one schema to a file, bit by bit.
+
+    Args:
+        path: the file to write.
+        schema: schema of all tables.
+        suffix: what to write: one of `SUFFIXES`.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, suffix: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._file: Any = None
+        if suffix in PARQUET:
+            self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        elif suffix in ARROW:
+            self._writer = pa.ipc.new_file(str(path), schema)
+        else:
+            self._writer = self._file = path.open("w", encoding="utf-8", newline="\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def write(self, table: pa.Table) -> None:
+        """Writes a table; in Parquet it becomes a row group."""
+        if self._file is not None:
+            self._file.writelines(json_lines(table.to_batches()))
+        else:
+            self._writer.write_table(table)
+
+
+def json_lines(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
+    """Rows as lines of JSON, with line ends; NaN, which JSON cannot say, as null."""
+    for batch in batches:
+        for row in batch.to_pylist():
+            sound = {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in row.items()
+            }
+            yield json.dumps(sound, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """Says which file could not be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _parquet(
+    path: str | Path, columns: list[str], skip_rows: int, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, memory_map=True)
+    groups = list(range(file.num_row_groups))
+    while groups and skip_rows >= (size := file.metadata.row_group(groups[0]).num_rows):
+        groups.pop(0)
+        skip_rows -= size
+    if not groups:
+        return iter(())
+    return skip(file.iter_batches(batch_rows, groups, columns, use_threads=False), skip_rows)
+
+
+def _open_ipc(path: str | Path) -> Any:
+    """An Arrow IPC file or stream, memory-mapped."""
+    import pyarrow as pa
+
+    source = pa.memory_map(str(path))
+    try:
+        return pa.ipc.open_file(source)
+    except pa.ArrowInvalid:
+        source.seek(0)
+        return pa.ipc.open_stream(source)
+
+
+def _ipc(path: str | Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    reader = _open_ipc(path)
+    if isinstance(reader, pa.RecordBatchFileReader):
+        batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
+    else:
+        batches = iter(reader)
+    return (batch.select(columns) for batch in batches)
+
+
+def _jsonl(
+    path: Path, columns: list[str], skip_rows: int, batch_rows: int, absent: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    types: dict[str, Any] = {}
+    rows: list[tuple[str, dict[str, Any]]] = []
+    n_bytes = 0
+
+    def batch() -> pa.RecordBatch:
+        arrays = [_json_column(path, name, rows, types) for name in columns]
+        rows.clear()
+        return pa.RecordBatch.from_arrays(arrays, names=columns)
+
+    for place, record, size in islice(_json_lines(path), skip_rows, None):
+        for name in record.keys() & absent:
+            raise DataError(
+                f"{place} has {name!r}, which the first line has not; write it in every line, or in none"
+            )
+        rows.append((place, record))
+        n_bytes += size
+        if len(rows) == batch_rows or n_bytes >= BATCH_BYTES:
+            yield batch()
+            n_bytes = 0
+    if rows:
+        yield batch()
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Place, object and bytes of every line that is not blank."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if content.strip():
+                place = f"{path}, line {number}"
+                yield place, parse_object(content.rstrip(b"\n"), place), len(content)
+
+
+def _json_column(
+    path: Path, name: str, rows: list[tuple[str, dict[str, Any]]], types: dict[str, Any]
+) -> pa.Array:
+    """A column; the first batch decides its type, and numbers in lists are floats."""
+    import pyarrow as pa
+
+    values = [record.get(name) for _, record in rows]
+    try:
+        if name not in types:
+            types[name] = _widened(pa.array(values).type)
+        return pa.array(values, type=types[name])
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        kind = types.get(name) or _widened(pa.array(values[:1]).type)
+        for place, record in rows:
+            try:
+                pa.array([record.get(name)], type=kind)
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                found = f"{record.get(name)!r:.60}"
+                raise DataError(
+                    f"{place}: {name} is {found}, rows before hold {kind}; write all alike"
+                ) from error
+        raise DataError(f"{path}: {name} cannot be read as one column: {error}") from error
+
+
+def _widened(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        inner = kind.value_type
+        if pa.types.is_integer(inner) or pa.types.is_null(inner):
+            return pa.list_(pa.float64())
+        return pa.list_(_widened(inner))
+    return kind

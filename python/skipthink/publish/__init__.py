@@ -1,0 +1,1 @@
+"""Trained students and their items for other programs: folders, model cards, exports."""

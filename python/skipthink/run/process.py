@@ -1,0 +1,158 @@
+"""The process of one stage; `python -m skipthink.run.process RUN_DIR STAGE` runs one by hand.
+
+Exit codes: 0 finished · 2 refused (a wrong recipe, data or setting; the last line says which) · 3 no
+room left on the disk · else a crash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Protocol
+
+from skipthink.exceptions import SkipthinkError
+from skipthink.io.files import describe_full_disk
+
+PROGRESS_SECONDS = 0.5
+REFUSED, NO_ROOM = 2, 3
+"""Exit codes; the second one tells also where a log without room cannot."""
+
+
+class Descriptor(Protocol):
+    """A file descriptor on its way to another process (`multiprocessing.reduction.DupFd`)."""
+
+    def detach(self) -> int:
+        """The descriptor in this process."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one stage by hand; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m skipthink.run.process", description="Runs one stage of a run folder."
+    )
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("stage")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    return work(options.run_dir, options.stage, options.threads)
+
+
+def run_child(run_dir: Path, stage: str, threads: int, log: Path, lock: Descriptor) -> None:
+    """What a process of the pipeline does.
+
+    Args:
+        run_dir: the run folder.
+        stage: name of the stage.
+        threads: bound on threads.
+        log: file that takes all output, appended to.
+        lock: descriptor of the folder's lock. It stays open here, so that no other run enters the folder as
+            long as this process lives.
+    """
+    lock.detach()
+    os.setsid()  # Ctrl-C goes to the parent alone, which then ends its children in good order
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    _end_with_parent()
+    code = work(run_dir, stage, threads)
+    if (
+        code == NO_ROOM
+    ):  # what is buffered for the log cannot be written either: leaving must not fail over it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+    sys.exit(code)
+
+
+def work(run_dir: Path, stage: str, threads: int) -> int:
+    """Runs one stage; returns the exit code."""
+    from skipthink.run.folder import RunFolder
+    from skipthink.run.work import run_stage
+
+    folder = RunFolder(run_dir)
+    set_threads(threads, stage)
+    try:
+        run_stage(folder, stage, ProgressFile(folder.progress(stage)))
+    except SkipthinkError as error:
+        if os.environ.get("SKIPTHINK_DEBUG"):
+            raise
+        return _fail(str(error), REFUSED)
+    except Exception as error:
+        message = describe_full_disk(error)
+        if message is None or os.environ.get("SKIPTHINK_DEBUG"):
+            raise
+        return _fail(message, NO_ROOM)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):  # the log may have no room either: the code tells then
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return code
+
+
+class ProgressFile:
+    """Writes (done, in all) where the pipeline looks for it, now and then.
+
+    Args:
+        path: a small JSON file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last = float("-inf")
+
+    def __call__(self, done: int, total: int) -> None:
+        """Notes how far the stage has come."""
+        now = time.monotonic()
+        if now - self._last < PROGRESS_SECONDS and done < total:
+            return
+        self._last = now
+        scratch = self.path.with_name(self.path.name + ".tmp")
+        with contextlib.suppress(OSError):  # only shown: not worth failing for
+            scratch.write_text(json.dumps([int(done), int(total)]), encoding="ascii")
+            scratch.replace(self.path)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the run that started it has ended, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch(sentinel: int) -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def stage_environment(threads: int) -> dict[str, str]:
+    """Environment that bounds the threads of every library that starts its own, set before any is loaded."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+    return {
+        **dict.fromkeys(names, str(threads)),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+
+
+def set_threads(threads: int, stage: str) -> None:
+    """Bounds torch's threads; `prepare` needs no torch, and is not made to load it."""
+    if stage == "prepare":
+        return
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,293 @@
+"""What a run has found: `results.json`, the table, and how the chunks came out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skipthink.exceptions import RunError
+from skipthink.io.files import write_json, write_text
+from skipthink.run.folder import RunFolder, read_stage_table
+from skipthink.run.recipe import ALL_METHODS, Recipe
+from skipthink.run.skip_report import align, format_skips, skip_summary
+from skipthink.run.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SCHEMA = 2
+PACKAGES = ("skipthink", "torch", "transformers", "tokenizers", "datasets", "pyarrow", "numpy")
+MEASURED = (
+    "n",
+    "right",
+    "wrong",
+    "unparsed",
+    "timeouts",
+    "unended",
+    "looped",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "tokens_per_answer",
+    "prompt_tokens_per_answer",
+    "seconds_per_answer",
+    "seconds_per_answer_alone",
+    "n_alone",
+    "stage_accuracy",
+    "n_stage",
+    "device",
+)
+SUMMARISED = (
+    "accuracy",
+    "unparsed_rate",
+    "loop_rate",
+    "tokens_per_answer",
+    "prompt_tokens_per_answer",
+    "seconds_per_answer",
+    "seconds_per_answer_alone",
+    "speedup_tokens",
+    "speedup_seconds",
+    "speedup_seconds_alone",
+)
+COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("accuracy %", "accuracy", lambda value: f"{100 * value:.1f}"),
+    ("tokens/answer", "tokens_per_answer", lambda value: f"{value:.1f}"),
+    ("ms/answer", "seconds_per_answer", lambda value: f"{1000 * value:.1f}"),
+    ("ms alone", "seconds_per_answer_alone", lambda value: f"{1000 * value:.1f}"),
+    ("speed-up tokens", "speedup_tokens", lambda value: f"{value:.2f}x"),
+    ("speed-up seconds", "speedup_seconds", lambda value: f"{value:.2f}x"),
+    ("speed-up alone", "speedup_seconds_alone", lambda value: f"{value:.2f}x"),
+    ("loops %", "loop_rate", lambda value: f"{100 * value:.1f}"),
+    ("unparsed %", "unparsed_rate", lambda value: f"{100 * value:.1f}"),
+)
+
+
+def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> tuple[dict[str, Any], str]:
+    """Writes `results.json`, `table.txt`, `chunks.json` and `skips.json` of a finished run.
+
+    Args:
+        recipe: the recipe.
+        folder: the run folder; its `evaluate` stage is finished.
+        stages: all stages by name.
+
+    Returns:
+        The results and the table.
+
+    Raises:
+        RunError: a stage is not finished.
+    """
+    rows = [
+        _row(recipe, folder, stages, method, seed)
+        for method in ALL_METHODS
+        if method in recipe.methods
+        for seed in recipe.seeds
+    ]
+    results: dict[str, Any] = {
+        "schema": SCHEMA,
+        "task": recipe.task_name,
+        "recipe": recipe.name,
+        "versions": versions(),
+        "methods": with_speedups(rows),
+    }
+    results["summary"] = summarise(results["methods"])
+    table = format_table(results)
+    stages_table = format_stages(results["methods"])
+    if stages_table:
+        table += "\n\n" + stages_table
+    chunks = chunk_summary(recipe, folder, stages)
+    if chunks:
+        table += "\n\n" + format_chunks(chunks)
+        write_json(folder.path / "chunks.json", {"schema": SCHEMA, "chunks": chunks})
+    skips = skip_summary(recipe, folder, stages)
+    if skips:
+        table += "\n\n" + format_skips(skips)
+        write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips})
+    write_text(folder.path / "table.txt", table + "\n")
+    write_json(folder.path / "results.json", results)
+    return results, table
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def with_speedups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds speed-ups against the Base of the same seed (method §8); None where there is no Base.
+
+    Args:
+        rows: one a method and seed, with tokens_per_answer and seconds_per_answer.
+    """
+    base = {row["seed"]: row for row in rows if row["method"] == "base"}
+    names = {
+        "speedup_tokens": "tokens_per_answer",
+        "speedup_seconds": "seconds_per_answer",
+        "speedup_seconds_alone": "seconds_per_answer_alone",
+    }
+    return [
+        row | {name: _ratio(base.get(row["seed"], {}).get(unit), row[unit]) for name, unit in names.items()}
+        for row in rows
+    ]
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Each method over its seeds: mean, standard deviation (None of one seed) and number of seeds of each measure.
+
+    Args:
+        rows: one a method and seed, as in `results.json`.
+
+    Returns:
+        Method → measure → {mean, sd, n}; a measure no seed has is left out.
+    """
+    summary: dict[str, dict[str, Any]] = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        measures = {}
+        for name in SUMMARISED:
+            values = [row[name] for row in own if row[name] is not None]
+            if values:
+                sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+                measures[name] = {"mean": float(np.mean(values)), "sd": sd, "n": len(values)}
+        summary[method] = measures
+    return summary
+
+
+def format_table(results: dict[str, Any]) -> str:
+    """The table of a run: the 95 % Wilson interval of one seed, mean ± standard deviation of several.
+
+    Args:
+        results: content of `results.json`.
+    """
+    rows = results["methods"]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    lines = [["method", *(title for title, _, _ in COLUMNS)]]
+    for method in methods:
+        own = [row for row in rows if row["method"] == method]
+        cells = [_cell([row[key] for row in own], show) for _, key, show in COLUMNS]
+        if len(own) == 1:
+            low, high = (100 * own[0][end] for end in ("accuracy_low", "accuracy_high"))
+            cells[0] += f" [{low:.1f}, {high:.1f}]"
+        lines.append([method, *cells])
+    n_seeds = len({row["seed"] for row in rows})
+    head = f"{results['recipe']}: {results['task']}, n = {rows[0]['n']}, {n_seeds} seed{'s' * (n_seeds > 1)}"
+    return "\n".join([head, align(lines)])
+
+
+def format_stages(rows: Sequence[dict[str, Any]]) -> str:
+    """Accuracy when the teacher's first m chunks are given, a method a line; empty where no method has stages."""
+    staged = [row for row in rows if row["stage_accuracy"] is not None]
+    if not staged:
+        return ""
+    n_stages = len(staged[0]["stage_accuracy"])
+    lines = [["accuracy % given chunks", "n", *map(str, range(n_stages))]]
+    for method in dict.fromkeys(row["method"] for row in staged):
+        own = [row for row in staged if row["method"] == method]
+        columns = zip(*(row["stage_accuracy"] for row in own), strict=True)
+        cells = [_cell(list(column), lambda value: f"{100 * value:.1f}") for column in columns]
+        lines.append([method, str(own[0]["n_stage"]), *cells])
+    return align(lines)
+
+
+def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
+    """How chunks came out: lengths in steps, empty ones and the share skipped, a stage (method §4).
+
+    Returns:
+        Rows with method, seed, stage, mean_steps, sd_steps, empty (share) and skipped (share; None where no
+        skip data were made).
+    """
+    summary = []
+    for seed in recipe.seeds:
+        skip = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
+        skipped = np.asarray(read_stage_table(skip)["skipped"].to_pylist()) if skip.exists() else None
+        for method in (name for name in ALL_METHODS if name.startswith("base+")):
+            if f"train/{method}/s{seed}" not in stages:
+                continue
+            table = read_stage_table(folder.stage(f"train/{method}/s{seed}") / "chunks.parquet")
+            lengths = np.diff(np.asarray(table["boundaries"].to_pylist()), axis=1)
+            summary += _stage_rows(method, seed, lengths, skipped if method == JUDGE else None)
+    return summary
+
+
+def format_chunks(chunks: list[dict[str, Any]]) -> str:
+    """The chunk summary as a table."""
+    lines = [["chunks of", "seed", "stage", "steps", "empty %", "skipped %"]]
+    lines += [
+        [
+            row["method"],
+            str(row["seed"]),
+            str(row["stage"]),
+            f"{row['mean_steps']:.2f} ± {row['sd_steps']:.2f}",
+            f"{100 * row['empty']:.1f}",
+            "-" if row["skipped"] is None else f"{100 * row['skipped']:.1f}",
+        ]
+        for row in chunks
+    ]
+    return align(lines)
+
+
+def _row(
+    recipe: Recipe, folder: RunFolder, stages: dict[str, Stage], method: str, seed: int
+) -> dict[str, Any]:
+    evaluated = folder.done(
+        evaluation_name(method, seed), evaluation_fingerprint(stages, recipe, method, seed)
+    )
+    train = f"train/{method}/s{seed}"
+    trained = folder.done(train, stages[train].fingerprint)
+    if evaluated is None or trained is None:
+        raise RunError(f"{method} with seed {seed} is not finished in {folder.path}")
+    lacking = [key for key in MEASURED if key not in evaluated["result"]]
+    if lacking:
+        raise RunError(
+            f"{method} with seed {seed} was evaluated by an older skipthink, which did not measure "
+            f"{', '.join(lacking)}; delete {folder.stage('evaluate')} and run again"
+        )
+    measured = {key: evaluated["result"][key] for key in MEASURED}
+    return {
+        "method": method,
+        "seed": seed,
+        **measured,
+        "unparsed_rate": measured["unparsed"] / measured["n"],
+        "loop_rate": measured["looped"] / measured["n"],
+        "train_steps": trained["result"]["train_steps"],
+        "train_target_tokens": trained["result"]["train_target_tokens"],
+    }
+
+
+def _ratio(base: float | None, own: float | None) -> float | None:
+    return None if base is None or not own else base / own
+
+
+def _stage_rows(
+    method: str, seed: int, lengths: NDArray[np.int64], skipped: NDArray[np.bool_] | None
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": method,
+            "seed": seed,
+            "stage": stage + 1,
+            "mean_steps": float(lengths[:, stage].mean()),
+            "sd_steps": float(lengths[:, stage].std()),
+            "empty": float((lengths[:, stage] == 0).mean()),
+            "skipped": None if skipped is None else float(skipped[:, stage].mean()),
+        }
+        for stage in range(lengths.shape[1])
+    ]
+
+
+def _cell(values: list[float | None], show: Callable[[float], str]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return show(known[0])
+    return f"{show(float(np.mean(known)))} ± {show(float(np.std(known, ddof=1)))}"

@@ -1,0 +1,93 @@
+"""What a run says of its skip data: `skips.json`, and tables of skips by position, number of chunks and task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skipthink.exceptions import RunError
+from skipthink.run.folder import RunFolder
+from skipthink.run.recipe import Recipe
+from skipthink.run.stages import Stage
+
+COSTS = (
+    "asked",
+    "tokens_generated",
+    "prompt_tokens",
+    "prompt_tokens_read",
+    "unparsed",
+    "regrown",
+    "seconds",
+)
+
+
+def skip_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
+    """The skip data of each seed.
+
+    Args:
+        recipe: of the run.
+        folder: the run folder.
+        stages: all stages by name.
+
+    Returns:
+        A row a seed: seed, task, judges, votes; asked (questions), tokens_generated, prompt_tokens, prompt_tokens_read,
+        unparsed, regrown, seconds; groups (`skipping.statistics.group_skips`), warnings. No row where no skip data were
+        made.
+
+    Raises:
+        RunError: skip data of a seed are not finished.
+    """
+    rows = []
+    for seed in recipe.seeds:
+        name = f"skip-data/s{seed}"
+        if name not in stages:
+            continue
+        done = folder.done(name, stages[name].fingerprint)
+        if done is None:
+            raise RunError(f"{name} is not finished in {folder.path}")
+        report = done["result"]
+        row = {"seed": seed, "task": recipe.task_name}
+        rows.append(row | {key: report[key] for key in ("judges", "votes", *COSTS, "groups", "warnings")})
+    return rows
+
+
+def format_skips(rows: list[dict[str, Any]]) -> str:
+    """The summary as text: a paragraph a seed, with what it warns of."""
+    return "\n\n".join(_format_seed(row) for row in rows)
+
+
+def _format_seed(row: dict[str, Any]) -> str:
+    total = row["groups"][0]
+    judged = "" if row["judges"] == 1 else f" by {row['judges']} judges"
+    right = f"{total['judge_right']} of {total['rows']}"
+    head = (
+        f"skip data of seed {row['seed']}{judged}: right on {right} with nothing dropped; {row['asked']} questions, "
+        f"{row['tokens_generated']} tokens generated, {row['prompt_tokens_read']} of {row['prompt_tokens']} prompt "
+        f"tokens read, {row['regrown']} right answers with the dropped chunk written elsewhere, {row['seconds']:.1f} s"
+    )
+    n_chunks = len(total["skip_rate"])
+    lines = [["skipped % of chunk", "samples", "right", *map(str, range(1, n_chunks + 1))]]
+    for group in row["groups"]:
+        name = _printable(group["group"])
+        title = {"all": "all", "chunks": f"with {name} chunks", "task": name}[group["by"]]
+        rates = ["-" if rate is None else f"{100 * rate:.1f}" for rate in group["skip_rate"]]
+        lines.append([title, str(group["rows"]), str(group["judge_right"]), *rates])
+    return "\n".join([head, align(lines), *(f"warning: {text}" for text in row["warnings"])])
+
+
+def _printable(text: str) -> str:
+    """Names of tasks come with the data: nothing of them may steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def align(lines: list[list[str]]) -> str:
+    """Columns side by side: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                line[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+            ]
+        )
+        for line in lines
+    )

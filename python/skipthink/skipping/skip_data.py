@@ -1,0 +1,234 @@
+"""Skip data: which chunks the chunk-wise trained student can do without (method §6, docs/skipping.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, UNKNOWN, WRONG, SkipLedger
+from skipthink.core.ledger_file import LedgerFile
+from skipthink.exceptions import InvalidInputError
+from skipthink.io.files import write_json, write_parquet
+from skipthink.skipping.judge import Block, Flags, Judge, Subjects
+from skipthink.skipping.settings import SkipSettings, assign_folds
+from skipthink.skipping.statistics import Codes, describe_torn, find_warnings, group_skips
+from skipthink.student.encoding import EncodedSamples, Ints, encode_samples
+from skipthink.student.frame import STUDENT_FILE, read_student_file
+from skipthink.student.inference import Decoding
+from skipthink.student.markers import read_markers
+from skipthink.student.models import load_student
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SkipSettings", "assign_folds", "make_skip_data"]
+
+Progress = Callable[[int, int], None]
+NOTES = ("tokens", "prompt_tokens", "prompt_tokens_read", "unparsed", "regrown", "seconds")
+"""What the ledger notes of every batch: see `judge.Cost`."""
+
+
+def make_skip_data(
+    *,
+    judges: Sequence[Path],
+    samples: pa.Table,
+    boundaries: Ints,
+    out: Path,
+    n_chunks: int,
+    answer_kind: str,
+    folds: Ints | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Asks students, chunk by chunk, what they can do without; goes on from `ledger.bin` after a kill.
+
+    Args:
+        judges: folders of chunk-wise trained students: one, or with cross-fitting F of one tokenizer.
+        samples: training samples: columns id, question, rationale, answer; where there is one, task.
+        boundaries: their chunks, int64 (n, M + 1).
+        out: folder for `ledger.bin`, `skip.parquet` (id, boundaries, skipped) and `report.json`.
+        n_chunks: M.
+        answer_kind: kind of the answer check.
+        folds: the judge of each sample, 0 … F - 1, int64 (n,), one that was not trained on it; None: the only one.
+        settings: fields of `SkipSettings`.
+        seed: seeds sampling.
+        progress: called with (rows settled, rows).
+
+    Returns:
+        The report: what `SkipLedger.stats` counts; judges, votes, prefixes_kept; groups (`statistics.group_skips`);
+        tokens_generated, prompt_tokens, prompt_tokens_read, unparsed, regrown, seconds (over all kills); torn_bytes,
+        warnings.
+
+    Raises:
+        InvalidInputError: a wrong setting, or folds that do not fit the judges.
+        LedgerError: a ledger that is damaged, or of other judges, samples, chunks or settings.
+    """
+    options = SkipSettings(**(settings or {}))
+    judge_of = _check_folds(folds, len(judges), samples.num_rows)
+    _, tokenizer = load_student(judges[0])
+    encoded = encode_samples(
+        tokenizer, read_markers(tokenizer, n_chunks, judges[0]), samples, rules=options.rules
+    )
+    subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), answer_kind)
+    out.mkdir(parents=True, exist_ok=True)
+    ledger = SkipLedger(boundaries)
+    fingerprint = _fingerprint(judges, judge_of, subjects, options, seed)
+    with LedgerFile(out / "ledger.bin", ledger, fingerprint) as file:
+        if file.torn_bytes:
+            sys.stderr.write(f"{file.path}: {describe_torn(file.torn_bytes)}\n")
+        questions = _Questions(file, progress)
+        kept = [
+            _ask_judge(_load_judge(folder, n_chunks, subjects, options, seed), questions, rows)
+            for number, folder in enumerate(judges)
+            if len(rows := _longest_first(encoded, np.flatnonzero(judge_of == number)))
+        ]
+        totals = {name: file.total(name) for name in NOTES}
+        torn_bytes = file.torn_bytes
+    write_parquet(out / "skip.parquet", _table(encoded, boundaries, ledger.skipped))
+    tasks = None
+    if "task" in samples.column_names:
+        tasks = ["(none)" if task is None else str(task) for task in samples["task"].to_pylist()]
+    groups = group_skips(questions.base, questions.states, tasks)
+    report = {
+        **ledger.stats(),
+        "judges": len(judges),
+        "votes": options.votes,
+        "prefixes_kept": all(kept),
+        "groups": groups,
+        "tokens_generated": totals.pop("tokens"),
+        **totals,
+        "seconds": round(totals["seconds"], 3),
+        "torn_bytes": torn_bytes,
+        "warnings": find_warnings(
+            groups[0], int(totals["unparsed"]), n_judges=len(judges), torn_bytes=torn_bytes
+        ),
+    }
+    write_json(out / "report.json", report)
+    return report
+
+
+class _Questions:
+    """The books: what is answered, in the file and at hand."""
+
+    def __init__(self, file: LedgerFile, progress: Progress | None) -> None:
+        self.file, self.progress = file, progress
+        table = file.ledger.to_arrow()
+        self.base: Codes = table["base"].to_numpy().copy()
+        states = table["states"].combine_chunks().flatten().to_numpy()
+        self.states: Codes = states.reshape(len(self.base), file.ledger.n_chunks).copy()
+
+    @property
+    def skipped(self) -> Flags:
+        skipped: Flags = self.states == SKIPPED
+        return skipped
+
+    def ask(self, block: Block, chunk: int, asked: Ints) -> None:
+        """Has one question of some samples of a block answered, and notes the answers on disk."""
+        if not len(asked):
+            return
+        rows, started = block.rows[asked], time.monotonic()
+        right, cost = block.ask(chunk, asked, self.skipped[block.rows])
+        self.file.record(
+            rows,
+            np.full(len(rows), chunk),
+            right,
+            **asdict(cost),
+            seconds=round(time.monotonic() - started, 6),
+        )
+        if chunk == 0:
+            self.base[rows] = np.where(right, RIGHT, WRONG)
+            wrong = rows[~right]
+            self.states[wrong] = np.where(self.states[wrong] == OPEN, KEPT, self.states[wrong])
+        else:
+            self.states[rows, chunk - 1] = np.where(right, SKIPPED, KEPT)
+        if self.progress is not None:
+            self.progress(self.file.ledger.n_settled, len(self.file.ledger))
+
+
+def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
+    """Asks one judge all that is open of its samples; returns whether it kept prefixes.
+
+    Batches are composed of all its samples, whatever is answered already: so they are the same after a kill.
+    """
+    size = judge_.settings.block_size
+    for batch in _slices(rows, size):
+        questions.ask(judge_.block(batch), 0, np.flatnonzero(questions.base[batch] == UNKNOWN))
+    for batch in _slices(rows[questions.base[rows] == RIGHT], size):
+        states = questions.states[batch]
+        if not (states == OPEN).any():
+            continue
+        answered = np.flatnonzero(((states != OPEN) & (states != EMPTY)).any(axis=0))
+        block = judge_.block(batch, replayed=int(answered.max(initial=-1)) + 1)
+        for chunk in range(1, states.shape[1] + 1):
+            questions.ask(block, chunk, np.flatnonzero(questions.states[batch, chunk - 1] == OPEN))
+    return judge_.keeps
+
+
+def _load_judge(folder: Path, n_chunks: int, subjects: Subjects, options: SkipSettings, seed: int) -> Judge:
+    from skipthink.student.devices import choose_device
+
+    model, tokenizer = load_student(folder)
+    model.to(choose_device())  # type: ignore[arg-type]
+    decoding = Decoding.of_student(
+        read_student_file(folder),
+        batch_size=options.batch_size,
+        temperature=options.temperature,
+        seed=seed,
+    )
+    return Judge(model, tokenizer, read_markers(tokenizer, n_chunks, folder), decoding, subjects, options)
+
+
+def _check_folds(folds: Ints | None, n_judges: int, n_rows: int) -> Ints:
+    if folds is None:
+        folds = np.zeros(n_rows, dtype=np.int64)
+        if n_judges != 1:
+            raise InvalidInputError(f"there are {n_judges} judges; give folds, the judge of each sample")
+    if len(folds) != n_rows or (n_rows and not 0 <= folds.min() <= folds.max() < n_judges):
+        raise InvalidInputError(
+            f"folds must name one of {n_judges} judges (from 0) for each of {n_rows} samples, got {len(folds)} values "
+            f"from {folds.min(initial=0)} to {folds.max(initial=0)}"
+        )
+    return folds
+
+
+def _slices(rows: Ints, size: int) -> Iterator[Ints]:
+    return (rows[first : first + size] for first in range(0, len(rows), size))
+
+
+def _longest_first(encoded: EncodedSamples, rows: Ints) -> Ints:
+    """Samples of like length side by side; what does not fit into memory shows at once."""
+    lengths = encoded.question.lengths + encoded.rationale.lengths
+    return rows[np.argsort(-lengths[rows], kind="stable")]
+
+
+def _fingerprint(
+    judges: Sequence[Path], judge_of: Ints, subjects: Subjects, options: SkipSettings, seed: int
+) -> str:
+    """What the answers depend on: other judges, chunks or data must not continue this ledger."""
+    digest = hashlib.sha256()
+    for folder in judges:
+        for path in (*sorted(folder.glob("*.safetensors")), folder / STUDENT_FILE):
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    digest.update(judge_of.tobytes() + np.ascontiguousarray(subjects.boundaries).tobytes())
+    encoded = subjects.encoded
+    digest.update(
+        json.dumps([encoded.ids, subjects.gold, subjects.answer_kind, repr(options), seed]).encode()
+    )
+    digest.update(encoded.rationale.values.tobytes() + encoded.question.values.tobytes())
+    return digest.hexdigest()
+
+
+def _table(encoded: EncodedSamples, boundaries: Ints, skipped: Flags) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({"id": encoded.ids, "boundaries": boundaries.tolist(), "skipped": skipped.tolist()})

@@ -1,0 +1,1 @@
+"""Chunking of more rationales than fit into memory."""

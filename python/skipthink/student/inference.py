@@ -1,0 +1,313 @@
+"""The ways a trained student answers: one pass, by stages, by steps, or with skipped chunks (method §5, §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skipthink.core.codes import ANSWER, ANSWER_ONLY, BASE, SKIP, STEP
+from skipthink.exceptions import InvalidInputError
+from skipthink.student.encoding import Ints, find_ids
+from skipthink.student.generation import Generated, ends_in_loop, generate
+from skipthink.student.markers import Markers
+from skipthink.student.prompts import Prompt, make_prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER, "stepwise": ANSWER}
+"""Inference modes and the stage code of the item their (last) target was trained on."""
+
+Progress = Callable[[int, int], None]
+
+Write = Callable[[int, list[int], list[Prompt]], list[Generated]]
+"""Lets the student write a stage: of (stage code, chains, their prompts), a result a prompt."""
+
+
+@dataclass
+class Answered:
+    """What a student wrote for one question.
+
+    Attributes:
+        thought: ids before the answer (all generated chunks; markers as they came).
+        answer: ids of the answer; None where the student never came to one.
+        n_generated: generated tokens, end tokens included.
+        n_prompt: prompt tokens read, over all passes.
+        n_unended: passes that were stopped at the token limit, and a chain that was stopped at its limit of steps.
+        n_looped: those of them that repeated one n-gram up to it.
+    """
+
+    thought: list[int] = field(default_factory=list)
+    answer: list[int] | None = None
+    n_generated: int = 0
+    n_prompt: int = 0
+    n_unended: int = 0
+    n_looped: int = 0
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How to generate.
+
+    Attributes:
+        limits: stage code → longest target of that stage in training; a pass may run a quarter longer.
+        batch_size: prompts side by side.
+        temperature: 0 for greedy decoding.
+        seed: seeds sampling.
+        max_steps: most steps of a sample in training, where M is not fixed; a chain may run a quarter longer.
+        empty_stages: stage codes whose targets in training were nothing but the end token for some sample; at all
+            others the end token does not come first. None: not known, it may come first everywhere.
+    """
+
+    limits: Mapping[int, int]
+    batch_size: int = 64
+    temperature: float = 0.0
+    seed: int = 0
+    max_steps: int = 0
+    empty_stages: frozenset[int] | None = None
+
+    @classmethod
+    def of_student(cls, about: Mapping[str, Any], **options: Any) -> Decoding:
+        """How a trained student writes.
+
+        Args:
+            about: its `skipthink.json` (`frame.read_student_file`).
+            options: other fields.
+        """
+        empty = about.get("empty_stages")
+        return cls(
+            limits={int(stage): limit for stage, limit in about["max_target_tokens"].items()},
+            max_steps=about.get("max_steps", 0),
+            empty_stages=None if empty is None else frozenset(empty),
+            **options,
+        )
+
+    def may_be_empty(self, stage: int) -> bool:
+        """Whether a pass at a stage may end at once.
+
+        No token stands between a prompt and its target. At the end of a step a student that has learnt little about
+        the marker in front cannot tell "this chunk is done" from "this chunk begins here", and the former is what it
+        has seen there most: it would write one chunk, and after it nothing, to the answer.
+        """
+        return self.empty_stages is None or stage in self.empty_stages
+
+    def max_new_tokens(self, stage: int) -> int:
+        """Bound on the generated tokens of one pass at a stage.
+
+        Raises:
+            InvalidInputError: the student was not trained on this stage.
+        """
+        if stage not in self.limits:
+            raise InvalidInputError(
+                f"the student was trained on the stages {sorted(self.limits)}, not on {stage}"
+            )
+        return self.limits[stage] + self.limits[stage] // 4 + 1
+
+    def of_stage(self, stage: int) -> dict[str, Any]:
+        """Arguments of `generation.generate` for a pass at a stage, all but the seed.
+
+        Raises:
+            InvalidInputError: as in `max_new_tokens`.
+        """
+        return {
+            "max_new_tokens": self.max_new_tokens(stage),
+            "may_be_empty": self.may_be_empty(stage),
+            "batch_size": self.batch_size,
+            "temperature": self.temperature,
+        }
+
+    @property
+    def max_step_passes(self) -> int:
+        """Bound on the passes in which a student writes steps, the one that says stop included.
+
+        Raises:
+            InvalidInputError: the student was not trained step by step.
+        """
+        if self.max_steps < 1:
+            raise InvalidInputError("the student was not trained step by step: its file names no max_steps")
+        return self.max_steps + self.max_steps // 4 + 1
+
+
+def answer_questions(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    *,
+    mode: str,
+    decoding: Decoding,
+    progress: Progress | None = None,
+) -> list[Answered]:
+    """Answers questions in one of the modes.
+
+    Args:
+        model: a trained student.
+        markers: marker ids of its tokenizer.
+        questions: question ids (`encoding.encode_questions`).
+        mode: "base", "answer-only", "skip" (one pass), "full" (stage by stage, M + 1 passes) or "stepwise" (a pass a
+            step until the student says stop, then the answer).
+        decoding: limits and batch size.
+        progress: called with (passes done, passes in all).
+
+    Raises:
+        InvalidInputError: unknown mode, or one the student was not trained for.
+    """
+    if mode not in MODES:
+        raise InvalidInputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+    markers = markers.fitted_to(model.config)
+    if mode == "full":
+        none: list[list[int]] = [[] for _ in questions]
+        return continue_chains(
+            model, markers, questions, none, [1] * len(questions), decoding=decoding, progress=progress
+        )
+    if mode == "stepwise":
+        return _write_steps(model, markers, questions, decoding, progress)
+    prompts = [stage_prompt(markers, MODES[mode], question) for question in questions]
+    outputs = generate(
+        model,
+        markers,
+        prompts,
+        **decoding.of_stage(MODES[mode]),
+        seed=decoding.seed,
+        progress=progress,
+    )
+    results = []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        thought, answer = _split_answer(
+            output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only"
+        )
+        unended, looped = int(not output.ended), int(output.looped)
+        results.append(Answered(thought, answer, output.n_tokens, len(prompt), unended, looped))
+    return results
+
+
+def continue_chains(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    prefixes: Sequence[Sequence[int]],
+    first_stages: Sequence[int],
+    *,
+    decoding: Decoding,
+    progress: Progress | None = None,
+    write: Write | None = None,
+) -> list[Answered]:
+    """Lets the student write the chunks from a stage on, then the answer.
+
+    Args:
+        model: a chunk-wise trained student.
+        markers: marker ids of its tokenizer.
+        questions: question ids.
+        prefixes: what stands for the chunks before the first stage: kept chunks and `[thought]`.
+        first_stages: the first chunk the student writes itself, 1 … M + 1 (M + 1: the answer only).
+        decoding: limits and batch size.
+        progress: called with (passes done, passes in all).
+        write: takes the place of plain generation.
+    """
+    markers = markers.fitted_to(model.config)
+    results = [Answered(thought=list(prefix)) for prefix in prefixes]
+    n_passes = sum(markers.n_chunks + 2 - first for first in first_stages)
+    done = 0
+    for stage in [*range(1, markers.n_chunks + 1), ANSWER]:
+        active = [row for row, first in enumerate(first_stages) if stage == ANSWER or first <= stage]
+        if not active:
+            continue
+        _run_pass(model, markers, questions, results, active, stage, decoding, decoding.seed + stage, write)
+        done += len(active)
+        if progress is not None:
+            progress(done, n_passes)
+    return results
+
+
+def _write_steps(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    decoding: Decoding,
+    progress: Progress | None,
+) -> list[Answered]:
+    """Step by step until the student writes an empty one, then the answer; chains are stopped at the limit of steps."""
+    results = [Answered() for _ in questions]
+    active = list(range(len(questions)))
+    n_passes = decoding.max_step_passes + 1
+    for index in range(decoding.max_step_passes):
+        if not active:
+            break
+        seed = decoding.seed + 1 + index
+        written = _run_pass(model, markers, questions, results, active, STEP, decoding, seed)
+        active = [row for row, step in zip(active, written, strict=True) if step]
+        if progress is not None:
+            progress(index + 1, n_passes)
+    for row in active:  # never said stop
+        results[row].n_unended += 1
+        results[row].n_looped += int(ends_in_loop(np.asarray(results[row].thought, np.int64)))
+    everyone = list(range(len(questions)))
+    _run_pass(model, markers, questions, results, everyone, ANSWER, decoding, decoding.seed)
+    if progress is not None:
+        progress(n_passes, n_passes)
+    return results
+
+
+def _run_pass(
+    model: PreTrainedModel,
+    markers: Markers,
+    questions: Sequence[Ints],
+    results: list[Answered],
+    active: list[int],
+    stage: int,
+    decoding: Decoding,
+    seed: int,
+    write: Write | None = None,
+) -> list[list[int]]:
+    """One pass of the active rows: writes what comes into their results, and returns it."""
+    prompts = [stage_prompt(markers, stage, questions[row], results[row].thought) for row in active]
+    if write is not None:
+        outputs = write(stage, active, prompts)
+    else:
+        outputs = generate(model, markers, prompts, **decoding.of_stage(stage), seed=seed)
+    for row, prompt, output in zip(active, prompts, outputs, strict=True):
+        result = results[row]
+        if stage == ANSWER:
+            result.answer = output.tokens.tolist()
+        else:
+            result.thought += output.tokens.tolist()
+        result.n_generated += output.n_tokens
+        result.n_prompt += len(prompt)
+        result.n_unended += int(not output.ended)
+        result.n_looped += int(output.looped)
+    return [output.tokens.tolist() for output in outputs]
+
+
+def stage_prompt(
+    markers: Markers, stage: int, question: Ints, thought: Sequence[int] = (), *, closed: bool = True
+) -> Prompt:
+    """The prompt of a stage: its marker, the question, then what stands for the chunks before it.
+
+    Args:
+        markers: marker ids, fitted to the student.
+        stage: 1 … M, or a code of `skipthink.core.codes`.
+        question: question ids.
+        thought: ids of the earlier chunks.
+        closed: whether a block of thought ends where the answer is asked for; False: it may still grow.
+    """
+    lead = {BASE: (), SKIP: markers.skip, ANSWER: markers.answer, ANSWER_ONLY: markers.answer}.get(stage)
+    if lead is None:
+        lead = markers.stages[0 if stage == STEP else stage - 1]
+    # a student that writes the whole chain begins its block itself
+    begun = {BASE: (), SKIP: (), ANSWER_ONLY: markers.empty}.get(stage, markers.open)
+    ended = markers.close if closed and stage == ANSWER else ()
+    return make_prompt(markers, lead, question, (*begun, *thought, *ended))
+
+
+def _split_answer(
+    tokens: list[int], markers: Markers, *, starts_with_answer: bool
+) -> tuple[list[int], list[int] | None]:
+    """Cuts one pass at its last `[answer]`, or the end of its block; without one there is no answer."""
+    if starts_with_answer:
+        return [], tokens
+    begun = tuple(tokens[: len(markers.open)]) == markers.open
+    places = find_ids(tokens, markers.sign)
+    thought = tokens[len(markers.open) if begun else 0 : places[-1] if places else len(tokens)]
+    return thought, tokens[places[-1] + len(markers.sign) :] if places else None
