@@ -71,7 +71,7 @@ def chunk_one(source, out, threads):
     watch = Watch()
     chunker = skipthink.Chunker(M, keep=["id"], n_tokens="n_tokens", num_threads=threads)
     started, cpu = time.perf_counter(), time.process_time()
-    report = skipthink.stream.files(source, out, chunker)
+    report = skipthink.chunk_file(source, out, chunker)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {

@@ -106,7 +106,7 @@ def flush(path):
     real(path)
 
 files._flush = flush
-skipthink.stream.files(source, out, skipthink.Chunker(3, keep=["id"]), batch_rows=50)
+skipthink.chunk_file(source, out, skipthink.Chunker(3, keep=["id"]), batch_rows=50)
 """
 
 
