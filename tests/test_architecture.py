@@ -19,6 +19,7 @@ CORE = ROOT / "rust" / "skipthink-core" / "src"
 # Entries are packages or single modules; `skipthink` is the package itself, `_core` the compiled one.
 WINGS = [
     ["exceptions", "lazy", "_core"],
+    ["options"],
     ["io"],
     ["core"],
     ["reference", "stream"],

@@ -10,7 +10,7 @@ import pytest
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.publish.exports import export_items, export_trained, item_template, item_texts
 from skipthink.student.encoding import build_items, encode_samples
-from skipthink.training.methods import items_table
+from skipthink.training.train import items_table
 
 N_CHUNKS = 3
 

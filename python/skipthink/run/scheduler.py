@@ -27,7 +27,7 @@ TERMINATE_SECONDS = 5.0
 TAIL_LINES = 15
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """Loading torch and transformers takes a process many seconds; stages forked from a server share one load."""
-PRELOADED = ["skipthink.training.methods", "skipthink.skipping.skip_data", "skipthink.evaluation.measure"]
+PRELOADED = ["skipthink.training.train", "skipthink.skipping.skip_data", "skipthink.evaluation.measure"]
 
 
 class StageRefusedError(RunError):

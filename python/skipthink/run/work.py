@@ -123,7 +123,7 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
 
 def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
     """One method, one seed."""
-    from skipthink.training.methods import train_method
+    from skipthink.training.train import train_method
 
     method, seed = stage.name.split("/")[1], _seed(stage)
     samples = _samples(folder, "train")

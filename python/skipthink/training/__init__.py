@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from skipthink.training.chunkwise import ChunkwiseTrainer
     from skipthink.training.config import ChunkwiseConfig
     from skipthink.training.method_table import METHODS
-    from skipthink.training.methods import train_method
     from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
+    from skipthink.training.train import train_method
 
 __all__ = [
     "METHODS",
@@ -28,6 +28,6 @@ __getattr__ = lazy_names(
         "METHODS": "method_table",
         "SkipThinkingConfig": "skip_thinking",
         "SkipThinkingTrainer": "skip_thinking",
-        "train_method": "methods",
+        "train_method": "train",
     },
 )

@@ -1,0 +1,74 @@
+"""Options of training that all methods share; a method's file adds its own (docs/methods)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from skipthink.options import OptionError, Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraOptions(Options):
+    """Low-rank adapters that are trained instead of all weights (`skipthink.training.lora.add_lora`)."""
+
+    rank: int = option(16, "rank of the adapters", ge=1)
+    alpha: float = option(32.0, "scale of the adapters", gt=0)
+    dropout: float = option(0.0, "dropout in front of the adapters", ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = option(
+        "all-linear", "layers that get adapters, as peft names them"
+    )
+    train_markers: bool = option(True, "whether the embeddings of the markers are trained too")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Options):
+    """How a student is trained. Either `epochs` or `max_steps` bounds it; `max_steps` wins.
+
+    `fsdp`, `fsdp_config`, `deepspeed` and `report_to` go to `transformers.TrainingArguments` as they stand.
+    """
+
+    epochs: float = option(3.0, "passes over the items", gt=0)
+    max_steps: int | None = option(None, "optimiser steps instead of `epochs`", ge=1)
+    batch_size: int = option(32, "items per batch of one process", ge=1)
+    gradient_accumulation_steps: int = option(1, "batches per optimiser step", ge=1)
+    learning_rate: float = option(1e-3, "highest learning rate", gt=0)
+    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = option(
+        "linear", "how the learning rate falls"
+    )
+    warmup_steps: float = option(0.05, "steps of warm-up; below 1, a share of all steps", ge=0)
+    weight_decay: float = option(0.0, "AdamW's weight decay", ge=0)
+    adam_beta2: float = option(0.999, "AdamW's second beta", gt=0, lt=1)
+    max_grad_norm: float = option(1.0, "norm that gradients are clipped to", ge=0)
+    bf16: bool = option(False, "whether to train with bfloat16 autocast")
+    fp16: bool = option(False, "whether to train with float16 autocast")
+    activation_checkpointing: bool = option(False, "whether to compute activations twice to save memory")
+    lora: LoraOptions | None = option(None, "low-rank adapters instead of all weights")
+    loss_norm: Literal["batch_tokens", "item"] = option(
+        "batch_tokens", "what the loss of a step is a mean over: its target tokens, or its items"
+    )
+    batching: Literal["stage", "shuffled"] = option(
+        "stage", "whether the items of a step are of one stage or of all"
+    )
+    max_item_tokens: int | None = option(None, "longest item allowed; null: the student's positions", ge=2)
+    long_items: Literal["error", "drop"] = option(
+        "error", "what a longer item is: an error, or a sample that is left out and counted"
+    )
+    save_steps: int = option(200, "optimiser steps between two checkpoints", ge=1)
+    report_to: tuple[str, ...] = option(tuple, "trackers that get the curves, as transformers names them")
+    fsdp: bool = option(False, "whether parameters are sharded by FSDP")
+    fsdp_config: dict[str, Any] | None = option(None, "settings of FSDP")
+    deepspeed: dict[str, Any] | None = option(None, "settings of DeepSpeed")
+
+    def check(self) -> None:
+        """Options that exclude or need one another."""
+        if self.bf16 and self.fp16:
+            raise OptionError("bf16", "is set beside fp16; give one of them")
+        if self.fsdp and self.deepspeed is not None:
+            raise OptionError("fsdp", "is set beside deepspeed; give one of them")
+        if self.fsdp_config is not None and not self.fsdp:
+            raise OptionError("fsdp_config", "is set, which needs fsdp: true")
+        if self.lora is not None and (self.fsdp or self.deepspeed is not None):
+            raise OptionError(
+                "lora", "is set beside sharding; adapters are small: leave out fsdp and deepspeed"
+            )
