@@ -34,10 +34,11 @@ from torch.nn import functional
 import skipthink
 from skipthink import tasks
 from skipthink.scoring import score_steps
-from skipthink.scoring.sequences import SequenceSet, make_batch, plan_batches
-from skipthink.student.encoding import build_items, encode_samples
+from skipthink.student.encoding import encode_samples
+from skipthink.student.items import build_items
 from skipthink.student.markers import add_markers
 from skipthink.student.models import make_tokenizer
+from skipthink.student.sequences import SequenceSet, make_batch, plan_batches
 
 STAGES = 4
 NAIVE_STEPS = 12
@@ -279,7 +280,7 @@ def cut_to(encoded, row, n_steps):
     """One sample with its first steps alone."""
     from dataclasses import replace
 
-    from skipthink.student.encoding import TokenRows
+    from skipthink.student.token_rows import TokenRows
 
     cuts = encoded.step_tokens[row][: n_steps + 1]
     return replace(

@@ -57,7 +57,7 @@ def test_losses_are_those_of_a_forward_pass(bench, run, method):
     for row, roles in enumerate(samples["roles"].to_pylist()):
         half = -(-len(roles) // 2)  # average chunks: the first is the longer one
         for step, role in enumerate(roles):
-            prefix = [] if method == "base" else list(markers.stages[int(step >= half)])
+            prefix = [] if method == "base" else list(markers.stage_marks[int(step >= half)])
             question, rationale = encoded.question[row].tolist(), encoded.rationale[row].tolist()
             ids = torch.tensor([[*prefix, *question, *rationale]])
             with torch.no_grad():

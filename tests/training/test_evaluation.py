@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from training_calls import evaluate_folder
 
-from skipthink.evaluation.measure import EvaluationSettings, accuracy_by_stage, evaluate, wilson_interval
+from skipthink.evaluation.measure import EvaluationSettings, accuracy_by_stage, wilson_interval
 from skipthink.student.frame import read_student_file
 from skipthink.student.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
 from skipthink.student.inference import Decoding
@@ -60,7 +61,7 @@ def test_a_loop_is_one_piece_repeated_to_the_end(tokens, loops):
 def parrot(parrots, tmp_path_factory):
     """A student that learned six short samples by heart, and what it was trained on."""
     out, samples = parrots(
-        tmp_path_factory.mktemp("parrot"), "base+ac", num_train_epochs=60, batching="shuffled"
+        tmp_path_factory.mktemp("parrot"), "base+ac", epochs=60, batching="shuffled"
     )
     return out / "model", samples
 
@@ -68,7 +69,7 @@ def parrot(parrots, tmp_path_factory):
 def run(parrot, tmp_path, samples=None, **settings):
     model_dir, known = parrot
     samples = known if samples is None else samples
-    return evaluate(
+    return evaluate_folder(
         model_dir=model_dir, samples=samples, mode="full", n_chunks=3, answer_kind="number", out=tmp_path,
         settings=settings,
     )  # fmt: skip
@@ -124,7 +125,7 @@ def test_held_out_rationales_are_cut_by_the_students_own_search(parrot):
     model, tokenizer = load_student(model_dir)
     limits = {int(stage): limit for stage, limit in read_student_file(model_dir)["max_target_tokens"].items()}
     options = EvaluationSettings(
-        chunking={"method": "optimal", "objective": "variance", "min_steps": 1, "score_stages": "conditioned"}
+        chunking={"method": "optimal", "objective": "variance", "min_steps": 1, "passes": "conditioned"}
     )
     shares = accuracy_by_stage(
         model, tokenizer, get_markers(tokenizer, 3), samples,

@@ -12,16 +12,17 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AddedToken, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 import skipthink
-from skipthink.core.codes import ANSWER, ANSWER_ONLY, BASE, SKIP
+from skipthink.core.codes import Stage
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_json
 from skipthink.publish.folder import chat_template, dress_student
-from skipthink.scoring import score_steps
-from skipthink.student.encoding import build_items, encode_questions, encode_samples, refuse_samples
+from skipthink.student.encoding import encode_questions, encode_samples, refuse_samples
 from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame, read_frame
 from skipthink.student.inference import MODES, stage_prompt
+from skipthink.student.items import build_items
 from skipthink.student.markers import add_markers, get_markers, read_markers
 from skipthink.student.models import load_student, make_tokenizer, save_student
+from skipthink.student.score import score_sequences
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CHATML = (
@@ -109,9 +110,9 @@ def test_items_are_the_text_they_stand_for(framed, rows):
             cut = items.n_prompt[index]
             prompt = items.tokens[index][:cut].tolist()
             text = tokenizer.decode(prompt)
-            if items.stages[index] in (BASE, SKIP, ANSWER_ONLY, 1):
+            if items.stages[index] in (Stage.BASE, Stage.SKIP, Stage.ANSWER_ONLY, 1):
                 assert tokenizer(text, add_special_tokens=False)["input_ids"] == prompt, text
-            assert items.tokens[index][-1] == markers.end
+            assert items.tokens[index][-1] == markers.end_id
 
 
 def test_what_is_asked_at_inference_is_what_was_trained_on(framed, rows):
@@ -121,7 +122,7 @@ def test_what_is_asked_at_inference_is_what_was_trained_on(framed, rows):
         for index, (row, stage) in enumerate(zip(items.rows, items.stages, strict=True)):
             cuts = encoded.step_tokens[row]
             bounds = skipthink.average_boundaries(encoded.n_steps, 3)[row]
-            given = {ANSWER: cuts[-1], **{m: cuts[bounds[m - 1]] for m in (1, 2, 3)}}.get(int(stage), 0)
+            given = {Stage.ANSWER: cuts[-1], **{m: cuts[bounds[m - 1]] for m in (1, 2, 3)}}.get(int(stage), 0)
             prompt = stage_prompt(
                 markers, int(stage), alone[row], encoded.rationale[row][:given].tolist()
             ).ids
@@ -133,7 +134,7 @@ def test_scores_are_the_losses_of_the_items(framed, rows):
     model, tokenizer, markers = framed
     model.eval()
     encoded, items = next(every_item(tokenizer, markers, rows))
-    scored = score_steps(model, encoded, markers)
+    scored = score_sequences(model, encoded, markers)
     found = skipthink.chunk(None, M=3, method="average", **scored.chunk_arguments())
     for row in range(len(encoded)):
         total = 0.0
@@ -159,7 +160,7 @@ def test_a_server_asks_as_we_do(framed, mode):
     if mode == "full":
         replies = [{"role": "assistant", "content": text} for text in ("We add.\n", "0 + 1 = 1.", " So.")]
         text = tokenizer.apply_chat_template(messages + replies, chat_template=template, tokenize=False)
-        start = tokenizer.decode(stage_prompt(markers, ANSWER, question, closed=False).ids)
+        start = tokenizer.decode(stage_prompt(markers, Stage.ANSWER, question, closed=False).ids)
         assert text == f"{start}We add.\n0 + 1 = 1. So.{markers.frame.close}"
 
 
@@ -169,19 +170,21 @@ def test_no_question_is_read_as_a_marker(framed, text):
     _, tokenizer, markers = framed
     (question,) = encode_questions(tokenizer, markers, [text])
     for lead, stage in (
-        (markers.skip, SKIP),
-        (markers.stages[0], 1),
-        (markers.answer, ANSWER_ONLY),
-        ((), BASE),
+        (markers.skip_mark, Stage.SKIP),
+        (markers.stage_marks[0], 1),
+        (markers.answer_mark, Stage.ANSWER_ONLY),
+        ((), Stage.BASE),
     ):
         prompt = stage_prompt(markers, stage, question).ids.tolist()
-        n_head = len(markers.head)
-        assert tuple(prompt[: n_head + len(lead)]) == markers.head + lead
+        n_head = len(markers.prompt_head)
+        assert tuple(prompt[: n_head + len(lead)]) == markers.prompt_head + lead
         behind = tokenizer.decode(prompt[n_head + len(lead) :])
         assert behind.startswith(markers.frame.question(text)), behind
         # nothing special but what is ours, as often as we put it there
         bare = stage_prompt(markers, stage, encode_questions(tokenizer, markers, ["Q?"])[0]).ids.tolist()
-        assert [t for t in prompt if t in markers.reserved] == [t for t in bare if t in markers.reserved]
+        assert [t for t in prompt if t in markers.reserved_ids] == [
+            t for t in bare if t in markers.reserved_ids
+        ]
     for mode in MODES:
         template = chat_template(tokenizer, mode, 3, markers.frame)
         served, plain = (
@@ -190,7 +193,9 @@ def test_no_question_is_read_as_a_marker(framed, text):
             )
             for content in (text, "Q?")
         )
-        assert [t for t in served if t in markers.reserved] == [t for t in plain if t in markers.reserved]
+        assert [t for t in served if t in markers.reserved_ids] == [
+            t for t in plain if t in markers.reserved_ids
+        ]
 
 
 @pytest.mark.parametrize("name", ["question", "rationale", "answer"])
@@ -233,7 +238,7 @@ def test_text_markers_leave_the_vocabulary_as_it_is(chat_dir):
 
 
 @pytest.mark.parametrize(("stage", "text"), [
-    (1, "[1]\nQ?\n"), (ANSWER_ONLY, "[answer]\nQ?\n"), (SKIP, "[skip]\nQ?\n"), (BASE, "Q?\n"),
+    (1, "[1]\nQ?\n"), (Stage.ANSWER_ONLY, "[answer]\nQ?\n"), (Stage.SKIP, "[skip]\nQ?\n"), (Stage.BASE, "Q?\n"),
 ])  # fmt: skip
 def test_a_text_marker_stands_on_a_line_of_its_own(chat_dir, stage, text):
     _, tokenizer = load_student(chat_dir)
@@ -276,7 +281,7 @@ def test_a_template_that_writes_the_first_token_gets_no_second_one(chat_dir):
     assert tokenizer("a")["input_ids"].count(tokenizer.bos_token_id) == 1
     markers = add_markers(tokenizer, 3, make_frame(tokenizer, prompt_format="chat"))
     (question,) = encode_questions(tokenizer, markers, ["Q?"])
-    prompt = stage_prompt(markers, SKIP, question).ids.tolist()
+    prompt = stage_prompt(markers, Stage.SKIP, question).ids.tolist()
     assert prompt.count(tokenizer.bos_token_id) == 1
     assert prompt[0] == tokenizer.bos_token_id
 
@@ -330,7 +335,7 @@ def test_a_template_may_open_the_block(chat_dir, rows):
     _, tokenizer = load_student(chat_dir)
     tokenizer.chat_template = OPENING
     markers = add_markers(tokenizer, 3, make_frame(tokenizer, prompt_format="chat", think=True))
-    assert markers.open == ()
+    assert markers.block_open == ()
     for _, items in every_item(tokenizer, markers, rows):
         for index in range(len(items)):
             text = tokenizer.decode(items.tokens[index])
@@ -349,14 +354,14 @@ def test_a_block_holds_the_chain_and_the_answer_stands_behind(chat_dir, rows):
             texts[int(items.stages[index])] = tuple(tokenizer.decode(part) for part in both)
     q, r, a = (ROWS[1][name] for name in ("question", "rationale", "answer"))
     end = tokenizer.eos_token
-    assert texts[BASE] == (f"{q}\n", f"<think>\n{r}\n</think>\n\n{a}{end}")
-    assert texts[SKIP] == (
+    assert texts[Stage.BASE] == (f"{q}\n", f"<think>\n{r}\n</think>\n\n{a}{end}")
+    assert texts[Stage.SKIP] == (
         f"[skip]{q}\n",
         f"<think>\n[thought]{r.partition(chr(10))[2]}\n</think>\n\n{a}{end}",
     )
     assert texts[1] == (f"[1]{q}\n<think>\n", f"We add.\n{end}")
-    assert texts[ANSWER] == (f"[answer]{q}\n<think>\n{r}\n</think>\n\n", f"{a}{end}")
-    assert texts[ANSWER_ONLY] == (f"[answer]{q}\n<think>\n\n</think>\n\n", f"{a}{end}")
+    assert texts[Stage.ANSWER] == (f"[answer]{q}\n<think>\n{r}\n</think>\n\n", f"{a}{end}")
+    assert texts[Stage.ANSWER_ONLY] == (f"[answer]{q}\n<think>\n\n</think>\n\n", f"{a}{end}")
 
 
 def test_a_frame_is_kept_beside_the_student(chat_dir, tmp_path):
@@ -406,7 +411,7 @@ def test_frames_do_not_share_scores(chat_dir, rows, tmp_path):
         markers = add_markers(tokenizer, 3, make_frame(tokenizer, **FRAMES[name]))
         encoded = encode_samples(tokenizer, markers, rows)
         for cached in (0, 18):
-            report = score_steps(model, encoded, markers, cache=tmp_path).report
+            report = score_sequences(model, encoded, markers, cache=tmp_path).report
             assert report["cached"] == cached, count
 
 
@@ -435,6 +440,6 @@ def test_tokens_that_take_in_white_space_do_so_in_parts_too(chat_dir, markers):
     served = tokenizer.apply_chat_template(
         [{"role": "user", "content": "Q?"}], chat_template=template, return_dict=False
     )
-    assert served == stage_prompt(found, SKIP, question).ids.tolist()
+    assert served == stage_prompt(found, Stage.SKIP, question).ids.tolist()
     assert served[-1] == tokenizer.convert_tokens_to_ids("<|assistant|>")
     assert tokenizer.eos_token == "<|end|>"

@@ -73,7 +73,7 @@ def test_what_is_known_is_not_scored_again(score, expected):
 
 def test_a_key_is_all_that_the_numbers_depend_on(score, student, few, markers, tokenizer, samples, tmp_path):
     score()
-    assert counts(score(stages="free")) == (8, 0)
+    assert counts(score(passes="free")) == (8, 0)
     assert counts(score(autocast="bfloat16")) == (N_SEQUENCES, 0)
     changed = copy.deepcopy(student)
     assert counts(score(model=changed)) == (0, N_SEQUENCES)

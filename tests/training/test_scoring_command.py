@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import skipthink
 from skipthink.cli import app
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import score_steps
+from skipthink.student.score import score_sequences
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_scores_are_those_of_the_call_and_chunk_reads_them(
     assert "stages free: 6 sequences scored in " in done.stderr
     assert "stage-free against stage-conditioned losses, 6 of 6 samples with a choice" in done.stderr
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    expected = score_steps(student, encoded, markers)
+    expected = score_sequences(student, encoded, markers)
     for index, row in enumerate(rows):
         assert list(row) == ["id", "rationale", "losses", "n_tokens", "end_losses"]
         assert row["id"] == encoded.ids[index]
