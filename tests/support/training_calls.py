@@ -9,9 +9,13 @@ from skipthink.skipping import SkipOptions, make_skip_data
 from skipthink.training import ItemTrainer, LoraOptions, make_arguments, train_method
 from skipthink.training.methods import own_methods
 
+SMALL = {"batch_size": 8, "warmup_steps": 0.0}
+"""What tests train with where they say nothing else."""
+
 
 def sort_options(method, n_chunks, settings):
     """Options of a method, of chunks, and further arguments of `transformers`, out of one dict."""
+    settings = {**SMALL, **settings}
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     if isinstance(settings.get("lora"), dict):
         settings["lora"] = LoraOptions(**settings["lora"])
@@ -20,6 +24,8 @@ def sort_options(method, n_chunks, settings):
     if "search" in settings:
         chunks["method"] = settings.pop("search")
     of_method = {one.name for one in fields(method.Options)}
+    of_others = {one.name for other in own_methods().values() for one in fields(other.Options)} - of_method
+    settings = {name: value for name, value in settings.items() if name not in of_others}
     options = {name: settings.pop(name) for name in of_method & set(settings)}
     return method.Options(**options), ChunkOptions(M=n_chunks, **chunks), settings
 

@@ -15,6 +15,7 @@ from skipthink import tasks
 from skipthink.student.encoding import encode_samples
 from skipthink.student.markers import get_markers
 from skipthink.student.models import make_student, save_student
+from skipthink.student.student import Student
 
 N_CHUNKS = 3
 
@@ -93,6 +94,12 @@ def markers(tokenizer):
     return get_markers(tokenizer, N_CHUNKS)
 
 
+@pytest.fixture
+def whole(student, tokenizer, markers):
+    """The student of `student` as one object."""
+    return Student(student, tokenizer, markers)
+
+
 @pytest.fixture(scope="session")
 def encoded(tokenizer, markers, samples):
     return encode_samples(tokenizer, markers, samples)
@@ -141,8 +148,8 @@ def train_parrot(
     sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": max_length_tokens}
     save_student(*make_student(texts, n_chunks=n_chunks, seed=0, vocab_size=300, **sizes), out / "fresh")
     common = {
-        "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True, "eta": 0.0
+        "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "eta": 0.0
     }  # fmt: skip
-    train_by_name(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks, seed=0,
-                 settings={**common, **settings})  # fmt: skip
+    train_by_name(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks,
+                  seed=0, settings={**common, **settings})  # fmt: skip
     return out, samples

@@ -10,33 +10,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from skipthink.training.baseline_items import (
-    PARTS,
-    cut_rationales,
-    cut_targets,
-    drop_left,
-    lose_on,
-    stepwise_items,
-)
-from skipthink.training.baselines import EVERYTHING, BaselineConfig, BaselineTrainer
-from training_calls import evaluate_folder, train_by_name
+from training_calls import evaluate_folder, make_trainer, sort_options, train_by_name
 from transformers import TrainerCallback
 
 from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
 from skipthink.publish.exports import export_items
 from skipthink.publish.folder import dress_student
-from skipthink.run.recipe import ALL_METHODS, parse_recipe
-from skipthink.run.settings import training_settings
+from skipthink.scoring import ChunkOptions
 from skipthink.student.encoding import encode_questions, encode_samples
 from skipthink.student.generation import Generated
 from skipthink.student.inference import Decoding, answer_questions
 from skipthink.student.items import build_items, join_items, take_items
 from skipthink.student.models import load_student
+from skipthink.student.student import Student
 from skipthink.student.token_rows import TokenRows
-from skipthink.training import METHODS
 from skipthink.training.batches import IGNORED_LABEL, ItemDataset, PadCollator
-from skipthink.training.method_table import BASELINES
+from skipthink.training.methods import own_methods
+from skipthink.training.methods.icot_si import EVERYTHING, IcotOptions, drop_left
+from skipthink.training.methods.masked import PARTS, lose_on
+from skipthink.training.methods.stepwise import stepwise_items
+from skipthink.training.methods.truncated import cut_rationales, cut_targets
 from skipthink.training.steps import loss_denominators
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -50,7 +44,6 @@ SETTINGS = {
     "epochs": 2,
     "save_strategy": "steps",
     "save_steps": 2,
-    "use_cpu": True,
 }
 
 
@@ -192,51 +185,50 @@ def test_loss_masks_survive_joining_and_taking(base, n_rationale):
     ({"remove_from_epoch": 1}, 10, 0), ({"remove_from_epoch": 1}, 15, 4),
     ({"remove_all_beyond": 5}, 6, 4), ({"remove_all_beyond": 5}, 7, EVERYTHING),
 ])  # fmt: skip
-def test_tokens_due(tmp_path, options, step, due):
+def test_tokens_due(options, step, due):
     """s(t) = ⌊Δ · t / T⌋ with T = 10 steps an epoch."""
-    config = BaselineConfig(output_dir=str(tmp_path), use_cpu=True, baseline="icot-si", **options)
-    assert config.n_due(step, 10) == due
+    assert IcotOptions(**options).n_due(step, 10) == due
 
 
 @pytest.fixture
-def trainer_of(student_dir, encoded, markers, tmp_path):
-    def make(baseline, **options):
-        model, _ = load_student(student_dir)
-        config = BaselineConfig(
-            output_dir=str(tmp_path), baseline=baseline, use_cpu=True, report_to="none",
-            disable_tqdm=True, save_strategy="no", **options,
-        )  # fmt: skip
-        return BaselineTrainer(model, config, encoded=encoded, markers=markers)
+def trainer_of(student_dir, encoded, tmp_path):
+    def make(method, **options):
+        student = Student.load(student_dir, n_chunks=3)
+        return make_trainer(method, student, encoded, tmp_path, save_strategy="no", **options)
 
     return make
 
 
 def test_icot_si_drops_what_is_due_in_the_step_of_the_item(trainer_of, encoded):
     trainer = trainer_of("icot-si", batch_size=8, remove_per_epoch=6, removal_smoothing=None)
-    whole = trainer.whole_items()
+    whole = trainer.method.whole_items(trainer.source)
     for epoch in (0, 3):
-        items = trainer.make_items(epoch)
+        items = trainer.method.items(trainer.source, epoch)
         trainer.batch_sampler.begin_epoch(epoch, items)
         assert len(trainer.batch_sampler.steps) == 3
         for place, step in enumerate(trainer.batch_sampler.steps):
             due = 6 * epoch + 2 * place
             gone = np.minimum(due, encoded.rationale.lengths[items.rows[step]])
             assert (whole.n_target[step] - items.n_target[step] == gone).all()
-    assert (trainer.make_items(0, dropout=False).n_target == whole.n_target).all()
+    assert (trainer.method.longest_items(trainer.source).n_target == whole.n_target).all()
 
 
 def test_icot_si_offsets_are_geometric_and_of_the_epoch(trainer_of):
     trainer = trainer_of("icot-si", remove_per_epoch=1e-6, removal_smoothing=0.5)
-    n_whole = trainer.whole_items().n_target
-    offsets = np.concatenate([n_whole - trainer.make_items(epoch).n_target for epoch in range(50)])
+    n_whole = trainer.method.whole_items(trainer.source).n_target
+    offsets = np.concatenate(
+        [n_whole - trainer.method.items(trainer.source, epoch).n_target for epoch in range(50)]
+    )
     # P(o) ∝ exp(-o / 2): of 1200, within four standard deviations
     for offset in range(3):
         share = (1 - np.exp(-0.5)) * np.exp(-0.5 * offset)
         assert abs((offsets == offset).mean() - share) < 4 * np.sqrt(share * (1 - share) / len(offsets))
-    assert (trainer.make_items(1).n_target == trainer.make_items(1).n_target).all()
+    assert (
+        trainer.method.items(trainer.source, 1).n_target == trainer.method.items(trainer.source, 1).n_target
+    ).all()
     late = trainer_of("icot-si", remove_from_epoch=2, removal_smoothing=0.5)
-    assert (late.make_items(1).n_target == n_whole).all()
-    assert (late.make_items(2).n_target < n_whole).any()
+    assert (late.method.items(late.source, 1).n_target == n_whole).all()
+    assert (late.method.items(late.source, 2).n_target < n_whole).any()
 
 
 @pytest.mark.parametrize(
@@ -262,7 +254,7 @@ def test_icot_si_resets_the_optimiser_when_a_token_goes(trainer_of, reset, expec
 def test_masked_loss_equals_the_models_own(trainer_of):
     trainer = trainer_of("masked", batch_size=24, loss_on=["question", "answer"])
     dataset = trainer.train_dataset
-    batch = PadCollator(trainer.markers)([dataset[index] for index in range(24)])
+    batch = PadCollator(trainer.student.markers)([dataset[index] for index in range(24)])
     model = trainer.model.eval()
     with torch.no_grad():
         expected = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "labels")}).loss
@@ -271,46 +263,32 @@ def test_masked_loss_equals_the_models_own(trainer_of):
     assert trainer.report["tokens_with_loss"] == int((batch["labels"] != IGNORED_LABEL).sum())
 
 
-RECIPE = """
-name: a
-answer: number
-data: {{task: multi_step_arithmetic, sizes: {{train: 24, validation: 4, test: 4}}}}
-chunks: {{M: 3, method: anneal}}
-methods: [{methods}]
-training:
-  epochs: 2
-  batch_size: 8
-  save_steps: 2
-  methods:
-    icot-si: {{remove_per_epoch: 20, remove_all_beyond: 30, lr_scheduler: constant}}
-    masked: {{loss_on: [rationale, answer]}}
-    truncated: {{truncate: 0.25}}
-"""
+BASELINES = ("icot-si", "masked", "stepwise", "truncated")
+COMMON = {"epochs": 2, "batch_size": 8, "save_steps": 2}
+OPTIONS = {
+    "icot-si": {"remove_per_epoch": 20, "remove_all_beyond": 30, "lr_scheduler": "constant"},
+    "masked": {"loss_on": ["rationale", "answer"]},
+    "truncated": {"truncate": 0.25},
+}
 
 
 @pytest.fixture(scope="module")
-def recipe():
-    return parse_recipe(RECIPE.format(methods=", ".join(ALL_METHODS)), name="r.yaml")
-
-
-@pytest.fixture(scope="module")
-def trained(recipe, student_dir, samples, tmp_path_factory):
-    """Every baseline trained with the settings of the recipe."""
+def trained(student_dir, samples, tmp_path_factory):
+    """Every baseline trained with options of its own."""
     folder = tmp_path_factory.mktemp("baselines")
     return folder, {
         method: train_by_name(
             method, student=student_dir, samples=samples, out=folder / method, n_chunks=3, seed=5,
-            settings={**training_settings(recipe, method), "use_cpu": True},
+            settings={**COMMON, **OPTIONS.get(method, {})},
         )
         for method in BASELINES
     }  # fmt: skip
 
 
-def test_recipes_know_every_method_and_a_page_describes_it(recipe, request):
-    assert set(recipe.methods) == set(METHODS) == set(ALL_METHODS)
+def test_a_page_describes_every_method(request):
     pages = request.config.rootpath / "docs" / "methods"
     index = (pages / "README.md").read_text(encoding="utf-8")
-    for method in METHODS:
+    for method in own_methods():
         family = method if method in BASELINES else method.split("sbc-")[0] + "sbc" * ("sbc-" in method)
         page = f"{family.replace('+', '-')}.md"
         text = (pages / page).read_text(encoding="utf-8")
@@ -320,11 +298,13 @@ def test_recipes_know_every_method_and_a_page_describes_it(recipe, request):
             assert heading in text, (page, heading)
 
 
-def test_each_search_has_a_method(recipe):
-    assert {METHODS[f"base+sbc-{search}"].search for search in ("greedy", "anneal", "optimal")} == {
+def test_each_search_has_a_method():
+    chunks = ChunkOptions(M=3, method="anneal")
+    found = {name: method.search_of(chunks) for name, method in own_methods().items()}
+    assert {found[f"base+sbc-{search}"] for search in ("greedy", "anneal", "optimal")} == {
         "greedy", "anneal", "optimal",
     }  # fmt: skip
-    assert METHODS["base+sbc"].search is None
+    assert (found["base+sbc"], found["base+ac"], found["stt"]) == ("anneal", "average", "average")
 
 
 def test_counts_in_are_counts_out_and_counts_reported(trained, encoded):
@@ -365,14 +345,14 @@ def test_counts_in_are_counts_out_and_counts_reported(trained, encoded):
 def test_a_baseline_is_evaluated_in_its_mode(trained, samples, tmp_path, method):
     folder = trained[0] / method
     about = json.loads((folder / "model" / "skipthink.json").read_text())
-    assert about["mode"] == METHODS[method].mode
+    assert about["mode"] == own_methods()[method].mode
     result = evaluate_folder(
         model_dir=folder / "model", samples=samples.slice(0, 4), mode=about["mode"], n_chunks=3,
         answer_kind="number", out=tmp_path, settings={"alone_questions": 1},
     )  # fmt: skip
     assert result["n"] == 4 == result["right"] + result["wrong"] + result["unparsed"]
     dress_student(folder / "model", facts={})
-    assert METHODS[method].mode in (folder / "model" / "README.md").read_text()
+    assert own_methods()[method].mode in (folder / "model" / "README.md").read_text()
 
 
 def test_what_may_be_written_is_bounded_by_whole_targets(trained, encoded):
@@ -400,9 +380,9 @@ class _Killed(Exception):
     pass
 
 
-def test_icot_si_resumes_as_if_it_had_not_been_killed(trained, recipe, student_dir, samples, tmp_path):
+def test_icot_si_resumes_as_if_it_had_not_been_killed(trained, student_dir, samples, tmp_path):
     """Killed after a checkpoint, before a step that resets the optimiser."""
-    settings = {**training_settings(recipe, "icot-si"), "use_cpu": True}
+    settings = {**COMMON, **OPTIONS["icot-si"]}
 
     def progress(step, _):
         if step == 3:
@@ -504,21 +484,22 @@ def test_a_stepwise_folder_is_asked_step_by_step(trained, tokenizer, markers):
         loaded.apply_chat_template([*messages, {"role": "assistant", "content": "4"}])
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"truncate": 0.0}, "truncate must lie in"),
-    ({"truncate": 1.5}, "truncate must lie in"),
-    ({"truncate_of": "answer"}, "truncate_of must be"),
-    ({"baseline": "masked", "loss_on": []}, "loss_on must name some of"),
-    ({"baseline": "masked", "loss_on": ["cot"]}, "loss_on must name some of question, rationale, answer"),
-    ({"baseline": "icot-si", "remove_per_epoch": 0.0}, "remove_per_epoch must be above 0"),
-    ({"baseline": "icot-si", "remove_from_epoch": -1.0}, "remove_from_epoch must not be negative"),
-    ({"baseline": "icot-si", "remove_all_beyond": 0}, "remove_all_beyond must be at least 1"),
-    ({"baseline": "icot-si", "removal_smoothing": 0.0}, "removal_smoothing must be above 0"),
-    ({"baseline": "icot"}, "baseline must be one of"),
+@pytest.mark.parametrize(("method", "options", "message"), [
+    ("truncated", {"truncate": 0.0}, "truncate must be above 0"),
+    ("truncated", {"truncate": 1.5}, "truncate must be at most 1"),
+    ("truncated", {"truncate_of": "answer"}, "truncate_of must be"),
+    ("masked", {"loss_on": []}, "loss_on must have at least this number of entries: 1"),
+    ("masked", {"loss_on": ["cot"]}, "loss_on must name some of question, rationale, answer"),
+    ("masked", {"loss_on": ["answer", "answer"]}, "each once"),
+    ("icot-si", {"remove_per_epoch": 0.0}, "remove_per_epoch must be above 0"),
+    ("icot-si", {"remove_from_epoch": -1.0}, "remove_from_epoch must be at least 0"),
+    ("icot-si", {"remove_all_beyond": 0}, "remove_all_beyond must be at least 1"),
+    ("icot-si", {"removal_smoothing": 0.0}, "removal_smoothing must be above 0"),
+    ("icot-si", {"deepspeed": {}}, "reset_optimizer is set beside deepspeed"),
 ])  # fmt: skip
-def test_bad_options(trainer_of, options, message):
+def test_bad_options(method, options, message):
     with pytest.raises(InvalidInputError, match=message):
-        trainer_of(**{"baseline": "truncated", **options})
+        sort_options(own_methods()[method], 3, options)
 
 
 def test_long_samples_are_left_out_of_every_baseline_and_counted(trainer_of, encoded):
@@ -527,7 +508,7 @@ def test_long_samples_are_left_out_of_every_baseline_and_counted(trainer_of, enc
         with pytest.raises(InvalidInputError, match="items exceed"):
             trainer_of(baseline, max_item_tokens=limit)
         trainer = trainer_of(baseline, max_item_tokens=limit, long_items="drop")
-        n_left = len(trainer.rows)
+        n_left = len(trainer.source.rows)
         assert 0 < n_left == 24 - trainer.report["samples_left_out"] < 24
         assert len(np.unique(trainer.train_dataset.items.rows)) == n_left
 

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from skipthink.training.config import ChunkwiseConfig
 from training_calls import evaluate_folder, skip_folders, train_by_name
 
 from skipthink.evaluation import measure as evaluation
@@ -18,6 +17,7 @@ from skipthink.student.models import load_student
 from skipthink.student.prompts import Prompt
 from skipthink.student.score import score_sequences
 from skipthink.student.sequences import SequenceSet, make_batch
+from skipthink.training import TrainingOptions, make_arguments
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -43,7 +43,7 @@ def test_the_environment_may_hold_students_to_the_cpu(accelerator, monkeypatch, 
 
 def test_training_is_held_to_the_cpu_too(accelerator, monkeypatch, tmp_path):
     monkeypatch.setenv(devices.DEVICE_VARIABLE, "cpu")
-    config = ChunkwiseConfig(output_dir=str(tmp_path), report_to="none", search="average")
+    config = make_arguments(TrainingOptions(), tmp_path, seed=0)
     assert config.use_cpu
     assert config.device == torch.device("cpu")
 
@@ -164,7 +164,7 @@ def test_a_small_pipeline_on_a_gpu(student_dir, samples, tmp_path, monkeypatch):
     out = tmp_path / "train"
     train_by_name(
         "base+sbc", student=student_dir, samples=samples, out=out, n_chunks=3, seed=0,
-        settings={"batch_size": 8, "max_steps": 1, "save_strategy": "no", "bf16": True},
+        settings={"batch_size": 8, "max_steps": 1, "save_strategy": "no", "bf16": True, "use_cpu": False},
     )  # fmt: skip
     import pyarrow.parquet as pq
 

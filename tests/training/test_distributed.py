@@ -29,7 +29,6 @@ SETTINGS = {
     "epochs": 2,
     "save_strategy": "steps",
     "save_steps": 2,
-    "use_cpu": True,
     "eta": 0.0,
     "optim": "sgd",
     "max_grad_norm": 1.0,
@@ -40,7 +39,7 @@ SCRIPT = """
 import json, sys, torch
 import pyarrow.parquet as pq
 from pathlib import Path
-from skipthink.training import train_method
+from training_calls import train_by_name
 
 torch.set_num_threads(1)
 folder, student, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])

@@ -8,9 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from skipthink.training.baseline_items import stepwise_items
-from skipthink.training.chunkwise import ChunkwiseTrainer
-from skipthink.training.config import ChunkwiseConfig
-from training_calls import evaluate_folder, skip_folders, train_by_name
+from training_calls import evaluate_folder, make_trainer, skip_folders, train_by_name
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -30,9 +28,11 @@ from skipthink.student.markers import get_markers
 from skipthink.student.models import load_student, longest_input, make_student, save_student
 from skipthink.student.prompts import Prompt, make_prompt
 from skipthink.student.score import score_sequences
-from skipthink.training import METHODS
+from skipthink.student.student import Student
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.loss import TargetHead
+from skipthink.training.methods import own_methods
+from skipthink.training.steps import Layout
 
 M = 3
 SIZES = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 160}
@@ -90,7 +90,7 @@ def folders(tmp_path_factory):
     )
     downloaded_t5(root / "download")
     torch.manual_seed(0)
-    save_student(*load_student(root / "download", n_chunks=M), root / "loaded")
+    Student.load(root / "download", n_chunks=M).save(root / "loaded")
     return {"made": root / "made", "loaded": root / "loaded"}
 
 
@@ -209,13 +209,11 @@ def test_the_objective_of_the_search_is_the_sum_of_item_losses(t5):
     """J = Σ of the M item losses as the trainer computes them, at the searched boundaries, to 1e-4."""
     model, _, markers, encoded = t5
     model.eval()
-    losses = score_sequences(model, encoded, get_markers(t5[1], M))
+    losses = score_sequences(model, encoded, markers)
     found = skipthink.chunk(None, M=M, eta=0.0, method="optimal", min_steps=0, **losses.chunk_arguments())
     items = build_items(encoded, encoded.plan("chunkwise", found.boundaries), markers)
     items = take_items(items, np.flatnonzero(items.stages >= 1))
-    sampler = StageBatchSampler(
-        dataset := ItemDataset(items), ChunkwiseConfig().layout, seed=0, loss_norm="item"
-    )
+    sampler = StageBatchSampler(dataset := ItemDataset(items), Layout(8), seed=0, loss_norm="item")
     assert len(sampler) > 1
     nll, rows, _ = TargetHead(model).token_nll(
         model, PadCollator(markers)([dataset[k] for k in range(len(items))])
@@ -226,30 +224,24 @@ def test_the_objective_of_the_search_is_the_sum_of_item_losses(t5):
     assert np.ptp(found.objective) > 1e-3
 
 
-def settings(out, **others):
-    return ChunkwiseConfig(
-        **{
-            "output_dir": str(out), "batch_size": 4, "max_steps": 3, "learning_rate": 1e-3,
-            "report_to": "none", "save_strategy": "no", "use_cpu": True, "disable_tqdm": True,
-            "search": "average", "logging_steps": 1, "log_level": "error", **others,
-        }
-    )  # fmt: skip
+SETTINGS = {
+    "max_steps": 3, "learning_rate": 1e-3, "save_strategy": "no", "logging_steps": 1, "lr_scheduler": "linear",
+    "warmup_steps": 0,
+}  # fmt: skip
 
 
 def test_micro_batches_change_nothing(folders, tmp_path):
     """6 items at once and 2 three times over are the same steps: weights and losses to 1e-6."""
     found = []
     for size, accumulation in ((6, 1), (2, 3)):
-        model, tokenizer = load_student(folders["made"])
-        markers = get_markers(tokenizer, M)
-        trainer = ChunkwiseTrainer(
-            model,
-            settings(tmp_path, batch_size=size, gradient_accumulation_steps=accumulation),
-            encoded=encode_samples(tokenizer, markers, SUMS), markers=markers,
+        student = Student.load(folders["made"], n_chunks=M)
+        trainer = make_trainer(
+            "base+ac", student, student.encode(SUMS), tmp_path,
+            batch_size=size, gradient_accumulation_steps=accumulation, **SETTINGS,
         )  # fmt: skip
         trainer.train_resumable()
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        found.append((losses, {name: value.clone() for name, value in model.state_dict().items()}))
+        found.append((losses, {name: value.clone() for name, value in student.model.state_dict().items()}))
     (first, weights), (second, others) = found
     assert len(first) == 3 and first[0] > first[-1]
     assert first == pytest.approx(second, abs=1e-5)
@@ -340,14 +332,14 @@ def test_a_student_learns_by_heart_and_answers_right(trained, method, tmp_path):
     model, tokenizer = load_student(trained[method] / "model")
     markers = get_markers(tokenizer, M)
     result = evaluate_folder(
-        model_dir=trained[method] / "model", samples=SUMS, mode=METHODS[method].mode, n_chunks=M,
+        model_dir=trained[method] / "model", samples=SUMS, mode=own_methods()[method].mode, n_chunks=M,
         answer_kind="number", out=tmp_path, settings={"alone_questions": 2, "stage_questions": 6, "batch_size": 4},
     )  # fmt: skip
     assert (result["right"], result["unended"]) == (6, 0)
     if method in ("base+ac", "base+sbc"):
         assert result["stage_accuracy"] == [1.0] * (M + 1)
     (answered,) = answer_questions(
-        model, markers, encode_questions(tokenizer, markers, ["What is 3 and 1?"]), mode=METHODS[method].mode,
+        model, markers.fitted_to(model.config), encode_questions(tokenizer, markers, ["What is 3 and 1?"]), mode=own_methods()[method].mode,
         decoding=Decoding(dict.fromkeys((*range(M + 1), Stage.BASE, Stage.SKIP), 40)),
     )  # fmt: skip
     assert tokenizer.decode(answered.answer).strip() == "4"
@@ -383,7 +375,7 @@ def test_items_that_are_too_long_are_named_by_side(folders, tmp_path):
 
 
 def test_an_encoder_loses_nothing_on_questions(folders, tmp_path):
-    options = {"use_cpu": True, "max_steps": 2, "save_strategy": "no"}
+    options = {"max_steps": 2, "save_strategy": "no"}
     arguments = {"student": folders["made"], "samples": SUMS, "out": tmp_path, "n_chunks": M, "seed": 0}
     with pytest.raises(InvalidInputError, match=r"reads it in its encoder.*loss_on: \[rationale, answer\]"):
         train_by_name("masked", **arguments, settings=options)
@@ -400,7 +392,6 @@ def test_an_encoder_loses_nothing_on_questions(folders, tmp_path):
 @pytest.mark.parametrize("method", ["stepwise", "icot-si", "truncated"])
 def test_baselines_train(method, folders, tmp_path):
     options = {
-        "use_cpu": True,
         "epochs": 2,
         "save_strategy": "no",
         "batch_size": 6,
@@ -408,7 +399,7 @@ def test_baselines_train(method, folders, tmp_path):
     train_by_name(method, student=folders["loaded"], samples=SUMS, out=tmp_path, n_chunks=M, seed=0,
                  settings=options)  # fmt: skip
     result = evaluate_folder(
-        model_dir=tmp_path / "model", samples=SUMS, mode=METHODS[method].mode, n_chunks=M,
+        model_dir=tmp_path / "model", samples=SUMS, mode=own_methods()[method].mode, n_chunks=M,
         answer_kind="number", out=tmp_path, settings={"alone_questions": 0},
     )  # fmt: skip
     assert result["right"] + result["wrong"] + result["unparsed"] == 6
@@ -418,6 +409,5 @@ def test_a_student_without_a_decoder_start_is_refused(folders, tmp_path):
     model, tokenizer = load_student(folders["made"])
     broken = copy.deepcopy(model)
     broken.config.decoder_start_token_id = None
-    markers = get_markers(tokenizer, M)
     with pytest.raises(InvalidInputError, match="this t5 has no decoder_start_token_id"):
-        answer_questions(broken, markers, [np.arange(3)], mode="skip", decoding=Decoding({Stage.SKIP: 4}))
+        Student.of(broken, tokenizer, n_chunks=M)

@@ -33,7 +33,6 @@ SETTINGS = {
     "save_strategy": "steps",
     "save_steps": 3,
     "chunk_dropout": 0.2,
-    "use_cpu": True,
 }
 RECIPE = """
 name: tiny

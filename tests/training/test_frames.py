@@ -16,13 +16,15 @@ from skipthink.core.codes import Stage
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_json
 from skipthink.publish.folder import chat_template, dress_student
+from skipthink.scoring import score_steps
 from skipthink.student.encoding import encode_questions, encode_samples, refuse_samples
-from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame, read_frame
+from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame
 from skipthink.student.inference import MODES, stage_prompt
 from skipthink.student.items import build_items
-from skipthink.student.markers import add_markers, get_markers, read_markers
+from skipthink.student.markers import add_markers, get_markers
 from skipthink.student.models import load_student, make_tokenizer, save_student
 from skipthink.student.score import score_sequences
+from skipthink.student.student import Student
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CHATML = (
@@ -82,7 +84,8 @@ def framed(request, chat_dir):
     _, tokenizer = load_student(chat_dir)
     frame = make_frame(tokenizer, **FRAMES[request.param])
     end = tokenizer.eos_token
-    model, tokenizer = load_student(chat_dir, n_chunks=3, frame=frame)
+    loaded = Student.load(chat_dir, n_chunks=3, frame=frame)
+    model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.eos_token = end
     return model, tokenizer, get_markers(tokenizer, 3, frame)
 
@@ -230,11 +233,12 @@ def test_tags_of_a_block_are_refused_where_they_could_end_it(chat_dir, rows):
 
 def test_text_markers_leave_the_vocabulary_as_it_is(chat_dir):
     before, tokenizer = load_student(chat_dir)
-    model, grown = load_student(chat_dir, n_chunks=3, frame=Frame("text"))
+    student = Student.load(chat_dir, n_chunks=3, frame=Frame("text"))
+    model, grown = student.model, student.tokenizer
     assert len(grown) == len(tokenizer)
     assert model.get_input_embeddings().weight.shape == before.get_input_embeddings().weight.shape
-    assert get_markers(grown, 3, Frame("text")).rows == frozenset()
-    assert len(load_student(chat_dir, n_chunks=3)[1]) == len(tokenizer) + 6
+    assert get_markers(grown, 3, Frame("text")).new_rows == frozenset()
+    assert len(Student.load(chat_dir, n_chunks=3).tokenizer) == len(tokenizer) + 6
 
 
 @pytest.mark.parametrize(("stage", "text"), [
@@ -368,16 +372,17 @@ def test_a_frame_is_kept_beside_the_student(chat_dir, tmp_path):
     frame = Frame("text", "chat", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", think=True)
     model, tokenizer = load_student(chat_dir)
     save_student(model, tokenizer, tmp_path / "fresh", about={"prompt": frame.to_dict()})
-    assert read_frame(tmp_path / "fresh") == frame
-    assert read_markers(tokenizer, 3, tmp_path / "fresh") == get_markers(tokenizer, 3, frame)
-    assert read_frame(chat_dir) == PLAIN
+    found = Student.load(tmp_path / "fresh", n_chunks=3)
+    assert found.frame == frame
+    assert found.markers == get_markers(tokenizer, 3, frame)
+    assert Student.load(chat_dir, n_chunks=3).frame == PLAIN
     for content in ({"prompt": {"colour": "red"}}, {"prompt": {"markers": "none"}}, {"prompt": 5}, [1]):
         write_json(tmp_path / STUDENT_FILE, content)
         with pytest.raises(DataError, match=r"skipthink\.json"):
-            read_frame(tmp_path)
+            Student.load(tmp_path, n_chunks=3)
     (tmp_path / STUDENT_FILE).write_text("{")
     with pytest.raises(DataError, match="cannot read"):
-        read_frame(tmp_path)
+        Student.load(tmp_path, n_chunks=3)
 
 
 def test_dressing_keeps_the_frame(chat_dir, tmp_path):
@@ -411,7 +416,7 @@ def test_frames_do_not_share_scores(chat_dir, rows, tmp_path):
         markers = add_markers(tokenizer, 3, make_frame(tokenizer, **FRAMES[name]))
         encoded = encode_samples(tokenizer, markers, rows)
         for cached in (0, 18):
-            report = score_sequences(model, encoded, markers, cache=tmp_path).report
+            report = score_steps(Student(model, tokenizer, markers), encoded, cache=tmp_path).report
             assert report["cached"] == cached, count
 
 

@@ -11,8 +11,8 @@ from training_calls import evaluate_folder, skip_folders, train_by_name
 
 from skipthink.publish.exports import export_trained
 from skipthink.student.frame import Frame, read_student_file
-from skipthink.student.markers import read_markers
 from skipthink.student.models import load_student, make_student, save_student
+from skipthink.student.student import Student
 
 ROWS = [
     {"id": f"r{k}", "question": f"What is {k} and 1?", "rationale": f"We add. {k} + 1 = {k + 1}. Done.",
@@ -26,7 +26,7 @@ FRAMES = {
     "chat-text-think": Frame("text", think=True, **CHAT),
 }
 SETTINGS = {
-    "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True, "eta": 0.0,
+    "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "eta": 0.0,
     "search": "average",
 }  # fmt: skip
 
@@ -125,7 +125,7 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     # other trainers are given the very ids
     counts = export_trained(stt, tmp_path / "items.jsonl", format="ids")
     assert counts["items"] == counts["written"] > 0
-    markers = read_markers(load_student(stt / "model")[1], 3, stt / "model")
+    markers = Student.load(stt / "model").markers
     first = json.loads((tmp_path / "items.jsonl").read_text().splitlines()[0])
     assert (
         tuple(first["input_ids"][: len(markers.prompt_head + markers.stage_marks[0])])

@@ -20,7 +20,6 @@ SETTINGS = {
     "learning_rate": 1e-2,
     "max_steps": 12,
     "save_steps": 4,
-    "use_cpu": True,
     "search": "greedy",
     "lora": {"rank": 4, "alpha": 8.0},
 }
@@ -61,7 +60,7 @@ def trained(fresh, samples, tmp_path_factory):
 def test_markers_and_adapters_learn_and_all_else_stays(fresh, trained):
     before, tokenizer = load_student(fresh)
     after, _ = load_student(trained[0] / "model")
-    rows = sorted(get_markers(tokenizer, 3).reserved)
+    rows = sorted(get_markers(tokenizer, 3).reserved_ids)
     untouched = torch.ones(len(tokenizer), dtype=torch.bool)
     untouched[rows] = False
     for name in ("get_input_embeddings", "get_output_embeddings"):

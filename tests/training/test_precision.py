@@ -16,7 +16,6 @@ SETTINGS = {
     "max_steps": 6,
     "save_steps": 100,
     "logging_steps": 1,
-    "use_cpu": True,
 }
 
 

@@ -16,7 +16,7 @@ from transformers import (
 
 import skipthink
 from skipthink.exceptions import InvalidInputError, RunError
-from skipthink.scoring import forward
+from skipthink.student import forward
 from skipthink.student.encoding import encode_samples
 from skipthink.student.score import score_sequences
 from skipthink.student.sequences import SequenceSet, plan_batches
@@ -82,7 +82,7 @@ def log_probabilities(model, prompt, target, markers):
 @pytest.mark.parametrize("stages", ["conditioned", "free"])
 def test_equals_full_logits_of_one_row(name, stages, tokenizer, few, markers):
     model = build(name, tokenizer)
-    scored = score_sequences(model, few, markers, passes=stages, batch_tokens=700)
+    scored = score_sequences(model, few, markers.fitted_to(model.config), passes=stages, batch_tokens=700)
     assert np.ptp(scored.nll) > 1, "the losses tell nothing"
     for row in range(len(few)):
         cuts, target = few.step_tokens[row], few.rationale[row].tolist()
@@ -102,7 +102,7 @@ def test_equals_full_logits_of_one_row(name, stages, tokenizer, few, markers):
 def test_search_losses_are_item_losses_of_an_encoder_decoder(tokenizer, few, markers):
     """The encoder reads `[m] q <end>`, the decoder c_m behind the earlier chunks: J is exact there too."""
     model = build("t5", tokenizer)
-    scored = score_sequences(model, few, markers)
+    scored = score_sequences(model, few, markers.fitted_to(model.config))
     found = skipthink.chunk(
         None, M=markers.n_chunks, eta=0.0, method="optimal", min_steps=0, **scored.chunk_arguments()
     )
@@ -138,7 +138,7 @@ def test_stages_share_no_prefix(student, few, markers):
 def test_no_more_logits_than_allowed(name, whole, tokenizer, few, markers, monkeypatch):
     """Only rationale positions pass the head, and few of them at once."""
     model = build(name, tokenizer)
-    expected = score_sequences(model, few, markers)
+    expected = score_sequences(model, few, markers.fitted_to(model.config))
     allowed = 300
     monkeypatch.setattr(forward, "LOGITS_BYTES", allowed * 4 * len(tokenizer))
     head, sizes = model.get_output_embeddings(), []
@@ -149,7 +149,7 @@ def test_no_more_logits_than_allowed(name, whole, tokenizer, few, markers, monke
         return head_forward(states)
 
     monkeypatch.setattr(head, "forward", watched)
-    found = score_sequences(model, few, markers)
+    found = score_sequences(model, few, markers.fitted_to(model.config))
     probes = 2
     assert max(sizes[probes:]) <= allowed
     n_positions = int((few.rationale.lengths + 1).sum()) * markers.n_chunks
@@ -162,7 +162,7 @@ def test_no_more_logits_than_allowed(name, whole, tokenizer, few, markers, monke
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
 def test_out_of_memory_halves_batches(name, tokenizer, few, markers, monkeypatch):
     model = build(name, tokenizer)
-    expected = score_sequences(model, few, markers)
+    expected = score_sequences(model, few, markers.fitted_to(model.config))
     model_forward, refused = model.forward, []
 
     def short_of_memory(**inputs):
@@ -174,7 +174,9 @@ def test_out_of_memory_halves_batches(name, tokenizer, few, markers, monkeypatch
 
     monkeypatch.setattr(model, "forward", short_of_memory)
     seen = []
-    found = score_sequences(model, few, markers, progress=lambda *done: seen.append(done))
+    found = score_sequences(
+        model, few, markers.fitted_to(model.config), progress=lambda *done: seen.append(done)
+    )
     assert refused == [18, 9, 5], "a batch after one that was too large is not tried at that size"
     assert found.report["halved_batches"] == 3
     assert found.report["scored"] == 18
@@ -218,14 +220,17 @@ def test_other_errors_of_the_model_are_not_hidden(student, few, markers, monkeyp
 @pytest.mark.parametrize("name", ["qwen2", "t5-untied"])
 def test_autocast_is_close(name, tokenizer, few, markers):
     model = build(name, tokenizer)
-    full, half = (score_sequences(model, few, markers, autocast=kind) for kind in (None, "bfloat16"))
+    full, half = (
+        score_sequences(model, few, markers.fitted_to(model.config), autocast=kind)
+        for kind in (None, "bfloat16")
+    )
     assert not np.array_equal(full.nll, half.nll)
     np.testing.assert_allclose(half.losses, full.losses, rtol=0.02, atol=0.05)
     assert half.nll.dtype == np.float64
     with pytest.raises(
         InvalidInputError, match="autocast must be one of bfloat16, float16 or None, got 'int8'"
     ):
-        score_sequences(model, few, markers, autocast="int8")
+        score_sequences(model, few, markers.fitted_to(model.config), autocast="int8")
 
 
 def test_losses_that_are_no_numbers(tokenizer, few, markers):
@@ -233,7 +238,7 @@ def test_losses_that_are_no_numbers(tokenizer, few, markers):
     with torch.no_grad():
         model.model.norm.weight.fill_(float("nan"))
     with pytest.raises(InvalidInputError, match=r"the student.s loss on sample .+ is no number"):
-        score_sequences(model, few, markers)
+        score_sequences(model, few, markers.fitted_to(model.config))
 
 
 def test_models_that_cannot_be_scored(tokenizer, few, markers):
@@ -242,7 +247,7 @@ def test_models_that_cannot_be_scored(tokenizer, few, markers):
     model = build("t5", tokenizer)
     model.config.decoder_start_token_id = None
     with pytest.raises(InvalidInputError, match="this t5 has no decoder_start_token_id"):
-        score_sequences(model, few, markers)
+        score_sequences(model, few, markers.fitted_to(model.config))
 
 
 def test_batches(student, few, markers):

@@ -144,7 +144,7 @@ def test_what_comes_back_later_was_needed(parrots, tmp_path):
     assert found[None][0]["regrown"] == 0
     assert found[0.25][0]["regrown"] > 0
     assert n_skipped[0] > n_skipped[1] >= n_skipped[2]
-    with pytest.raises(InvalidInputError, match="max_growth must be a number from 0 up, or None, got -1"):
+    with pytest.raises(InvalidInputError, match="max_growth must be at least 0, got -1"):
         gate(judge, tmp_path / "negative", max_growth=-1)
 
 

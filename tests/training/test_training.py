@@ -8,14 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_calls import train_by_name
+from training_calls import make_trainer, train_by_name
 
 from skipthink import average_boundaries
 from skipthink.core.codes import Stage
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.student.items import build_items, join_items, take_items
 from skipthink.student.models import load_student
-from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, methods
+from skipthink.student.student import Student
+from skipthink.training import ItemTrainer
+from skipthink.training import train as training
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
@@ -28,7 +30,6 @@ SETTINGS = {
     "epochs": 2,
     "save_strategy": "steps",
     "save_steps": 5,
-    "use_cpu": True,
     "eta": 0.0,
 }
 
@@ -225,9 +226,9 @@ def test_resume_at_the_end_of_an_epoch(student_dir, samples, tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         if stop == "the last writes":
-            patch.setattr(methods, "write_parquet", kill)
+            patch.setattr(training, "write_parquet", kill)
         else:
-            patch.setattr(ChunkwiseTrainer, "search_boundaries", fail_second(kill))
+            patch.setattr(ItemTrainer, "search_boundaries", fail_second(kill))
         with pytest.raises(_Killed):
             train(student_dir, samples, tmp_path / "killed", **settings)
     found = train(student_dir, samples, tmp_path / "killed", **settings)
@@ -236,7 +237,7 @@ def test_resume_at_the_end_of_an_epoch(student_dir, samples, tmp_path, monkeypat
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
-def fail_second(kill, search=ChunkwiseTrainer.search_boundaries):
+def fail_second(kill, search=ItemTrainer.search_boundaries):
     """The search, which a kill meets when it is called for the second time."""
     calls = []
 
@@ -335,12 +336,9 @@ def test_skip_weight_sets_the_share(encoded, markers, student_dir, samples, tmp_
 
 
 def test_chunk_dropout_is_drawn_anew_each_epoch(student_dir, encoded, markers, tmp_path):
-    model, _ = load_student(student_dir)
-    config = ChunkwiseConfig(
-        output_dir=str(tmp_path), chunk_dropout=0.5, search="average", use_cpu=True, report_to="none"
-    )
-    trainer = ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
-    first, again, second = trainer.make_items(0), trainer.make_items(0), trainer.make_items(1)
+    student = Student.load(student_dir, n_chunks=3)
+    trainer = make_trainer("base+ac", student, encoded, tmp_path, chunk_dropout=0.5)
+    first, again, second = (trainer.method.items(trainer.source, epoch) for epoch in (0, 0, 1))
     assert np.array_equal(first.tokens.values, again.tokens.values)
     assert not np.array_equal(first.tokens.values, second.tokens.values)
     assert (first.n_target == second.n_target).all()
@@ -365,24 +363,17 @@ def test_bad_settings(student_dir, samples, tmp_path, changes, message):
         train(student_dir, samples, tmp_path, **changes)
 
 
-def test_unknown_method_and_missing_skip_data(student_dir, samples, tmp_path):
-    with pytest.raises(
-        InvalidInputError, match=f"method must be one of {', '.join(METHODS)}".replace("+", r"\+")
-    ):
-        train(student_dir, samples, tmp_path, method="sst")
+def test_missing_skip_data(student_dir, samples, tmp_path):
     with pytest.raises(InvalidInputError, match="stt needs the chunks and skip data"):
         train(student_dir, samples, tmp_path, method="stt")
     shutil.rmtree(tmp_path)
 
 
 @pytest.fixture
-def trainer_of(student_dir, encoded, markers, tmp_path):
+def trainer_of(student_dir, encoded, tmp_path):
     def make(**changes):
-        model, _ = load_student(student_dir)
-        config = ChunkwiseConfig(
-            output_dir=str(tmp_path), search="average", use_cpu=True, report_to="none", **changes
-        )
-        return ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
+        student = Student.load(student_dir, n_chunks=3)
+        return make_trainer("base+ac", student, encoded, tmp_path, **changes)
 
     return make
 
@@ -439,9 +430,7 @@ def test_long_samples_are_left_out_and_counted(student_dir, samples, tmp_path, e
     limit = int(np.sort(lengths)[-4])
     n_long = int((lengths > limit).sum())
     assert 0 < n_long <= 3
-    summary = train(
-        student_dir, samples, tmp_path, epochs=1, max_item_tokens=limit, long_items="drop"
-    )
+    summary = train(student_dir, samples, tmp_path, epochs=1, max_item_tokens=limit, long_items="drop")
     assert summary["report"]["samples_left_out"] == n_long
     assert summary["report"]["long_items"] >= n_long
     assert summary["items"] == dict.fromkeys("0123", 24 - n_long)
@@ -493,9 +482,7 @@ def test_a_checkpoint_of_steps_of_another_size_is_refused(student_dir, samples, 
             settings={**SETTINGS, "epochs": 4}, progress=progress,
         )  # fmt: skip
     with pytest.raises(InvalidInputError, match="made with 8 items an optimiser step, but it is 4 now"):
-        train(
-            student_dir, samples, tmp_path, method="base", epochs=4, batch_size=4
-        )
+        train(student_dir, samples, tmp_path, method="base", epochs=4, batch_size=4)
     # as many items, dealt out differently, go on
     train(
         student_dir, samples, tmp_path, method="base", epochs=4, batch_size=4,
