@@ -37,6 +37,7 @@ SETTINGS = {
 
 SCRIPT = """
 import json, sys, torch
+sys.path.insert(0, "SUPPORT")
 import pyarrow.parquet as pq
 from pathlib import Path
 from training_calls import train_by_name
@@ -107,7 +108,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(student_dir, samples, tm
     """Weights to 1e-6 in float32, boundaries the same; killed in an epoch and resumed: bit by bit the same."""
     samples = samples.slice(0, 11)  # the last step of a stage has 3 items: one process gets 2 of them
     pq.write_table(samples, tmp_path / "samples.parquet")
-    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "script.py").write_text(SCRIPT.replace("SUPPORT", str(Path(__file__).parents[1] / "support")))
     halved = {**SETTINGS, "batch_size": 4}
     sizes = {"vocab_size": 400, "hidden_size": 16, "num_layers": 1, "num_heads": 2}
     t5 = make_student(samples["question"].to_pylist(), n_chunks=3, seed=0, architecture="t5", **sizes)

@@ -71,7 +71,7 @@ def test_leaves_the_mode_of_the_model(student, encoded, markers):
 
 
 def test_bad_arguments(student, encoded, markers):
-    with pytest.raises(InvalidInputError, match='stages must be "conditioned" or "free"'):
+    with pytest.raises(InvalidInputError, match='passes must be "conditioned" or "free"'):
         score_sequences(student, encoded, markers, passes="both")
     limit = student.config.max_position_embeddings
     try:

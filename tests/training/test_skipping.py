@@ -179,7 +179,7 @@ def test_the_teachers_chunks_and_plain_votes(wavering, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"votes": 3}, "more than one vote needs a temperature"),
+        ({"votes": 3}, "votes is 3 at temperature 0, where all votes are the same"),
         ({"continuation": "gold"}, "continuation must be"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],

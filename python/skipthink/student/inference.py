@@ -113,7 +113,7 @@ class Decoding:
         """
         if stage not in self.limits:
             raise InvalidInputError(
-                f"the student was trained on the stages {sorted(self.limits)}, not on {stage}"
+                f"the student was trained on the stages {sorted(map(int, self.limits))}, not on {stage}"
             )
         return self.limits[stage] + self.limits[stage] // 4 + 1
 

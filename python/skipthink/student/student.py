@@ -1,7 +1,5 @@
 """A student as one object: model, tokenizer, markers, frame, decoding and device.
 
-from skipthink.student import Student
-
 student = Student.load("runs/demo/train/stt/s0/model")
 print(student.answer(["Ann has 3 pens and buys 4. How many pens has she?"])[0].text)
 """
@@ -100,8 +98,8 @@ class Student:
         model, tokenizer = load_student(name, dtype=dtype)
         if n_chunks is None:
             n_chunks = _chunks_of(tokenizer, about, name)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):  # the rows are drawn on the CPU
+            torch.default_generator.manual_seed(seed)
             grow_vocabulary(model, tokenizer, n_chunks, frame)
         model.to(choose_device(device))  # type: ignore[arg-type]
         model.eval()
