@@ -1,8 +1,4 @@
-"""A student as one object: model, tokenizer, markers, frame, decoding and device.
-
-student = Student.load("runs/demo/train/stt/s0/model")
-print(student.answer(["Ann has 3 pens and buys 4. How many pens has she?"])[0].text)
-"""
+"""A student as one object: model, tokenizer, markers, frame, decoding and device."""
 
 from __future__ import annotations
 
