@@ -92,29 +92,25 @@ def student_losses(n_train: int, n_rows: int, epochs: float):
     """Stage-free and stage-conditioned losses of held-out samples, and the student's mean loss on them."""
     import torch
 
-    from skipthink.scoring import score_steps
-    from skipthink.student.encoding import encode_samples
-    from skipthink.student.markers import add_markers
+    from skipthink.scoring import ChunkOptions
+    from skipthink.student import Student
     from skipthink.student.models import make_student
-    from skipthink.training import ChunkwiseConfig, ChunkwiseTrainer
+    from skipthink.training import ItemTrainer, make_arguments
+    from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
 
     torch.manual_seed(0)
     train, held_out = samples(n_train, "train"), samples(n_rows, "test")
     texts = [text for column in ("question", "rationale", "answer") for text in train[column].to_pylist()]
-    model, tokenizer = make_student(texts, n_chunks=STAGES, seed=0)
-    markers = add_markers(tokenizer, STAGES)
+    student = Student.of(*make_student(texts, n_chunks=STAGES, seed=0), n_chunks=STAGES)
     with tempfile.TemporaryDirectory() as folder:
-        config = ChunkwiseConfig(
-            output_dir=folder, chunk_method="average", batching="shuffled", num_train_epochs=epochs,
-            per_device_train_batch_size=16, learning_rate=4e-3, lr_scheduler_type="cosine", warmup_steps=0.05,
-            save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True, seed=0,
+        options = ChunkwiseOptions(
+            batching="shuffled", epochs=epochs, batch_size=16, learning_rate=4e-3, lr_scheduler="cosine",
+            warmup_steps=0.05,
         )  # fmt: skip
-        encoded = encode_samples(tokenizer, markers, train)
-        ChunkwiseTrainer(model, config, encoded=encoded, markers=markers).train()
-    encoded = encode_samples(tokenizer, markers, held_out)
-    scores = {
-        stages: score_steps(model, encoded, markers, stages=stages) for stages in ("free", "conditioned")
-    }
+        args = make_arguments(options, folder, seed=0, save_strategy="no", use_cpu=True)
+        chunks, encoded = ChunkOptions(M=STAGES), student.encode(train)
+        ItemTrainer(student, METHOD, args, encoded=encoded, options=options, chunks=chunks).train()
+    scores = {passes: student.score(held_out, passes=passes) for passes in ("free", "conditioned")}
     free = scores["free"]
     return scores, float(free.nll.sum() / free.n_tokens.sum())
 

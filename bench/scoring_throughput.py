@@ -33,11 +33,12 @@ from torch.nn import functional
 
 import skipthink
 from skipthink import tasks
-from skipthink.scoring import score_steps
-from skipthink.scoring.sequences import SequenceSet, make_batch, plan_batches
-from skipthink.student.encoding import build_items, encode_samples
+from skipthink.student.encoding import encode_samples
+from skipthink.student.items import build_items
 from skipthink.student.markers import add_markers
 from skipthink.student.models import make_tokenizer
+from skipthink.student.score import score_sequences
+from skipthink.student.sequences import SequenceSet, make_batch, plan_batches
 
 STAGES = 4
 NAIVE_STEPS = 12
@@ -79,14 +80,14 @@ def main():
     ]
     n_tokens = int(sequences.lengths_tokens.sum())
     works = {
-        "ours": lambda: score_steps(model, encoded, markers, batch_tokens=batch_tokens),
+        "ours": lambda: score_sequences(model, encoded, markers, batch_tokens=batch_tokens),
         "bare_forward": lambda: [model(**batch.inputs, use_cache=False) for batch in batches],
         "backbone": lambda: [model.base_model(**batch.inputs, use_cache=False) for batch in batches],
         "hf_loop": lambda: plain_loop(model, sequences),
     }
     with torch.inference_mode():
         seconds, memory = measure(works, options)
-        losses = score_steps(model, encoded, markers, batch_tokens=batch_tokens)
+        losses = score_sequences(model, encoded, markers, batch_tokens=batch_tokens)
         tolerance = 1e-4 if options.dtype == "float32" else 0.05
         check(losses, plain_loop(model, sequences), encoded, tolerance)
         naive = naive_search(model, encoded, markers)
@@ -253,7 +254,7 @@ def naive_search(model, encoded, markers):
             best = min(candidates, key=lambda cut: (candidates[cut], cut))
             if candidates[cuts[boundary]] - candidates[best] > 0:
                 cuts[boundary], moved = best, True
-    losses = score_steps(model, sample, markers)
+    losses = score_sequences(model, sample, markers)
     found = skipthink.chunk(None, M=STAGES, eta=0.0, **losses.chunk_arguments())
     objective = sum(known[stage, *cuts[stage : stage + 2]] for stage in range(STAGES))
     assert abs(objective - found.objective[0]) < 1e-2, (objective, found.objective)
@@ -279,7 +280,7 @@ def cut_to(encoded, row, n_steps):
     """One sample with its first steps alone."""
     from dataclasses import replace
 
-    from skipthink.student.encoding import TokenRows
+    from skipthink.student.token_rows import TokenRows
 
     cuts = encoded.step_tokens[row][: n_steps + 1]
     return replace(

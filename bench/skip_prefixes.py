@@ -16,12 +16,12 @@ import pyarrow as pa
 import torch
 
 from skipthink import tasks
+from skipthink.answers.options import CheckOptions
 from skipthink.core.search import average_boundaries
 from skipthink.skipping.judge import Judge, Subjects
-from skipthink.skipping.settings import SkipSettings
-from skipthink.student.encoding import encode_samples
+from skipthink.skipping.options import SkipOptions
+from skipthink.student import Student
 from skipthink.student.inference import Decoding
-from skipthink.student.markers import get_markers
 from skipthink.student.models import make_student
 
 STAGES = 4
@@ -64,37 +64,28 @@ def measure(options):
         samples = samples.set_column(samples.column_names.index("question"), "question", pa.array(longer))
     hidden, layers, heads = SIZES[options.size]
     texts = [text for name in ("question", "rationale", "answer") for text in samples[name].to_pylist()]
-    model, tokenizer = make_student(
-        texts,
-        n_chunks=STAGES,
-        seed=0,
-        hidden_size=hidden,
-        num_layers=layers,
-        num_heads=heads,
-        max_length_tokens=4096,
-    )
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    markers = get_markers(tokenizer, STAGES)
-    encoded = encode_samples(tokenizer, markers, samples)
-    subjects = Subjects(
-        encoded, average_boundaries(encoded.n_steps, STAGES), samples["answer"].to_pylist(), "number"
-    )
+    sizes = {"hidden_size": hidden, "num_layers": layers, "num_heads": heads, "max_length_tokens": 4096}
+    student = Student.of(*make_student(texts, n_chunks=STAGES, seed=0, **sizes), n_chunks=STAGES)
+    student.model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    encoded = student.encode(samples)
+    boundaries = average_boundaries(encoded.n_steps, STAGES)
+    subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), CheckOptions(answer="number"))
     limits = dict.fromkeys(range(STAGES + 1), options.new_tokens)
-    judge = Judge(model, tokenizer, markers, Decoding(limits), subjects, SkipSettings())
+    judge = Judge(student, Decoding(limits), subjects, SkipOptions())
     ask_everything(judge, 2)  # lazy set-up
     found = {"question_tokens": float(encoded.question.lengths.mean())}
     for name, keeps in (("kept", True), ("whole", False), ("kept", True), ("whole", False)):
-        settings = SkipSettings(
+        asked = SkipOptions(
             votes=options.votes, temperature=float(options.votes > 1), keep_prefixes=keeps,
             batch_size=options.rows * options.votes,
         )  # fmt: skip
-        decoding = Decoding(limits, settings.batch_size, settings.temperature)
-        judge = Judge(model, tokenizer, markers, decoding, subjects, settings)
+        decoding = Decoding(limits, asked.batch_size, asked.temperature)
+        judge = Judge(student, decoding, subjects, asked)
         assert judge.keeps == keeps
         found[name] = ask_everything(judge, len(encoded))
     found["read_of_prompt_tokens"] = found["kept"]["read"] / found["kept"]["prompt"]
     found["speedup"] = found["whole"]["seconds"] / found["kept"]["seconds"]
-    return found | {"device": str(model.device), "size": options.size, "votes": options.votes}
+    return found | {"device": str(student.device), "size": options.size, "votes": options.votes}
 
 
 def ask_everything(judge, n_rows):
@@ -102,7 +93,7 @@ def ask_everything(judge, n_rows):
     rows = np.arange(n_rows)
     skipped = np.zeros((n_rows, STAGES), dtype=bool)
     rng = np.random.default_rng(0)
-    clock = time.perf_counter if judge.model.device.type == "cuda" else time.process_time
+    clock = time.perf_counter if judge.student.device.type == "cuda" else time.process_time
     costs, started = [], clock()
     costs.append(judge.block(rows).ask(0, rows, skipped)[1])
     block = judge.block(rows)

@@ -23,14 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skipthink import chunk
+from skipthink.core.options import SearchOptions
+from skipthink.options import pick
 from skipthink.run.folder import RunFolder
 from skipthink.run.recipe import Recipe
-from skipthink.run.settings import held_out_chunking
-from skipthink.scoring import score_steps
-from skipthink.student.encoding import encode_samples
-from skipthink.student.markers import read_markers
-from skipthink.student.models import load_student
-from skipthink.training.method_table import METHODS
+from skipthink.student import Student
+from skipthink.training.methods import own_methods
 
 CORE = "reasoning"
 
@@ -76,21 +74,20 @@ def render(path: Path, n_questions: int) -> list[str]:
 def measured(recipe: Recipe) -> Iterator[str]:
     """The methods that learn whole rationales, in one piece or chunk by chunk."""
     for method in recipe.methods:
-        if method == "base" or METHODS[method].mode == "full":
+        if own_methods()[method].is_reference or own_methods()[method].mode == "full":
             yield method
 
 
 def measure(recipe: Recipe, path: Path, method: str, seed: int, samples: pa.Table) -> Losses:
     """Scores held-out rationales with one trained student."""
     folder = path / "train" / method / f"s{seed}" / "model"
-    model, tokenizer = load_student(folder)
-    n_chunks = recipe.chunks.M
-    markers = read_markers(tokenizer, n_chunks, folder)
-    encoded = encode_samples(tokenizer, markers, samples, rules=recipe.chunks.rules)
-    losses = score_steps(model, encoded, markers, stages="free" if method == "base" else "conditioned")
+    student = Student.load(folder, device="cpu")
+    n_chunks, is_one_pass = recipe.chunks.M, own_methods()[method].is_reference
+    encoded = student.encode(samples, recipe.chunks.rules)
+    losses = student.score(encoded, passes="free" if is_one_pass else "conditioned")
     stage = stage_of_steps(recipe, method, encoded, losses)
     core = is_core(samples, encoded)
-    nll = losses.nll[np.arange(len(stage)), 0 if method == "base" else stage]
+    nll = losses.nll[np.arange(len(stage)), 0 if is_one_pass else stage]
     parts = [core, ~core, *(core & (stage == m) for m in range(n_chunks))]
     means = [per_token(nll, losses.n_tokens, part) for part in parts]
     return Losses(means[0], means[1], means[2:])
@@ -98,9 +95,9 @@ def measure(recipe: Recipe, path: Path, method: str, seed: int, samples: pa.Tabl
 
 def stage_of_steps(recipe: Recipe, method: str, encoded: Any, losses: Any) -> Any:
     """Index of the chunk that each step stands in, int64 (total_steps,); Base's, of average chunks."""
-    chunking = held_out_chunking(recipe, method)
-    chunking.pop("score_stages", None)  # scored already
-    found = chunk(encoded.steps, M=recipe.chunks.M, **losses.chunk_arguments(), **chunking)
+    chunks = recipe.chunks
+    search = pick(SearchOptions, chunks).replace(method=own_methods()[method].search_of(chunks))
+    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search.to_dict())
     sizes = np.diff(found.boundaries, axis=1)
     return np.concatenate([np.repeat(np.arange(sizes.shape[1]), row) for row in sizes])
 

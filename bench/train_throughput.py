@@ -29,10 +29,11 @@ from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
 from skipthink import tasks
-from skipthink.student.encoding import encode_samples
-from skipthink.student.markers import get_markers
+from skipthink.scoring import ChunkOptions
+from skipthink.student import Student
 from skipthink.student.models import make_student
-from skipthink.training import ChunkwiseConfig, ChunkwiseTrainer
+from skipthink.training import ItemArguments, ItemTrainer
+from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
 
 N_CHUNKS = 4
 
@@ -71,8 +72,7 @@ def measure(options, folder):
     )
     # a vocabulary of usual size: what the head costs is part of the comparison
     model.resize_token_embeddings(options.vocabulary, mean_resizing=False)
-    markers = get_markers(tokenizer, N_CHUNKS)
-    encoded = encode_samples(tokenizer, markers, samples)
+    encoded = Student.of(model, tokenizer, n_chunks=N_CHUNKS).encode(samples)
     common = {
         "per_device_train_batch_size": options.batch_size, "num_train_epochs": 1, "learning_rate": 1e-3,
         "use_cpu": True, "report_to": "none", "save_strategy": "no", "logging_strategy": "no",
@@ -80,8 +80,10 @@ def measure(options, folder):
     }  # fmt: skip
 
     def ours():
-        config = ChunkwiseConfig(output_dir=f"{folder}/ours", chunk_method="average", **common)
-        return ChunkwiseTrainer(copy.deepcopy(model), config, encoded=encoded, markers=markers)
+        student = Student.of(copy.deepcopy(model), tokenizer, n_chunks=N_CHUNKS)
+        args = ItemArguments(output_dir=f"{folder}/ours", **common)
+        chunks = ChunkOptions(M=N_CHUNKS)
+        return ItemTrainer(student, METHOD, args, encoded=encoded, options=ChunkwiseOptions(), chunks=chunks)
 
     items = ours().train_dataset
     exported = Dataset.from_list(

@@ -179,12 +179,21 @@ def test_python_files_stay_small(path):
 
 def test_trainers_stay_small():
     seen = 0
-    for module in ("training.chunkwise", "training.skip_thinking"):
+    for module in ("training.trainer", "training.resumable"):
         for node in ast.parse(MODULES[module].read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and node.name.endswith("Trainer"):
                 seen += 1
                 assert node.end_lineno - node.lineno < MAX_TRAINER_LINES, node.name
     assert seen == 2
+
+
+METHOD_FILES = [module for module in MODULES if module.startswith("training.methods.")]
+
+
+@pytest.mark.parametrize("module", [*METHOD_FILES, "training.method", "training.source", "training.steps"])
+def test_methods_need_no_torch(module):
+    used = {name.split(".")[0] for _, name in imports_of(MODULES[module])}
+    assert not used & TORCH
 
 
 RUST_FILES = sorted((ROOT / "rust").rglob("*.rs"))

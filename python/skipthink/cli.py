@@ -224,7 +224,7 @@ def score(
     file: DataFile,
     student: Annotated[str, typer.Option(help="Folder or name of the student that scores.")],
     chunks: Annotated[int, typer.Option("--chunks", "-M", help="M, the number of chunks.")],
-    stages: Annotated[
+    passes: Annotated[
         str, typer.Option(help="conditioned: M passes; free: one; both: conditioned, and how far they agree.")
     ] = "conditioned",
     rules: Rules = "auto",
@@ -244,7 +244,7 @@ def score(
             file,
             student=student,
             n_chunks=chunks,
-            stages=stages,
+            passes=passes,
             rules=rules,
             batch_tokens=batch_tokens,
             autocast=autocast,

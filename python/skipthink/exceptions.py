@@ -27,7 +27,3 @@ class RunError(SkipthinkError, RuntimeError):
 
 class LedgerError(SkipthinkError, RuntimeError):
     """A skip ledger is asked for, or told, what cannot be."""
-
-
-class InternalError(SkipthinkError, RuntimeError):
-    """A defect of skipthink itself."""

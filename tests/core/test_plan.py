@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import skipthink
 from skipthink import reference
-from skipthink.core.codes import ANSWER, END, QUESTION, RATIONALE, STAGE, THOUGHT
+from skipthink.core.codes import Piece, Stage
 
 
 @st.composite
@@ -66,14 +66,14 @@ def test_stage_items_give_back_question_and_rationale(sample):
     items = as_items(plan)
     for row, tokens in enumerate(steps):
         stages = [item for item in items if item[0] == row]
-        assert [stage for _, stage, _, _ in stages] == [*range(1, M + 1), ANSWER]
+        assert [stage for _, stage, _, _ in stages] == [*range(1, M + 1), Stage.ANSWER]
         pieces = stages[0][2][1:]
         for _, stage, prompt, target in stages[:-1]:
-            assert prompt[0] == (STAGE, stage, stage + 1)
-            assert target[-1] == (END, 0, 1)
+            assert prompt[0] == (Piece.STAGE_MARK, stage, stage + 1)
+            assert target[-1] == (Piece.END, 0, 1)
             pieces = pieces + target[:-1]
-        expected = [(QUESTION, index) for index in range(questions[row])] + [
-            (RATIONALE, index) for index in range(tokens[-1])
+        expected = [(Piece.QUESTION, index) for index in range(questions[row])] + [
+            (Piece.RATIONALE, index) for index in range(tokens[-1])
         ]
         assert [(kind, index) for kind, start, end in pieces for index in range(start, end)] == expected
 
@@ -83,6 +83,6 @@ def test_dropout_has_its_rate_and_changes_with_the_seed():
     arguments = {"step_token_offsets": ragged([[0, 2, 4, 6]] * n), "n_question_tokens": [1] * n, "n_answer_tokens": [1] * n,
                  "scheme": "chunkwise", "chunk_dropout": 0.3}  # fmt: skip
     plans = [skipthink.plan_items([[0, 1, 2, 3]] * n, seed=seed, **arguments) for seed in (0, 1)]
-    rates = [(plan.pieces[:, 0] == THOUGHT).sum() / (6 * n) for plan in plans]
+    rates = [(plan.pieces[:, 0] == Piece.THOUGHT_MARK).sum() / (6 * n) for plan in plans]
     assert all(abs(rate - 0.3) < 0.04 for rate in rates)
     assert not np.array_equal(plans[0].pieces, plans[1].pieces)

@@ -10,17 +10,16 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from skipthink.core.codes import ANSWER, BASE, SKIP
+from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
 from skipthink.publish.exports import export_trained
 from skipthink.run.folder import RunFolder
 from skipthink.run.recipe import load_recipe
 from skipthink.run.work import run_stage
-from skipthink.student.encoding import encode_questions
+from skipthink.student import Student
 from skipthink.student.inference import Decoding, answer_questions
 from skipthink.student.markers import get_markers
 from skipthink.student.models import load_student
-from skipthink.training import METHODS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("encoder-decoder")]
 
@@ -78,23 +77,27 @@ def test_the_code_of_the_model_card_answers_as_we_do(ran, method, monkeypatch):
     monkeypatch.chdir(folder)
     names: dict = {}
     exec(compile(code, "card", "exec"), names)
-    model, tokenizer = load_student(folder)
-    markers = get_markers(tokenizer, 2)
-    (ids,) = encode_questions(tokenizer, markers, [QUESTION])
-    lead = {"base": (), "base+sbc": markers.answer, "stt": markers.skip}[method]
-    assert names["inputs"]["input_ids"][0].tolist() == [*lead, *ids, markers.end]
+    student = Student.load(folder)
+    markers = student.markers
+    (ids,) = student.encode_questions([QUESTION])
+    lead = {"base": (), "base+sbc": markers.answer_mark, "stt": markers.skip_mark}[method]
+    assert names["inputs"]["input_ids"][0].tolist() == [*lead, *ids, markers.end_id]
     limit = names["model"].generation_config.max_new_tokens
     longest = next(count for count in range(limit) if count + count // 4 + 1 == limit)
-    decoding = Decoding(dict.fromkeys((1, 2, ANSWER, BASE, SKIP), longest), empty_stages=frozenset())
-    (answered,) = answer_questions(model, markers, [ids], mode=METHODS[method].mode, decoding=decoding)
-    written = [*answered.thought, *(answered.answer or [])]
+    decoding = Decoding(
+        dict.fromkeys((1, 2, Stage.ANSWER, Stage.BASE, Stage.SKIP), longest), empty_stages=frozenset()
+    )
+    (answered,) = answer_questions(student.model, markers, [ids], mode=student.mode, decoding=decoding)
+    written = [*answered.chain, *(answered.answer or [])]
     if method == "base+sbc":
-        found = [token for token in names["written"][1:] if token != markers.end]
+        found = [token for token in names["written"][1:] if token != markers.end_id]
     else:
         found = [
-            token for token in names["output"][0, 1:].tolist() if token not in (markers.end, *markers.answer)
+            token
+            for token in names["output"][0, 1:].tolist()
+            if token not in (markers.end_id, *markers.answer_mark)
         ]
-        written = [token for token in written if token not in markers.answer]
+        written = [token for token in written if token not in markers.answer_mark]
     assert found == written
     assert len(found) > 0
 

@@ -9,9 +9,7 @@ from skipthink.run.folder import RunFolder
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.stages import build_stages
 from skipthink.run.work import run_stage
-from skipthink.student.encoding import encode_samples
-from skipthink.student.markers import read_markers
-from skipthink.student.models import load_student
+from skipthink.student import Student
 
 RECIPE = """
 name: losses
@@ -50,14 +48,14 @@ def test_losses_are_those_of_a_forward_pass(bench, run, method):
     recipe = RunFolder(run).recipe()
     found = bench.measure(recipe, run, method, 0, samples)
     folder = run / "train" / method / "s0" / "model"
-    model, tokenizer = load_student(folder)
-    markers = read_markers(tokenizer, 2, folder)
-    encoded = encode_samples(tokenizer, markers, samples)
+    student = Student.load(folder)
+    model, markers = student.model, student.markers
+    encoded = student.encode(samples)
     sums, counts = np.zeros(2), np.zeros(2)
     for row, roles in enumerate(samples["roles"].to_pylist()):
         half = -(-len(roles) // 2)  # average chunks: the first is the longer one
         for step, role in enumerate(roles):
-            prefix = [] if method == "base" else list(markers.stages[int(step >= half)])
+            prefix = [] if method == "base" else list(markers.stage_marks[int(step >= half)])
             question, rationale = encoded.question[row].tolist(), encoded.rationale[row].tolist()
             ids = torch.tensor([[*prefix, *question, *rationale]])
             with torch.no_grad():

@@ -17,7 +17,7 @@ from skipthink import testbed
 from skipthink.cli import app
 from skipthink.exceptions import InvalidInputError, RecipeError, RunError
 from skipthink.io.sections import parse_sections
-from skipthink.student.models import load_student
+from skipthink.student import Student
 from skipthink.testbed.pretraining import pretrain
 from skipthink.testbed.primitives import FAMILIES
 from skipthink.testbed.settings import PretrainRecipe, load_pretrain_recipe
@@ -48,7 +48,8 @@ def test_a_student_is_an_ordinary_folder(trained):
     folder, student = trained
     weights = load_file(student / "model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
-    model, tokenizer = load_student(student, n_chunks=3)
+    loaded = Student.load(student, n_chunks=3)
+    model, tokenizer = loaded.model, loaded.tokenizer
     assert model.dtype == torch.float32
     assert len(tokenizer) == model.get_input_embeddings().weight.shape[0]  # its markers were there
     assert tokenizer.model_max_length == 96

@@ -47,7 +47,9 @@ def test_s_comes_with_the_package_and_m_with_the_repository():
 
 
 def test_a_student_is_loaded_by_name():
-    model, tokenizer = testbed.student("S")
+    student = testbed.student("S")
+    model, tokenizer = student.model, student.tokenizer
+    assert student.n_chunks == 8
     assert model.num_parameters() > 1_000_000
     assert len(tokenizer) == model.get_input_embeddings().weight.shape[0]
 

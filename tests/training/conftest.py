@@ -9,12 +9,13 @@ import warnings
 import pyarrow as pa
 import pytest
 import torch
+from training_calls import train_by_name
 
 from skipthink import tasks
 from skipthink.student.encoding import encode_samples
 from skipthink.student.markers import get_markers
 from skipthink.student.models import make_student, save_student
-from skipthink.training import train_method
+from skipthink.student.student import Student
 
 N_CHUNKS = 3
 
@@ -93,6 +94,12 @@ def markers(tokenizer):
     return get_markers(tokenizer, N_CHUNKS)
 
 
+@pytest.fixture
+def whole(student, tokenizer, markers):
+    """The student of `student` as one object."""
+    return Student(student, tokenizer, markers)
+
+
 @pytest.fixture(scope="session")
 def encoded(tokenizer, markers, samples):
     return encode_samples(tokenizer, markers, samples)
@@ -101,13 +108,13 @@ def encoded(tokenizer, markers, samples):
 @pytest.fixture(scope="session")
 def parrot(tmp_path_factory):
     """A student that learned six short samples by heart, each chunk also without the others: (folder, samples)."""
-    return train_parrot(tmp_path_factory.mktemp("parrot"), num_train_epochs=80, chunk_dropout=0.2)
+    return train_parrot(tmp_path_factory.mktemp("parrot"), epochs=80, chunk_dropout=0.2)
 
 
 @pytest.fixture(scope="session")
 def wavering(tmp_path_factory):
     """A student that gets some of them right, and some chunks it needs, others not: (folder, samples)."""
-    return train_parrot(tmp_path_factory.mktemp("wavering"), num_train_epochs=55)
+    return train_parrot(tmp_path_factory.mktemp("wavering"), epochs=55)
 
 
 @pytest.fixture(scope="session")
@@ -141,8 +148,8 @@ def train_parrot(
     sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": max_length_tokens}
     save_student(*make_student(texts, n_chunks=n_chunks, seed=0, vocab_size=300, **sizes), out / "fresh")
     common = {
-        "per_device_train_batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True, "eta": 0.0
+        "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "eta": 0.0
     }  # fmt: skip
-    train_method(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks, seed=0,
-                 settings={**common, **settings})  # fmt: skip
+    train_by_name(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks,
+                  seed=0, settings={**common, **settings})  # fmt: skip
     return out, samples

@@ -10,32 +10,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from training_calls import evaluate_folder, make_trainer, sort_options, train_by_name
 from transformers import TrainerCallback
 
-from skipthink.core.codes import ANSWER, BASE, STEP
-from skipthink.evaluation.measure import evaluate
+from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
 from skipthink.publish.exports import export_items
 from skipthink.publish.folder import dress_student
-from skipthink.run.recipe import ALL_METHODS, parse_recipe
-from skipthink.run.settings import training_settings
-from skipthink.student.encoding import TokenRows, build_items, encode_questions, encode_samples
+from skipthink.scoring import ChunkOptions
+from skipthink.student.encoding import encode_questions, encode_samples
 from skipthink.student.generation import Generated
 from skipthink.student.inference import Decoding, answer_questions
+from skipthink.student.items import build_items, join_items, take_items
 from skipthink.student.models import load_student
-from skipthink.training import METHODS, train_method
-from skipthink.training.baseline_items import (
-    PARTS,
-    cut_rationales,
-    cut_targets,
-    drop_left,
-    lose_on,
-    stepwise_items,
-)
-from skipthink.training.baselines import EVERYTHING, BaselineConfig, BaselineTrainer
-from skipthink.training.batches import loss_denominators
-from skipthink.training.items import IGNORED_LABEL, ItemDataset, PadCollator, join_items, take_items
-from skipthink.training.method_table import BASELINES
+from skipthink.student.student import Student
+from skipthink.student.token_rows import TokenRows
+from skipthink.training.batches import IGNORED_LABEL, ItemDataset, PadCollator
+from skipthink.training.methods import own_methods
+from skipthink.training.methods.icot_si import EVERYTHING, IcotOptions, drop_left
+from skipthink.training.methods.masked import PARTS, lose_on
+from skipthink.training.methods.stepwise import stepwise_items
+from skipthink.training.methods.truncated import cut_rationales, cut_targets
+from skipthink.training.steps import loss_denominators
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 ROWS = [
@@ -43,12 +39,11 @@ ROWS = [
     {"id": "b", "question": "And 4?", "rationale": "Four it is.", "answer": "4"},
 ]
 SETTINGS = {
-    "per_device_train_batch_size": 8,
+    "batch_size": 8,
     "learning_rate": 1e-3,
-    "num_train_epochs": 2,
+    "epochs": 2,
     "save_strategy": "steps",
     "save_steps": 2,
-    "use_cpu": True,
 }
 
 
@@ -97,7 +92,7 @@ def test_stepwise_items_are_the_steps(tiny, tokenizer, markers):
         ("[answer]And 4?\nFour it is.", "4<end>"),
     ]
     assert items.rows.tolist() == [0] * 5 + [1] * 3
-    assert items.stages.tolist() == [STEP] * 4 + [ANSWER] + [STEP] * 2 + [ANSWER]
+    assert items.stages.tolist() == [Stage.STEP] * 4 + [Stage.ANSWER] + [Stage.STEP] * 2 + [Stage.ANSWER]
     # the very ids of the one tokenisation, not of steps tokenised one by one
     expected = []
     for row in range(2):
@@ -108,9 +103,14 @@ def test_stepwise_items_are_the_steps(tiny, tokenizer, markers):
         )
         for start, end in zip(cuts, [*cuts[1:], cuts[-1]], strict=True):
             expected.append(
-                ([*markers.stages[0], *question, *rationale[:start]], [*rationale[start:end], markers.end])
+                (
+                    [*markers.stage_marks[0], *question, *rationale[:start]],
+                    [*rationale[start:end], markers.end_id],
+                )
             )
-        expected.append(([*markers.answer, *question, *rationale], [*tiny.answer[row].tolist(), markers.end]))
+        expected.append(
+            ([*markers.answer_mark, *question, *rationale], [*tiny.answer[row].tolist(), markers.end_id])
+        )
     assert pairs(items) == expected
 
 
@@ -135,7 +135,10 @@ def test_cut_targets_keep_their_first_part(base, tiny):
 
 
 def test_cut_and_dropped_rationales_keep_the_answer(base, tiny, markers, n_rationale):
-    rationale, answer = tiny.rationale[0].tolist(), [*markers.answer, *tiny.answer[0].tolist(), markers.end]
+    rationale, answer = (
+        tiny.rationale[0].tolist(),
+        [*markers.answer_mark, *tiny.answer[0].tolist(), markers.end_id],
+    )
     half = -(-len(rationale) // 2)
     assert pairs(cut_rationales(base, n_rationale, 0.5))[0] == (
         tiny.question[0].tolist(),
@@ -143,7 +146,10 @@ def test_cut_and_dropped_rationales_keep_the_answer(base, tiny, markers, n_ratio
     )
     dropped = pairs(drop_left(base, n_rationale, np.asarray([3, EVERYTHING])))
     assert dropped[0] == (tiny.question[0].tolist(), rationale[3:] + answer)
-    assert dropped[1] == (tiny.question[1].tolist(), [*markers.answer, *tiny.answer[1].tolist(), markers.end])
+    assert dropped[1] == (
+        tiny.question[1].tolist(),
+        [*markers.answer_mark, *tiny.answer[1].tolist(), markers.end_id],
+    )
     assert pairs(drop_left(base, n_rationale, np.asarray([0, 0]))) == pairs(base)
 
 
@@ -151,7 +157,7 @@ def test_cut_and_dropped_rationales_keep_the_answer(base, tiny, markers, n_ratio
 def test_loss_is_on_the_parts_that_are_named(base, tiny, markers, n_rationale, parts):
     items = lose_on(base, n_rationale, parts)
     question, rationale = tiny.question[0].tolist(), tiny.rationale[0].tolist()
-    answer = [*markers.answer, *tiny.answer[0].tolist(), markers.end]
+    answer = [*markers.answer_mark, *tiny.answer[0].tolist(), markers.end_id]
     of_part = dict(zip(PARTS, (question, rationale, answer), strict=True))
     expected = [
         token if part in parts else IGNORED_LABEL for part, tokens in of_part.items() for token in tokens
@@ -179,51 +185,50 @@ def test_loss_masks_survive_joining_and_taking(base, n_rationale):
     ({"remove_from_epoch": 1}, 10, 0), ({"remove_from_epoch": 1}, 15, 4),
     ({"remove_all_beyond": 5}, 6, 4), ({"remove_all_beyond": 5}, 7, EVERYTHING),
 ])  # fmt: skip
-def test_tokens_due(tmp_path, options, step, due):
+def test_tokens_due(options, step, due):
     """s(t) = ⌊Δ · t / T⌋ with T = 10 steps an epoch."""
-    config = BaselineConfig(output_dir=str(tmp_path), use_cpu=True, baseline="icot-si", **options)
-    assert config.n_due(step, 10) == due
+    assert IcotOptions(**options).n_due(step, 10) == due
 
 
 @pytest.fixture
-def trainer_of(student_dir, encoded, markers, tmp_path):
-    def make(baseline, **options):
-        model, _ = load_student(student_dir)
-        config = BaselineConfig(
-            output_dir=str(tmp_path), baseline=baseline, use_cpu=True, report_to="none",
-            disable_tqdm=True, save_strategy="no", **options,
-        )  # fmt: skip
-        return BaselineTrainer(model, config, encoded=encoded, markers=markers)
+def trainer_of(student_dir, encoded, tmp_path):
+    def make(method, **options):
+        student = Student.load(student_dir, n_chunks=3)
+        return make_trainer(method, student, encoded, tmp_path, save_strategy="no", **options)
 
     return make
 
 
 def test_icot_si_drops_what_is_due_in_the_step_of_the_item(trainer_of, encoded):
-    trainer = trainer_of("icot-si", per_device_train_batch_size=8, remove_per_epoch=6, removal_smoothing=None)
-    whole = trainer.whole_items()
+    trainer = trainer_of("icot-si", batch_size=8, remove_per_epoch=6, removal_smoothing=None)
+    whole = trainer.method.whole_items(trainer.source)
     for epoch in (0, 3):
-        items = trainer.make_items(epoch)
+        items = trainer.method.items(trainer.source, epoch)
         trainer.batch_sampler.begin_epoch(epoch, items)
         assert len(trainer.batch_sampler.steps) == 3
         for place, step in enumerate(trainer.batch_sampler.steps):
             due = 6 * epoch + 2 * place
             gone = np.minimum(due, encoded.rationale.lengths[items.rows[step]])
             assert (whole.n_target[step] - items.n_target[step] == gone).all()
-    assert (trainer.make_items(0, dropout=False).n_target == whole.n_target).all()
+    assert (trainer.method.longest_items(trainer.source).n_target == whole.n_target).all()
 
 
 def test_icot_si_offsets_are_geometric_and_of_the_epoch(trainer_of):
     trainer = trainer_of("icot-si", remove_per_epoch=1e-6, removal_smoothing=0.5)
-    n_whole = trainer.whole_items().n_target
-    offsets = np.concatenate([n_whole - trainer.make_items(epoch).n_target for epoch in range(50)])
+    n_whole = trainer.method.whole_items(trainer.source).n_target
+    offsets = np.concatenate(
+        [n_whole - trainer.method.items(trainer.source, epoch).n_target for epoch in range(50)]
+    )
     # P(o) ∝ exp(-o / 2): of 1200, within four standard deviations
     for offset in range(3):
         share = (1 - np.exp(-0.5)) * np.exp(-0.5 * offset)
         assert abs((offsets == offset).mean() - share) < 4 * np.sqrt(share * (1 - share) / len(offsets))
-    assert (trainer.make_items(1).n_target == trainer.make_items(1).n_target).all()
+    assert (
+        trainer.method.items(trainer.source, 1).n_target == trainer.method.items(trainer.source, 1).n_target
+    ).all()
     late = trainer_of("icot-si", remove_from_epoch=2, removal_smoothing=0.5)
-    assert (late.make_items(1).n_target == n_whole).all()
-    assert (late.make_items(2).n_target < n_whole).any()
+    assert (late.method.items(late.source, 1).n_target == n_whole).all()
+    assert (late.method.items(late.source, 2).n_target < n_whole).any()
 
 
 @pytest.mark.parametrize(
@@ -231,7 +236,7 @@ def test_icot_si_offsets_are_geometric_and_of_the_epoch(trainer_of):
 )
 def test_icot_si_resets_the_optimiser_when_a_token_goes(trainer_of, reset, expected):
     """One more token goes every second step: AdamW's own count of steps starts anew there."""
-    trainer = trainer_of("icot-si", per_device_train_batch_size=8, num_train_epochs=2, remove_per_epoch=1.5,
+    trainer = trainer_of("icot-si", batch_size=8, epochs=2, remove_per_epoch=1.5,
                          reset_optimizer=reset)  # fmt: skip
     counts = []
 
@@ -247,9 +252,9 @@ def test_icot_si_resets_the_optimiser_when_a_token_goes(trainer_of, reset, expec
 
 
 def test_masked_loss_equals_the_models_own(trainer_of):
-    trainer = trainer_of("masked", per_device_train_batch_size=24, loss_on=["question", "answer"])
+    trainer = trainer_of("masked", batch_size=24, loss_on=["question", "answer"])
     dataset = trainer.train_dataset
-    batch = PadCollator(trainer.markers)([dataset[index] for index in range(24)])
+    batch = PadCollator(trainer.student.markers)([dataset[index] for index in range(24)])
     model = trainer.model.eval()
     with torch.no_grad():
         expected = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "labels")}).loss
@@ -258,46 +263,32 @@ def test_masked_loss_equals_the_models_own(trainer_of):
     assert trainer.report["tokens_with_loss"] == int((batch["labels"] != IGNORED_LABEL).sum())
 
 
-RECIPE = """
-name: a
-answer: number
-data: {{task: multi_step_arithmetic, sizes: {{train: 24, validation: 4, test: 4}}}}
-chunks: {{M: 3, method: anneal}}
-methods: [{methods}]
-training:
-  epochs: 2
-  batch_size: 8
-  save_steps: 2
-  methods:
-    icot-si: {{remove_per_epoch: 20, remove_all_beyond: 30, lr_scheduler: constant}}
-    masked: {{loss_on: [rationale, answer]}}
-    truncated: {{truncate: 0.25}}
-"""
+BASELINES = ("icot-si", "masked", "stepwise", "truncated")
+COMMON = {"epochs": 2, "batch_size": 8, "save_steps": 2}
+OPTIONS = {
+    "icot-si": {"remove_per_epoch": 20, "remove_all_beyond": 30, "lr_scheduler": "constant"},
+    "masked": {"loss_on": ["rationale", "answer"]},
+    "truncated": {"truncate": 0.25},
+}
 
 
 @pytest.fixture(scope="module")
-def recipe():
-    return parse_recipe(RECIPE.format(methods=", ".join(ALL_METHODS)), name="r.yaml")
-
-
-@pytest.fixture(scope="module")
-def trained(recipe, student_dir, samples, tmp_path_factory):
-    """Every baseline trained with the settings of the recipe."""
+def trained(student_dir, samples, tmp_path_factory):
+    """Every baseline trained with options of its own."""
     folder = tmp_path_factory.mktemp("baselines")
     return folder, {
-        method: train_method(
+        method: train_by_name(
             method, student=student_dir, samples=samples, out=folder / method, n_chunks=3, seed=5,
-            settings={**training_settings(recipe, method), "use_cpu": True},
+            settings={**COMMON, **OPTIONS.get(method, {})},
         )
         for method in BASELINES
     }  # fmt: skip
 
 
-def test_recipes_know_every_method_and_a_page_describes_it(recipe, request):
-    assert set(recipe.methods) == set(METHODS) == set(ALL_METHODS)
+def test_a_page_describes_every_method(request):
     pages = request.config.rootpath / "docs" / "methods"
     index = (pages / "README.md").read_text(encoding="utf-8")
-    for method in METHODS:
+    for method in own_methods():
         family = method if method in BASELINES else method.split("sbc-")[0] + "sbc" * ("sbc-" in method)
         page = f"{family.replace('+', '-')}.md"
         text = (pages / page).read_text(encoding="utf-8")
@@ -307,22 +298,29 @@ def test_recipes_know_every_method_and_a_page_describes_it(recipe, request):
             assert heading in text, (page, heading)
 
 
-def test_each_search_has_a_method(recipe):
-    assert {METHODS[f"base+sbc-{search}"].search for search in ("greedy", "anneal", "optimal")} == {
+def test_each_search_has_a_method():
+    chunks = ChunkOptions(M=3, method="anneal")
+    found = {name: method.search_of(chunks) for name, method in own_methods().items()}
+    assert {found[f"base+sbc-{search}"] for search in ("greedy", "anneal", "optimal")} == {
         "greedy", "anneal", "optimal",
     }  # fmt: skip
-    assert METHODS["base+sbc"].search is None
+    assert (found["base+sbc"], found["base+ac"], found["stt"]) == ("anneal", "average", "average")
 
 
 def test_counts_in_are_counts_out_and_counts_reported(trained, encoded):
     summaries = trained[1]
     for summary in summaries.values():
         assert (
-            summary["report"]["samples"] == 24 == summary["items"].get(str(BASE), summary["items"].get("0"))
+            summary["report"]["samples"]
+            == 24
+            == summary["items"].get(str(Stage.BASE), summary["items"].get("0"))
         )
     report = summaries["stepwise"]["report"]
     assert report["step_items"] + report["steps_without_token"] == report["steps"]
-    assert summaries["stepwise"]["items"] == {"0": 24, str(STEP): report["step_items"] + report["stop_items"]}
+    assert summaries["stepwise"]["items"] == {
+        "0": 24,
+        str(Stage.STEP): report["step_items"] + report["stop_items"],
+    }
     whole = int((encoded.rationale.lengths + encoded.answer.lengths + 2).sum())
     report = summaries["truncated"]["report"]
     assert report["target_tokens"] == whole
@@ -347,25 +345,25 @@ def test_counts_in_are_counts_out_and_counts_reported(trained, encoded):
 def test_a_baseline_is_evaluated_in_its_mode(trained, samples, tmp_path, method):
     folder = trained[0] / method
     about = json.loads((folder / "model" / "skipthink.json").read_text())
-    assert about["mode"] == METHODS[method].mode
-    result = evaluate(
+    assert about["mode"] == own_methods()[method].mode
+    result = evaluate_folder(
         model_dir=folder / "model", samples=samples.slice(0, 4), mode=about["mode"], n_chunks=3,
         answer_kind="number", out=tmp_path, settings={"alone_questions": 1},
     )  # fmt: skip
     assert result["n"] == 4 == result["right"] + result["wrong"] + result["unparsed"]
     dress_student(folder / "model", facts={})
-    assert METHODS[method].mode in (folder / "model" / "README.md").read_text()
+    assert own_methods()[method].mode in (folder / "model" / "README.md").read_text()
 
 
 def test_what_may_be_written_is_bounded_by_whole_targets(trained, encoded):
     whole = int((encoded.rationale.lengths + encoded.answer.lengths + 2).max())
     for method in ("icot-si", "truncated", "masked"):
         about = json.loads((trained[0] / method / "model" / "skipthink.json").read_text())
-        assert (about["max_target_tokens"], about["empty_stages"]) == ({str(BASE): whole}, [])
+        assert (about["max_target_tokens"], about["empty_stages"]) == ({str(Stage.BASE): whole}, [])
     about = json.loads((trained[0] / "stepwise" / "model" / "skipthink.json").read_text())
     assert about["max_steps"] == encoded.n_steps.max()
-    assert about["empty_stages"] == [STEP]  # the one that says stop
-    assert set(about["max_target_tokens"]) == {"0", str(STEP)}
+    assert about["empty_stages"] == [Stage.STEP]  # the one that says stop
+    assert set(about["max_target_tokens"]) == {"0", str(Stage.STEP)}
 
 
 def test_masked_items_are_exported_with_their_labels(trained, tokenizer, tmp_path):
@@ -382,9 +380,9 @@ class _Killed(Exception):
     pass
 
 
-def test_icot_si_resumes_as_if_it_had_not_been_killed(trained, recipe, student_dir, samples, tmp_path):
+def test_icot_si_resumes_as_if_it_had_not_been_killed(trained, student_dir, samples, tmp_path):
     """Killed after a checkpoint, before a step that resets the optimiser."""
-    settings = {**training_settings(recipe, "icot-si"), "use_cpu": True}
+    settings = {**COMMON, **OPTIONS["icot-si"]}
 
     def progress(step, _):
         if step == 3:
@@ -392,8 +390,8 @@ def test_icot_si_resumes_as_if_it_had_not_been_killed(trained, recipe, student_d
 
     common = {"student": student_dir, "samples": samples, "out": tmp_path, "n_chunks": 3, "seed": 5}
     with pytest.raises(_Killed):
-        train_method("icot-si", **common, settings=settings, progress=progress)
-    summary = train_method("icot-si", **common, settings=settings)
+        train_by_name("icot-si", **common, settings=settings, progress=progress)
+    summary = train_by_name("icot-si", **common, settings=settings)
     assert {**summary, "seconds": 0} == {**trained[1]["icot-si"], "seconds": 0}
     same = (folder / "model" / "model.safetensors" for folder in (tmp_path, trained[0] / "icot-si"))
     assert len({path.read_bytes() for path in same}) == 1
@@ -412,19 +410,19 @@ def greedy(model, prompt, end, count):
 def test_stepwise_mode_goes_on_until_the_student_stops(student, markers, tiny):
     """Against a plain loop; the untrained student never stops, so its chain ends at the limit and is counted."""
     question = tiny.question[0]
-    decoding = Decoding({STEP: 4, ANSWER: 4}, max_steps=3)
+    decoding = Decoding({Stage.STEP: 4, Stage.ANSWER: 4}, max_steps=3)
     (result,) = answer_questions(student, markers, [question], mode="stepwise", decoding=decoding)
     thought: list[int] = []
     n_passes = n_prompt = 0
     while n_passes < decoding.max_step_passes:
         n_prompt += 1 + len(question) + len(thought)
         n_passes += 1
-        step = greedy(student, [*markers.stages[0], *question, *thought], markers.end, 6)
+        step = greedy(student, [*markers.stage_marks[0], *question, *thought], markers.end_id, 6)
         thought += step
         if not step:
             break
-    assert result.thought == thought
-    assert result.answer == greedy(student, [*markers.answer, *question, *thought], markers.end, 6)
+    assert result.chain == thought
+    assert result.answer == greedy(student, [*markers.answer_mark, *question, *thought], markers.end_id, 6)
     assert result.n_prompt == n_prompt + 1 + len(question) + len(thought)
     assert result.n_unended > 0
 
@@ -440,7 +438,7 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, student, markers,
         for prompt in passes[-1]:
             is_first = prompt[1 : ends[0]] == tiny.question[0].tolist()
             thought = prompt[ends[0 if is_first else 1] :]
-            if prompt[:1] == [*markers.answer]:
+            if prompt[:1] == [*markers.answer_mark]:
                 ids = [9]
             elif is_first:
                 ids = [[20, 21], [22], []][len(thought) if len(thought) < 2 else len(thought) - 1]
@@ -450,19 +448,19 @@ def test_stepwise_mode_stops_each_chain_by_itself(monkeypatch, student, markers,
         return written
 
     monkeypatch.setattr("skipthink.student.inference.generate", script)
-    decoding = Decoding({STEP: 4, ANSWER: 4}, max_steps=4)
+    decoding = Decoding({Stage.STEP: 4, Stage.ANSWER: 4}, max_steps=4)
     questions = [tiny.question[row] for row in range(2)]
     first, second = answer_questions(student, markers, questions, mode="stepwise", decoding=decoding)
-    assert (first.thought, first.answer, first.n_unended, first.n_looped) == ([20, 21, 22], [9], 0, 0)
+    assert (first.chain, first.answer, first.n_unended, first.n_looped) == ([20, 21, 22], [9], 0, 0)
     assert first.n_generated == 3 + 2 + 1 + 2
     assert decoding.max_step_passes == 6
-    assert (second.thought, second.answer) == ([30, 31] * 6, [9])
+    assert (second.chain, second.answer) == ([30, 31] * 6, [9])
     assert (second.n_unended, second.n_looped) == (1, 1)
     assert [len(prompts) for prompts in passes] == [2, 2, 2, 1, 1, 1, 2]
-    assert passes[2][0] == [*markers.stages[0], *tiny.question[0], 20, 21, 22]
+    assert passes[2][0] == [*markers.stage_marks[0], *tiny.question[0], 20, 21, 22]
     with pytest.raises(InvalidInputError, match="not trained step by step"):
         answer_questions(
-            student, markers, questions, mode="stepwise", decoding=Decoding({STEP: 4, ANSWER: 4})
+            student, markers, questions, mode="stepwise", decoding=Decoding({Stage.STEP: 4, Stage.ANSWER: 4})
         )
 
 
@@ -472,11 +470,11 @@ def test_a_stepwise_folder_is_asked_step_by_step(trained, tokenizer, markers):
     loaded = load_student(trained[0] / "stepwise" / "model")[1]
     (question,) = encode_questions(tokenizer, markers, ["And 4?"])
     step = tokenizer("Four it is.").input_ids
-    (lead,) = markers.stages[0]
+    (lead,) = markers.stage_marks[0]
     for replies, expected in (
         ([], [lead, *question]),
         (["Four it is."], [lead, *question, *step]),
-        (["Four it is.", ""], [*markers.answer, *question, *step]),
+        (["Four it is.", ""], [*markers.answer_mark, *question, *step]),
     ):
         messages = [{"role": "user", "content": "And 4?"}]
         messages += [{"role": "assistant", "content": reply} for reply in replies]
@@ -486,21 +484,22 @@ def test_a_stepwise_folder_is_asked_step_by_step(trained, tokenizer, markers):
         loaded.apply_chat_template([*messages, {"role": "assistant", "content": "4"}])
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"truncate": 0.0}, "truncate must lie in"),
-    ({"truncate": 1.5}, "truncate must lie in"),
-    ({"truncate_of": "answer"}, "truncate_of must be"),
-    ({"baseline": "masked", "loss_on": []}, "loss_on must name some of"),
-    ({"baseline": "masked", "loss_on": ["cot"]}, "loss_on must name some of question, rationale, answer"),
-    ({"baseline": "icot-si", "remove_per_epoch": 0.0}, "remove_per_epoch must be above 0"),
-    ({"baseline": "icot-si", "remove_from_epoch": -1.0}, "remove_from_epoch must not be negative"),
-    ({"baseline": "icot-si", "remove_all_beyond": 0}, "remove_all_beyond must be at least 1"),
-    ({"baseline": "icot-si", "removal_smoothing": 0.0}, "removal_smoothing must be above 0"),
-    ({"baseline": "icot"}, "baseline must be one of"),
+@pytest.mark.parametrize(("method", "options", "message"), [
+    ("truncated", {"truncate": 0.0}, "truncate must be above 0"),
+    ("truncated", {"truncate": 1.5}, "truncate must be at most 1"),
+    ("truncated", {"truncate_of": "answer"}, "truncate_of must be"),
+    ("masked", {"loss_on": []}, "loss_on must have at least this number of entries: 1"),
+    ("masked", {"loss_on": ["cot"]}, "loss_on must name some of question, rationale, answer"),
+    ("masked", {"loss_on": ["answer", "answer"]}, "each once"),
+    ("icot-si", {"remove_per_epoch": 0.0}, "remove_per_epoch must be above 0"),
+    ("icot-si", {"remove_from_epoch": -1.0}, "remove_from_epoch must be at least 0"),
+    ("icot-si", {"remove_all_beyond": 0}, "remove_all_beyond must be at least 1"),
+    ("icot-si", {"removal_smoothing": 0.0}, "removal_smoothing must be above 0"),
+    ("icot-si", {"deepspeed": {}}, "reset_optimizer is set beside deepspeed"),
 ])  # fmt: skip
-def test_bad_options(trainer_of, options, message):
+def test_bad_options(method, options, message):
     with pytest.raises(InvalidInputError, match=message):
-        trainer_of(**{"baseline": "truncated", **options})
+        sort_options(own_methods()[method], 3, options)
 
 
 def test_long_samples_are_left_out_of_every_baseline_and_counted(trainer_of, encoded):
@@ -509,7 +508,7 @@ def test_long_samples_are_left_out_of_every_baseline_and_counted(trainer_of, enc
         with pytest.raises(InvalidInputError, match="items exceed"):
             trainer_of(baseline, max_item_tokens=limit)
         trainer = trainer_of(baseline, max_item_tokens=limit, long_items="drop")
-        n_left = len(trainer.rows)
+        n_left = len(trainer.source.rows)
         assert 0 < n_left == 24 - trainer.report["samples_left_out"] < 24
         assert len(np.unique(trainer.train_dataset.items.rows)) == n_left
 
@@ -528,9 +527,9 @@ def test_real_rationales_lose_nothing_that_is_not_counted(tokenizer, markers, st
     encoded = encode_samples(tokenizer, markers, pa.Table.from_pylist(rows))
     steps = stepwise_items(encoded, markers)
     n_steps = int(encoded.n_steps.sum())
-    assert (steps.stages == STEP).sum() + encoded.report["steps_without_token"] == n_steps + len(rows)
+    assert (steps.stages == Stage.STEP).sum() + encoded.report["steps_without_token"] == n_steps + len(rows)
     # the steps of a sample, joined, are its rationale
-    of_steps = take_items(steps, np.flatnonzero(steps.stages == STEP))
+    of_steps = take_items(steps, np.flatnonzero(steps.stages == Stage.STEP))
     targets = of_steps.target_places >= 0
     ends = np.zeros(len(targets), dtype=bool)
     ends[of_steps.tokens.offsets[1:] - 1] = True

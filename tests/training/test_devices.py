@@ -4,22 +4,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from training_calls import evaluate_folder, skip_folders, train_by_name
 
 from skipthink.evaluation import measure as evaluation
-from skipthink.evaluation.measure import evaluate
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import score_steps
-from skipthink.scoring.sequences import SequenceSet, make_batch
-from skipthink.skipping import make_skip_data
 from skipthink.student import devices
 from skipthink.student.encoding import encode_samples
 from skipthink.student.generation import generate
+from skipthink.student.kv_cache import KvCache
 from skipthink.student.markers import get_markers
 from skipthink.student.models import load_student
-from skipthink.student.prefixes import KeptPrefixes
 from skipthink.student.prompts import Prompt
-from skipthink.training import train_method
-from skipthink.training.config import ChunkwiseConfig
+from skipthink.student.score import score_sequences
+from skipthink.student.sequences import SequenceSet, make_batch
+from skipthink.training import TrainingOptions, make_arguments
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -45,7 +43,7 @@ def test_the_environment_may_hold_students_to_the_cpu(accelerator, monkeypatch, 
 
 def test_training_is_held_to_the_cpu_too(accelerator, monkeypatch, tmp_path):
     monkeypatch.setenv(devices.DEVICE_VARIABLE, "cpu")
-    config = ChunkwiseConfig(output_dir=str(tmp_path), report_to="none", chunk_method="average")
+    config = make_arguments(TrainingOptions(), tmp_path, seed=0)
     assert config.use_cpu
     assert config.device == torch.device("cpu")
 
@@ -97,7 +95,7 @@ def devices_seen(model, act):
 def test_inputs_are_made_where_the_student_is(student, markers, encoded):
     """The meta device stands for a GPU: a tensor left on the CPU shows."""
     model = student.to("meta")
-    kept = KeptPrefixes(model, 2)
+    kept = KvCache(model, 2)
     seen = devices_seen(model, lambda: kept.read([[5, 6, 7], [5]]))
     assert set(seen) >= {"input_ids", "attention_mask", "position_ids"}
     assert set(seen.values()) == {"meta"}
@@ -138,7 +136,7 @@ def test_the_clock_is_read_when_the_device_is_idle(parrot, tmp_path, monkeypatch
     monkeypatch.setattr(evaluation, "synchronize", lambda device: events.append(f"wait {device.type}"))
     monkeypatch.setattr(evaluation.time, "perf_counter", note_clock)
     monkeypatch.setenv(devices.DEVICE_VARIABLE, "cpu")
-    result = evaluate(
+    result = evaluate_folder(
         model_dir=out / "model", samples=samples, mode="full", n_chunks=3, answer_kind="number", out=tmp_path,
         settings={"alone_questions": 2, "stage_questions": 0},
     )  # fmt: skip
@@ -160,24 +158,24 @@ def test_a_small_pipeline_on_a_gpu(student_dir, samples, tmp_path, monkeypatch):
     model, tokenizer = load_student(student_dir)
     markers = get_markers(tokenizer, 3)
     encoded = encode_samples(tokenizer, markers, samples)
-    on_cpu = score_steps(model, encoded, markers)
-    on_gpu = score_steps(model.to(device), encoded, markers)
+    on_cpu = score_sequences(model, encoded, markers)
+    on_gpu = score_sequences(model.to(device), encoded, markers)
     np.testing.assert_allclose(on_gpu.nll, on_cpu.nll, rtol=1e-3, atol=1e-3)
     out = tmp_path / "train"
-    train_method(
+    train_by_name(
         "base+sbc", student=student_dir, samples=samples, out=out, n_chunks=3, seed=0,
-        settings={"per_device_train_batch_size": 8, "max_steps": 1, "save_strategy": "no", "bf16": True},
+        settings={"batch_size": 8, "max_steps": 1, "save_strategy": "no", "bf16": True, "use_cpu": False},
     )  # fmt: skip
     import pyarrow.parquet as pq
 
     boundaries = np.asarray(pq.read_table(out / "chunks.parquet")["boundaries"].to_pylist(), dtype=np.int64)
     for temperature in (0.0, 1.0):
-        found = make_skip_data(
+        found = skip_folders(
             judges=[out / "model"], samples=samples, boundaries=boundaries, out=tmp_path / f"skip{temperature}",
             n_chunks=3, answer_kind="number", settings={"temperature": temperature}, seed=0,
         )  # fmt: skip
         assert found
-    result = evaluate(
+    result = evaluate_folder(
         model_dir=out / "model", samples=samples.slice(0, 4), mode="full", n_chunks=3, answer_kind="number",
         out=tmp_path / "evaluation", settings={"alone_questions": 2, "stage_questions": 2},
     )  # fmt: skip

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_calls import train_by_name
 
 from skipthink.exceptions import RunError
 from skipthink.run.folder import RunFolder
@@ -19,17 +20,15 @@ from skipthink.run.recipe import load_recipe
 from skipthink.run.stages import build_stages
 from skipthink.run.work import run_stage
 from skipthink.student.models import make_student, save_student
-from skipthink.training import train_method
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributed")]
 
 SETTINGS = {
-    "per_device_train_batch_size": 8,
+    "batch_size": 8,
     "learning_rate": 0.05,
-    "num_train_epochs": 2,
+    "epochs": 2,
     "save_strategy": "steps",
     "save_steps": 2,
-    "use_cpu": True,
     "eta": 0.0,
     "optim": "sgd",
     "max_grad_norm": 1.0,
@@ -38,9 +37,10 @@ SETTINGS = {
 
 SCRIPT = """
 import json, sys, torch
+sys.path.insert(0, "SUPPORT")
 import pyarrow.parquet as pq
 from pathlib import Path
-from skipthink.training import train_method
+from training_calls import train_by_name
 
 torch.set_num_threads(1)
 folder, student, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -48,7 +48,7 @@ samples = pq.read_table(folder / "samples.parquet")
 
 
 def train(out, progress=None, student=student):
-    return train_method("base+sbc", student=student, samples=samples, out=folder / out, n_chunks=3, seed=5,
+    return train_by_name("base+sbc", student=student, samples=samples, out=folder / out, n_chunks=3, seed=5,
                         settings=settings, progress=progress)
 
 
@@ -108,14 +108,14 @@ def test_two_processes_equal_one_with_the_doubled_batch(student_dir, samples, tm
     """Weights to 1e-6 in float32, boundaries the same; killed in an epoch and resumed: bit by bit the same."""
     samples = samples.slice(0, 11)  # the last step of a stage has 3 items: one process gets 2 of them
     pq.write_table(samples, tmp_path / "samples.parquet")
-    (tmp_path / "script.py").write_text(SCRIPT)
-    halved = {**SETTINGS, "per_device_train_batch_size": 4}
+    (tmp_path / "script.py").write_text(SCRIPT.replace("SUPPORT", str(Path(__file__).parents[1] / "support")))
+    halved = {**SETTINGS, "batch_size": 4}
     sizes = {"vocab_size": 400, "hidden_size": 16, "num_layers": 1, "num_heads": 2}
     t5 = make_student(samples["question"].to_pylist(), n_chunks=3, seed=0, architecture="t5", **sizes)
     save_student(*t5, tmp_path / "fresh-t5")
     torchrun(str(tmp_path / "script.py"), str(tmp_path), str(student_dir), json.dumps(halved))
     alone, _ = (
-        train_method("base+sbc", student=student, samples=samples, out=tmp_path / out, n_chunks=3, seed=5,
+        train_by_name("base+sbc", student=student, samples=samples, out=tmp_path / out, n_chunks=3, seed=5,
                      settings=SETTINGS)
         for out, student in (("alone", student_dir), ("t5-alone", tmp_path / "fresh-t5"))
     )  # fmt: skip

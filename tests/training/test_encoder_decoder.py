@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from skipthink.training.baseline_items import stepwise_items
+from training_calls import evaluate_folder, make_trainer, skip_folders, train_by_name
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -16,24 +18,21 @@ from transformers import (
 )
 
 import skipthink
-from skipthink.core.codes import ANSWER, BASE, SKIP
-from skipthink.evaluation.measure import evaluate
+from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import score_steps
-from skipthink.skipping import make_skip_data
-from skipthink.student.encoding import build_items, encode_questions, encode_samples
+from skipthink.student.encoding import encode_questions, encode_samples
 from skipthink.student.generation import generate, ignores_padding_in_front
 from skipthink.student.inference import Decoding, answer_questions
+from skipthink.student.items import build_items, join_items, take_items
 from skipthink.student.markers import get_markers
 from skipthink.student.models import load_student, longest_input, make_student, save_student
 from skipthink.student.prompts import Prompt, make_prompt
-from skipthink.training import METHODS, train_method
-from skipthink.training.baseline_items import stepwise_items
-from skipthink.training.batches import StageBatchSampler
-from skipthink.training.chunkwise import ChunkwiseTrainer
-from skipthink.training.config import ChunkwiseConfig
-from skipthink.training.items import ItemDataset, PadCollator, join_items, take_items
+from skipthink.student.score import score_sequences
+from skipthink.student.student import Student
+from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.loss import TargetHead
+from skipthink.training.methods import own_methods
+from skipthink.training.steps import Layout
 
 M = 3
 SIZES = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 160}
@@ -91,7 +90,7 @@ def folders(tmp_path_factory):
     )
     downloaded_t5(root / "download")
     torch.manual_seed(0)
-    save_student(*load_student(root / "download", n_chunks=M), root / "loaded")
+    Student.load(root / "download", n_chunks=M).save(root / "loaded")
     return {"made": root / "made", "loaded": root / "loaded"}
 
 
@@ -122,7 +121,7 @@ def test_the_folder_is_an_ordinary_one(folders):
 def test_items_lie_on_two_sides(t5):
     """Written out by hand: marker and question to the encoder, the target behind the earlier chunks to the decoder."""
     model, _, markers, encoded = t5
-    start, end = model.config.decoder_start_token_id, markers.end
+    start, end = model.config.decoder_start_token_id, markers.end_id
     boundaries = skipthink.average_boundaries(encoded.n_steps, M)
     boundaries[1] = [0, 0, 2, 3]
     skipped = np.zeros((6, M), dtype=bool)
@@ -139,16 +138,16 @@ def test_items_lie_on_two_sides(t5):
         cuts = encoded.step_tokens[row][boundaries[row]]
         chunks = [r[first:last] for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
         if stage >= 1:
-            lead, prompt, target = markers.stages[stage - 1], r[: cuts[stage - 1]], chunks[stage - 1]
-        elif stage == ANSWER:
-            lead, prompt, target = markers.answer, r, a
-        elif stage == SKIP:
-            kept = [*chunks[0], *(markers.thought if chunks[1] else ()), *chunks[2]]
-            lead, prompt, target = markers.skip, [], [*kept, *markers.answer, *a]
-        elif stage == BASE:
-            lead, prompt, target = [], [], [*r, *markers.answer, *a]
+            lead, prompt, target = markers.stage_marks[stage - 1], r[: cuts[stage - 1]], chunks[stage - 1]
+        elif stage == Stage.ANSWER:
+            lead, prompt, target = markers.answer_mark, r, a
+        elif stage == Stage.SKIP:
+            kept = [*chunks[0], *(markers.thought_mark if chunks[1] else ()), *chunks[2]]
+            lead, prompt, target = markers.skip_mark, [], [*kept, *markers.answer_mark, *a]
+        elif stage == Stage.BASE:
+            lead, prompt, target = [], [], [*r, *markers.answer_mark, *a]
         else:
-            lead, prompt, target = markers.answer, [], a
+            lead, prompt, target = markers.answer_mark, [], a
         assert items.sources[index].tolist() == [*lead, *q, end]
         assert items.tokens[index].tolist() == [start, *prompt, *target, end]
         assert items.n_prompt[index] == 1 + len(prompt)
@@ -210,13 +209,11 @@ def test_the_objective_of_the_search_is_the_sum_of_item_losses(t5):
     """J = Σ of the M item losses as the trainer computes them, at the searched boundaries, to 1e-4."""
     model, _, markers, encoded = t5
     model.eval()
-    losses = score_steps(model, encoded, get_markers(t5[1], M))
+    losses = score_sequences(model, encoded, markers)
     found = skipthink.chunk(None, M=M, eta=0.0, method="optimal", min_steps=0, **losses.chunk_arguments())
     items = build_items(encoded, encoded.plan("chunkwise", found.boundaries), markers)
     items = take_items(items, np.flatnonzero(items.stages >= 1))
-    sampler = StageBatchSampler(
-        dataset := ItemDataset(items), ChunkwiseConfig().layout, seed=0, loss_norm="item"
-    )
+    sampler = StageBatchSampler(dataset := ItemDataset(items), Layout(8), seed=0, loss_norm="item")
     assert len(sampler) > 1
     nll, rows, _ = TargetHead(model).token_nll(
         model, PadCollator(markers)([dataset[k] for k in range(len(items))])
@@ -227,30 +224,24 @@ def test_the_objective_of_the_search_is_the_sum_of_item_losses(t5):
     assert np.ptp(found.objective) > 1e-3
 
 
-def settings(out, **others):
-    return ChunkwiseConfig(
-        **{
-            "output_dir": str(out), "per_device_train_batch_size": 4, "max_steps": 3, "learning_rate": 1e-3,
-            "report_to": "none", "save_strategy": "no", "use_cpu": True, "disable_tqdm": True,
-            "chunk_method": "average", "logging_steps": 1, "log_level": "error", **others,
-        }
-    )  # fmt: skip
+SETTINGS = {
+    "max_steps": 3, "learning_rate": 1e-3, "save_strategy": "no", "logging_steps": 1, "lr_scheduler": "linear",
+    "warmup_steps": 0,
+}  # fmt: skip
 
 
 def test_micro_batches_change_nothing(folders, tmp_path):
     """6 items at once and 2 three times over are the same steps: weights and losses to 1e-6."""
     found = []
     for size, accumulation in ((6, 1), (2, 3)):
-        model, tokenizer = load_student(folders["made"])
-        markers = get_markers(tokenizer, M)
-        trainer = ChunkwiseTrainer(
-            model,
-            settings(tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation),
-            encoded=encode_samples(tokenizer, markers, SUMS), markers=markers,
+        student = Student.load(folders["made"], n_chunks=M)
+        trainer = make_trainer(
+            "base+ac", student, student.encode(SUMS), tmp_path,
+            batch_size=size, gradient_accumulation_steps=accumulation, **SETTINGS,
         )  # fmt: skip
         trainer.train_resumable()
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        found.append((losses, {name: value.clone() for name, value in model.state_dict().items()}))
+        found.append((losses, {name: value.clone() for name, value in student.model.state_dict().items()}))
     (first, weights), (second, others) = found
     assert len(first) == 3 and first[0] > first[-1]
     assert first == pytest.approx(second, abs=1e-5)
@@ -293,13 +284,13 @@ def test_batched_generation_equals_one_by_one(name, folders):
     markers = get_markers(tokenizer, M).fitted_to(model.config)
     encoded = encode_samples(tokenizer, markers, SUMS)
     prompts = [
-        make_prompt(markers, markers.stages[row % M], encoded.question[row], encoded.rationale[row][: 3 * row])
+        make_prompt(markers, markers.stage_marks[row % M], encoded.question[row], encoded.rationale[row][: 3 * row])
         for row in range(6)
     ]  # fmt: skip
     outputs = generate(model, markers, prompts, max_new_tokens=9, batch_size=4)
     for prompt, output in zip(prompts, outputs, strict=True):
-        expected = naive_greedy(model, prompt, markers.end, 9)
-        assert [*output.tokens, *([markers.end] if output.ended else [])] == expected
+        expected = naive_greedy(model, prompt, markers.end_id, 9)
+        assert [*output.tokens, *([markers.end_id] if output.ended else [])] == expected
 
 
 def test_positions_are_counted_on_each_side(folders):
@@ -326,12 +317,12 @@ def trained(folders, tmp_path_factory):
             skipped[::2, 0] = True
             extra = {"boundaries": np.asarray(chunks), "skipped": skipped}
         options = {
-            "per_device_train_batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True,
-            "num_train_epochs": 80 if method == "base" else 40, "batching": "shuffled", "warmup_steps": 0.1,
+            "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True,
+            "epochs": 80 if method == "base" else 40, "batching": "shuffled", "warmup_steps": 0.1,
             "eta": 0.0, "research_every": 20,
         }  # fmt: skip
         found[method] = root / method
-        train_method(method, student=folders["made"], samples=SUMS, out=root / method, n_chunks=M, seed=0,
+        train_by_name(method, student=folders["made"], samples=SUMS, out=root / method, n_chunks=M, seed=0,
                      settings=options, **extra)  # fmt: skip
     return found
 
@@ -340,19 +331,19 @@ def trained(folders, tmp_path_factory):
 def test_a_student_learns_by_heart_and_answers_right(trained, method, tmp_path):
     model, tokenizer = load_student(trained[method] / "model")
     markers = get_markers(tokenizer, M)
-    result = evaluate(
-        model_dir=trained[method] / "model", samples=SUMS, mode=METHODS[method].mode, n_chunks=M,
+    result = evaluate_folder(
+        model_dir=trained[method] / "model", samples=SUMS, mode=own_methods()[method].mode, n_chunks=M,
         answer_kind="number", out=tmp_path, settings={"alone_questions": 2, "stage_questions": 6, "batch_size": 4},
     )  # fmt: skip
     assert (result["right"], result["unended"]) == (6, 0)
     if method in ("base+ac", "base+sbc"):
         assert result["stage_accuracy"] == [1.0] * (M + 1)
     (answered,) = answer_questions(
-        model, markers, encode_questions(tokenizer, markers, ["What is 3 and 1?"]), mode=METHODS[method].mode,
-        decoding=Decoding(dict.fromkeys((*range(M + 1), BASE, SKIP), 40)),
+        model, markers.fitted_to(model.config), encode_questions(tokenizer, markers, ["What is 3 and 1?"]), mode=own_methods()[method].mode,
+        decoding=Decoding(dict.fromkeys((*range(M + 1), Stage.BASE, Stage.SKIP), 40)),
     )  # fmt: skip
     assert tokenizer.decode(answered.answer).strip() == "4"
-    assert "3 + 1 = 4." in tokenizer.decode(answered.thought)
+    assert "3 + 1 = 4." in tokenizer.decode(answered.chain)
 
 
 def test_its_skip_data_do_not_depend_on_batches(trained, tmp_path):
@@ -360,7 +351,7 @@ def test_its_skip_data_do_not_depend_on_batches(trained, tmp_path):
     chunks = pq.read_table(trained["base+sbc"] / "chunks.parquet")["boundaries"].to_pylist()
     found = []
     for size in (1, 8):
-        report = make_skip_data(
+        report = skip_folders(
             judges=[trained["base+sbc"] / "model"], samples=SUMS, boundaries=np.asarray(chunks), n_chunks=M,
             answer_kind="number", out=tmp_path / str(size), settings={"batch_size": size},
         )  # fmt: skip
@@ -379,37 +370,36 @@ def test_items_that_are_too_long_are_named_by_side(folders, tmp_path):
     with pytest.raises(
         InvalidInputError, match="24 of 24 items exceed 64 tokens; the longest, of sample 'r0'"
     ):
-        train_method("base+ac", student=folders["loaded"], samples=long, out=tmp_path, n_chunks=M, seed=0,
+        train_by_name("base+ac", student=folders["loaded"], samples=long, out=tmp_path, n_chunks=M, seed=0,
                      settings={"use_cpu": True})  # fmt: skip
 
 
 def test_an_encoder_loses_nothing_on_questions(folders, tmp_path):
-    options = {"use_cpu": True, "max_steps": 2, "save_strategy": "no"}
+    options = {"max_steps": 2, "save_strategy": "no"}
     arguments = {"student": folders["made"], "samples": SUMS, "out": tmp_path, "n_chunks": M, "seed": 0}
     with pytest.raises(InvalidInputError, match=r"reads it in its encoder.*loss_on: \[rationale, answer\]"):
-        train_method("masked", **arguments, settings=options)
-    summary = train_method("masked", **arguments, settings={**options, "loss_on": ["answer"]})
+        train_by_name("masked", **arguments, settings=options)
+    summary = train_by_name("masked", **arguments, settings={**options, "loss_on": ["answer"]})
     items = pq.read_table(tmp_path / "items.parquet").to_pylist()
     assert summary["report"]["tokens_with_loss"] == sum(sum(row["loss"]) for row in items)
     markers = get_markers(load_student(folders["made"])[1], M)
     for row in items:
         ids = [*row["prompt_ids"], *row["target_ids"]]
-        assert ids[row["loss"].index(True)] == markers.answer[0]
-        assert row["prompt_ids"] == [0] and row["source_ids"][-1] == markers.end
+        assert ids[row["loss"].index(True)] == markers.answer_mark[0]
+        assert row["prompt_ids"] == [0] and row["source_ids"][-1] == markers.end_id
 
 
 @pytest.mark.parametrize("method", ["stepwise", "icot-si", "truncated"])
 def test_baselines_train(method, folders, tmp_path):
     options = {
-        "use_cpu": True,
-        "num_train_epochs": 2,
+        "epochs": 2,
         "save_strategy": "no",
-        "per_device_train_batch_size": 6,
+        "batch_size": 6,
     }
-    train_method(method, student=folders["loaded"], samples=SUMS, out=tmp_path, n_chunks=M, seed=0,
+    train_by_name(method, student=folders["loaded"], samples=SUMS, out=tmp_path, n_chunks=M, seed=0,
                  settings=options)  # fmt: skip
-    result = evaluate(
-        model_dir=tmp_path / "model", samples=SUMS, mode=METHODS[method].mode, n_chunks=M,
+    result = evaluate_folder(
+        model_dir=tmp_path / "model", samples=SUMS, mode=own_methods()[method].mode, n_chunks=M,
         answer_kind="number", out=tmp_path, settings={"alone_questions": 0},
     )  # fmt: skip
     assert result["right"] + result["wrong"] + result["unparsed"] == 6
@@ -419,6 +409,5 @@ def test_a_student_without_a_decoder_start_is_refused(folders, tmp_path):
     model, tokenizer = load_student(folders["made"])
     broken = copy.deepcopy(model)
     broken.config.decoder_start_token_id = None
-    markers = get_markers(tokenizer, M)
     with pytest.raises(InvalidInputError, match="this t5 has no decoder_start_token_id"):
-        answer_questions(broken, markers, [np.arange(3)], mode="skip", decoding=Decoding({SKIP: 4}))
+        Student.of(broken, tokenizer, n_chunks=M)

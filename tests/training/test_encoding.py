@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skipthink
-from skipthink.core.codes import ANSWER
+from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.encoding import SEPARATOR, build_items, encode_questions, encode_samples
+from skipthink.student.encoding import SEPARATOR, encode_questions, encode_samples
+from skipthink.student.items import build_items
 from skipthink.student.markers import add_markers, get_markers, marker_texts
 from skipthink.student.tokens import encode_texts, token_starts
 
@@ -35,14 +36,14 @@ def assert_round_trip(tokenizer, markers, encoded, samples, boundaries):
         for stage in range(1, markers.n_chunks + 1):
             (index,) = np.flatnonzero((items.rows == row) & (items.stages == stage))
             tokens, cut = items.tokens[index].tolist(), items.n_prompt[index]
-            assert tokens[:1] == [*markers.stages[stage - 1]]
-            assert tokens[-1] == markers.end
+            assert tokens[:1] == [*markers.stage_marks[stage - 1]]
+            assert tokens[-1] == markers.end_id
             assert tokens[1:cut] == joined or stage == 1
             joined = tokens[1:-1]
         assert joined == whole[row]
-        (index,) = np.flatnonzero((items.rows == row) & (items.stages == ANSWER))
+        (index,) = np.flatnonzero((items.rows == row) & (items.stages == Stage.ANSWER))
         tokens, cut = items.tokens[index].tolist(), items.n_prompt[index]
-        assert tokens[:cut] == [*markers.answer, *joined]
+        assert tokens[:cut] == [*markers.answer_mark, *joined]
         assert tokenizer.decode(tokens[cut:-1]).strip() == samples["answer"][row].as_py()
 
 
@@ -90,8 +91,8 @@ def test_token_starts_skip_leading_space_but_not_pure_space():
 def test_text_never_becomes_a_marker(tokenizer, markers, text):
     encoded = encode_samples(tokenizer, markers, table(f"What is {text}?", f"It is {text}. So 7.", text))
     ids = {*encoded.question.values, *encoded.rationale.values, *encoded.answer.values}
-    assert not ids & markers.reserved
-    assert not set(encode_questions(tokenizer, markers, [text])[0]) & markers.reserved
+    assert not ids & markers.reserved_ids
+    assert not set(encode_questions(tokenizer, markers, [text])[0]) & markers.reserved_ids
     assert text in tokenizer.decode(encoded.question[0])
 
 
@@ -106,7 +107,15 @@ def test_markers_are_one_token_each_and_survive_saving(tokenizer, markers, stude
     again = get_markers(AutoTokenizer.from_pretrained(str(student_dir)), markers.n_chunks)
     assert again == markers
     assert (
-        len({*markers.stages, markers.answer, markers.skip, markers.thought, (markers.end,)})
+        len(
+            {
+                *markers.stage_marks,
+                markers.answer_mark,
+                markers.skip_mark,
+                markers.thought_mark,
+                (markers.end_id,),
+            }
+        )
         == markers.n_chunks + 4
     )
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from training_calls import evaluate_folder
 
-from skipthink.evaluation.measure import EvaluationSettings, accuracy_by_stage, evaluate, wilson_interval
-from skipthink.student.frame import read_student_file
+from skipthink.answers.options import CheckOptions
+from skipthink.evaluation.measure import accuracy_by_stage, wilson_interval
+from skipthink.scoring import ChunkOptions
 from skipthink.student.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
-from skipthink.student.inference import Decoding
-from skipthink.student.markers import get_markers
-from skipthink.student.models import load_student
+from skipthink.student.student import Student
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,14 @@ def test_a_loop_is_one_piece_repeated_to_the_end(tokens, loops):
 @pytest.fixture(scope="module")
 def parrot(parrots, tmp_path_factory):
     """A student that learned six short samples by heart, and what it was trained on."""
-    out, samples = parrots(
-        tmp_path_factory.mktemp("parrot"), "base+ac", num_train_epochs=60, batching="shuffled"
-    )
+    out, samples = parrots(tmp_path_factory.mktemp("parrot"), "base+ac", epochs=60, batching="shuffled")
     return out / "model", samples
 
 
 def run(parrot, tmp_path, samples=None, **settings):
     model_dir, known = parrot
     samples = known if samples is None else samples
-    return evaluate(
+    return evaluate_folder(
         model_dir=model_dir, samples=samples, mode="full", n_chunks=3, answer_kind="number", out=tmp_path,
         settings=settings,
     )  # fmt: skip
@@ -121,15 +119,11 @@ def test_stages_need_rationales_and_count_them(parrot, tmp_path):
 
 def test_held_out_rationales_are_cut_by_the_students_own_search(parrot):
     model_dir, samples = parrot
-    model, tokenizer = load_student(model_dir)
-    limits = {int(stage): limit for stage, limit in read_student_file(model_dir)["max_target_tokens"].items()}
-    options = EvaluationSettings(
-        chunking={"method": "optimal", "objective": "variance", "min_steps": 1, "score_stages": "conditioned"}
-    )
+    student = Student.load(model_dir)
+    chunks = ChunkOptions(M=3, method="optimal", objective="variance", passes="conditioned")
     shares = accuracy_by_stage(
-        model, tokenizer, get_markers(tokenizer, 3), samples,
-        answer_kind="number", decoding=Decoding(limits), options=options,
-    )  # fmt: skip
+        student, samples, check=CheckOptions(answer="number"), chunks=chunks, decoding=student.decoding
+    )
     assert len(shares) == 4
     assert shares[3] >= 5 / 6
 

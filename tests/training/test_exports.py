@@ -9,7 +9,8 @@ import pytest
 
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.publish.exports import export_items, export_trained, item_template, item_texts
-from skipthink.student.encoding import build_items, encode_samples
+from skipthink.student.encoding import encode_samples
+from skipthink.student.items import build_items
 from skipthink.training.train import items_table
 
 N_CHUNKS = 3
@@ -115,9 +116,9 @@ def test_a_leading_bos_is_not_doubled(items, tokenizer, markers):
     with_bos = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer, eos_token="<end>", pad_token="<pad>", bos_token="<pad>"
     )
-    processor = TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", markers.pad)])
+    processor = TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", markers.pad_id)])
     before, with_bos.backend_tokenizer.post_processor = with_bos.backend_tokenizer.post_processor, processor
-    rows = [{**row, "prompt_ids": [markers.pad, *row["prompt_ids"]]} for row in items.to_pylist()[:4]]
+    rows = [{**row, "prompt_ids": [markers.pad_id, *row["prompt_ids"]]} for row in items.to_pylist()[:4]]
     texts = item_texts(with_bos, rows)
     assert all(not prompt.startswith("<pad>") for prompt, _ in texts)
     assert "and true else" in item_template(with_bos)
@@ -162,7 +163,7 @@ def test_trl_trains_a_step_on_our_ids(items, student, tokenizer, tmp_path, forma
     if format == "messages":
         options = {"assistant_only_loss": True, "chat_template_path": str(tmp_path / "items.jinja")}
     config = trl.SFTConfig(
-        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=4, learning_rate=1e-3, use_cpu=True,
+        output_dir=str(tmp_path / "out"), max_steps=1, batch_size=4, learning_rate=1e-3, use_cpu=True,
         bf16=False, report_to="none", save_strategy="no", disable_tqdm=True, max_length=None, shuffle_dataset=False,
         activation_checkpointing=False, **options,
     )  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
+from training_calls import train_by_name
 
 from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import DataError, LedgerError, RunError
@@ -23,17 +24,15 @@ from skipthink.run.process import NO_ROOM, REFUSED, work
 from skipthink.run.recipe import load_recipe
 from skipthink.run.stages import build_stages
 from skipthink.run.work import run_stage
-from skipthink.training import train_method
 
 N_KILLS = 10
 SETTINGS = {
-    "per_device_train_batch_size": 8,
+    "batch_size": 8,
     "learning_rate": 1e-3,
-    "num_train_epochs": 4,
+    "epochs": 4,
     "save_strategy": "steps",
     "save_steps": 3,
     "chunk_dropout": 0.2,
-    "use_cpu": True,
 }
 RECIPE = """
 name: tiny
@@ -63,7 +62,7 @@ def test_training_killed_at_ten_random_moments(method, student_dir, samples, enc
         extras = {"boundaries": ends, "skipped": np.random.default_rng(1).random((24, 3)) < 0.4}
 
     def train(out, progress=None):
-        return train_method(
+        return train_by_name(
             method, student=student_dir, samples=samples, out=out, n_chunks=3, seed=5, settings=SETTINGS,
             progress=progress, **extras,
         )  # fmt: skip

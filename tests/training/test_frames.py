@@ -12,16 +12,19 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AddedToken, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 import skipthink
-from skipthink.core.codes import ANSWER, ANSWER_ONLY, BASE, SKIP
+from skipthink.core.codes import Stage
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_json
 from skipthink.publish.folder import chat_template, dress_student
 from skipthink.scoring import score_steps
-from skipthink.student.encoding import build_items, encode_questions, encode_samples, refuse_samples
-from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame, read_frame
+from skipthink.student.encoding import encode_questions, encode_samples, refuse_samples
+from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame
 from skipthink.student.inference import MODES, stage_prompt
-from skipthink.student.markers import add_markers, get_markers, read_markers
+from skipthink.student.items import build_items
+from skipthink.student.markers import add_markers, get_markers
 from skipthink.student.models import load_student, make_tokenizer, save_student
+from skipthink.student.score import score_sequences
+from skipthink.student.student import Student
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CHATML = (
@@ -81,7 +84,8 @@ def framed(request, chat_dir):
     _, tokenizer = load_student(chat_dir)
     frame = make_frame(tokenizer, **FRAMES[request.param])
     end = tokenizer.eos_token
-    model, tokenizer = load_student(chat_dir, n_chunks=3, frame=frame)
+    loaded = Student.load(chat_dir, n_chunks=3, frame=frame)
+    model, tokenizer = loaded.model, loaded.tokenizer
     tokenizer.eos_token = end
     return model, tokenizer, get_markers(tokenizer, 3, frame)
 
@@ -109,9 +113,9 @@ def test_items_are_the_text_they_stand_for(framed, rows):
             cut = items.n_prompt[index]
             prompt = items.tokens[index][:cut].tolist()
             text = tokenizer.decode(prompt)
-            if items.stages[index] in (BASE, SKIP, ANSWER_ONLY, 1):
+            if items.stages[index] in (Stage.BASE, Stage.SKIP, Stage.ANSWER_ONLY, 1):
                 assert tokenizer(text, add_special_tokens=False)["input_ids"] == prompt, text
-            assert items.tokens[index][-1] == markers.end
+            assert items.tokens[index][-1] == markers.end_id
 
 
 def test_what_is_asked_at_inference_is_what_was_trained_on(framed, rows):
@@ -121,7 +125,7 @@ def test_what_is_asked_at_inference_is_what_was_trained_on(framed, rows):
         for index, (row, stage) in enumerate(zip(items.rows, items.stages, strict=True)):
             cuts = encoded.step_tokens[row]
             bounds = skipthink.average_boundaries(encoded.n_steps, 3)[row]
-            given = {ANSWER: cuts[-1], **{m: cuts[bounds[m - 1]] for m in (1, 2, 3)}}.get(int(stage), 0)
+            given = {Stage.ANSWER: cuts[-1], **{m: cuts[bounds[m - 1]] for m in (1, 2, 3)}}.get(int(stage), 0)
             prompt = stage_prompt(
                 markers, int(stage), alone[row], encoded.rationale[row][:given].tolist()
             ).ids
@@ -133,7 +137,7 @@ def test_scores_are_the_losses_of_the_items(framed, rows):
     model, tokenizer, markers = framed
     model.eval()
     encoded, items = next(every_item(tokenizer, markers, rows))
-    scored = score_steps(model, encoded, markers)
+    scored = score_sequences(model, encoded, markers)
     found = skipthink.chunk(None, M=3, method="average", **scored.chunk_arguments())
     for row in range(len(encoded)):
         total = 0.0
@@ -159,7 +163,7 @@ def test_a_server_asks_as_we_do(framed, mode):
     if mode == "full":
         replies = [{"role": "assistant", "content": text} for text in ("We add.\n", "0 + 1 = 1.", " So.")]
         text = tokenizer.apply_chat_template(messages + replies, chat_template=template, tokenize=False)
-        start = tokenizer.decode(stage_prompt(markers, ANSWER, question, closed=False).ids)
+        start = tokenizer.decode(stage_prompt(markers, Stage.ANSWER, question, closed=False).ids)
         assert text == f"{start}We add.\n0 + 1 = 1. So.{markers.frame.close}"
 
 
@@ -169,19 +173,21 @@ def test_no_question_is_read_as_a_marker(framed, text):
     _, tokenizer, markers = framed
     (question,) = encode_questions(tokenizer, markers, [text])
     for lead, stage in (
-        (markers.skip, SKIP),
-        (markers.stages[0], 1),
-        (markers.answer, ANSWER_ONLY),
-        ((), BASE),
+        (markers.skip_mark, Stage.SKIP),
+        (markers.stage_marks[0], 1),
+        (markers.answer_mark, Stage.ANSWER_ONLY),
+        ((), Stage.BASE),
     ):
         prompt = stage_prompt(markers, stage, question).ids.tolist()
-        n_head = len(markers.head)
-        assert tuple(prompt[: n_head + len(lead)]) == markers.head + lead
+        n_head = len(markers.prompt_head)
+        assert tuple(prompt[: n_head + len(lead)]) == markers.prompt_head + lead
         behind = tokenizer.decode(prompt[n_head + len(lead) :])
         assert behind.startswith(markers.frame.question(text)), behind
         # nothing special but what is ours, as often as we put it there
         bare = stage_prompt(markers, stage, encode_questions(tokenizer, markers, ["Q?"])[0]).ids.tolist()
-        assert [t for t in prompt if t in markers.reserved] == [t for t in bare if t in markers.reserved]
+        assert [t for t in prompt if t in markers.reserved_ids] == [
+            t for t in bare if t in markers.reserved_ids
+        ]
     for mode in MODES:
         template = chat_template(tokenizer, mode, 3, markers.frame)
         served, plain = (
@@ -190,7 +196,9 @@ def test_no_question_is_read_as_a_marker(framed, text):
             )
             for content in (text, "Q?")
         )
-        assert [t for t in served if t in markers.reserved] == [t for t in plain if t in markers.reserved]
+        assert [t for t in served if t in markers.reserved_ids] == [
+            t for t in plain if t in markers.reserved_ids
+        ]
 
 
 @pytest.mark.parametrize("name", ["question", "rationale", "answer"])
@@ -225,15 +233,16 @@ def test_tags_of_a_block_are_refused_where_they_could_end_it(chat_dir, rows):
 
 def test_text_markers_leave_the_vocabulary_as_it_is(chat_dir):
     before, tokenizer = load_student(chat_dir)
-    model, grown = load_student(chat_dir, n_chunks=3, frame=Frame("text"))
+    student = Student.load(chat_dir, n_chunks=3, frame=Frame("text"))
+    model, grown = student.model, student.tokenizer
     assert len(grown) == len(tokenizer)
     assert model.get_input_embeddings().weight.shape == before.get_input_embeddings().weight.shape
-    assert get_markers(grown, 3, Frame("text")).rows == frozenset()
-    assert len(load_student(chat_dir, n_chunks=3)[1]) == len(tokenizer) + 6
+    assert get_markers(grown, 3, Frame("text")).new_rows == frozenset()
+    assert len(Student.load(chat_dir, n_chunks=3).tokenizer) == len(tokenizer) + 6
 
 
 @pytest.mark.parametrize(("stage", "text"), [
-    (1, "[1]\nQ?\n"), (ANSWER_ONLY, "[answer]\nQ?\n"), (SKIP, "[skip]\nQ?\n"), (BASE, "Q?\n"),
+    (1, "[1]\nQ?\n"), (Stage.ANSWER_ONLY, "[answer]\nQ?\n"), (Stage.SKIP, "[skip]\nQ?\n"), (Stage.BASE, "Q?\n"),
 ])  # fmt: skip
 def test_a_text_marker_stands_on_a_line_of_its_own(chat_dir, stage, text):
     _, tokenizer = load_student(chat_dir)
@@ -276,7 +285,7 @@ def test_a_template_that_writes_the_first_token_gets_no_second_one(chat_dir):
     assert tokenizer("a")["input_ids"].count(tokenizer.bos_token_id) == 1
     markers = add_markers(tokenizer, 3, make_frame(tokenizer, prompt_format="chat"))
     (question,) = encode_questions(tokenizer, markers, ["Q?"])
-    prompt = stage_prompt(markers, SKIP, question).ids.tolist()
+    prompt = stage_prompt(markers, Stage.SKIP, question).ids.tolist()
     assert prompt.count(tokenizer.bos_token_id) == 1
     assert prompt[0] == tokenizer.bos_token_id
 
@@ -330,7 +339,7 @@ def test_a_template_may_open_the_block(chat_dir, rows):
     _, tokenizer = load_student(chat_dir)
     tokenizer.chat_template = OPENING
     markers = add_markers(tokenizer, 3, make_frame(tokenizer, prompt_format="chat", think=True))
-    assert markers.open == ()
+    assert markers.block_open == ()
     for _, items in every_item(tokenizer, markers, rows):
         for index in range(len(items)):
             text = tokenizer.decode(items.tokens[index])
@@ -349,30 +358,31 @@ def test_a_block_holds_the_chain_and_the_answer_stands_behind(chat_dir, rows):
             texts[int(items.stages[index])] = tuple(tokenizer.decode(part) for part in both)
     q, r, a = (ROWS[1][name] for name in ("question", "rationale", "answer"))
     end = tokenizer.eos_token
-    assert texts[BASE] == (f"{q}\n", f"<think>\n{r}\n</think>\n\n{a}{end}")
-    assert texts[SKIP] == (
+    assert texts[Stage.BASE] == (f"{q}\n", f"<think>\n{r}\n</think>\n\n{a}{end}")
+    assert texts[Stage.SKIP] == (
         f"[skip]{q}\n",
         f"<think>\n[thought]{r.partition(chr(10))[2]}\n</think>\n\n{a}{end}",
     )
     assert texts[1] == (f"[1]{q}\n<think>\n", f"We add.\n{end}")
-    assert texts[ANSWER] == (f"[answer]{q}\n<think>\n{r}\n</think>\n\n", f"{a}{end}")
-    assert texts[ANSWER_ONLY] == (f"[answer]{q}\n<think>\n\n</think>\n\n", f"{a}{end}")
+    assert texts[Stage.ANSWER] == (f"[answer]{q}\n<think>\n{r}\n</think>\n\n", f"{a}{end}")
+    assert texts[Stage.ANSWER_ONLY] == (f"[answer]{q}\n<think>\n\n</think>\n\n", f"{a}{end}")
 
 
 def test_a_frame_is_kept_beside_the_student(chat_dir, tmp_path):
     frame = Frame("text", "chat", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", think=True)
     model, tokenizer = load_student(chat_dir)
     save_student(model, tokenizer, tmp_path / "fresh", about={"prompt": frame.to_dict()})
-    assert read_frame(tmp_path / "fresh") == frame
-    assert read_markers(tokenizer, 3, tmp_path / "fresh") == get_markers(tokenizer, 3, frame)
-    assert read_frame(chat_dir) == PLAIN
+    found = Student.load(tmp_path / "fresh", n_chunks=3)
+    assert found.frame == frame
+    assert found.markers == get_markers(tokenizer, 3, frame)
+    assert Student.load(chat_dir, n_chunks=3).frame == PLAIN
     for content in ({"prompt": {"colour": "red"}}, {"prompt": {"markers": "none"}}, {"prompt": 5}, [1]):
         write_json(tmp_path / STUDENT_FILE, content)
         with pytest.raises(DataError, match=r"skipthink\.json"):
-            read_frame(tmp_path)
+            Student.load(tmp_path, n_chunks=3)
     (tmp_path / STUDENT_FILE).write_text("{")
     with pytest.raises(DataError, match="cannot read"):
-        read_frame(tmp_path)
+        Student.load(tmp_path, n_chunks=3)
 
 
 def test_dressing_keeps_the_frame(chat_dir, tmp_path):
@@ -406,7 +416,7 @@ def test_frames_do_not_share_scores(chat_dir, rows, tmp_path):
         markers = add_markers(tokenizer, 3, make_frame(tokenizer, **FRAMES[name]))
         encoded = encode_samples(tokenizer, markers, rows)
         for cached in (0, 18):
-            report = score_steps(model, encoded, markers, cache=tmp_path).report
+            report = score_steps(Student(model, tokenizer, markers), encoded, cache=tmp_path).report
             assert report["cached"] == cached, count
 
 
@@ -435,6 +445,6 @@ def test_tokens_that_take_in_white_space_do_so_in_parts_too(chat_dir, markers):
     served = tokenizer.apply_chat_template(
         [{"role": "user", "content": "Q?"}], chat_template=template, return_dict=False
     )
-    assert served == stage_prompt(found, SKIP, question).ids.tolist()
+    assert served == stage_prompt(found, Stage.SKIP, question).ids.tolist()
     assert served[-1] == tokenizer.convert_tokens_to_ids("<|assistant|>")
     assert tokenizer.eos_token == "<|end|>"

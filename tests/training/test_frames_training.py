@@ -7,14 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from training_calls import evaluate_folder, skip_folders, train_by_name
 
-from skipthink.evaluation.measure import evaluate
 from skipthink.publish.exports import export_trained
-from skipthink.skipping import make_skip_data
 from skipthink.student.frame import Frame, read_student_file
-from skipthink.student.markers import read_markers
 from skipthink.student.models import load_student, make_student, save_student
-from skipthink.training import train_method
+from skipthink.student.student import Student
 
 ROWS = [
     {"id": f"r{k}", "question": f"What is {k} and 1?", "rationale": f"We add. {k} + 1 = {k + 1}. Done.",
@@ -28,8 +26,8 @@ FRAMES = {
     "chat-text-think": Frame("text", think=True, **CHAT),
 }
 SETTINGS = {
-    "per_device_train_batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "use_cpu": True, "eta": 0.0,
-    "chunk_method": "average",
+    "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "eta": 0.0,
+    "search": "average",
 }  # fmt: skip
 
 
@@ -60,7 +58,7 @@ def fresh(folder, frame, architecture="llama"):
 
 
 def asked(out, rows, mode):
-    found = evaluate(
+    found = evaluate_folder(
         model_dir=out / "model", samples=rows, mode=mode, n_chunks=3, answer_kind="number", out=out / "eval",
         settings={"alone_questions": 0, "stage_questions": 6},
     )  # fmt: skip
@@ -71,9 +69,9 @@ def asked(out, rows, mode):
 def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name, architecture):
     frame = FRAMES[name]
     student = fresh(tmp_path / "fresh", frame, architecture)
-    summary = train_method(
+    summary = train_by_name(
         "base", student=student, samples=rows, out=tmp_path, n_chunks=3, seed=0,
-        settings={**SETTINGS, "num_train_epochs": 90},
+        settings={**SETTINGS, "epochs": 90},
     )  # fmt: skip
     found, predictions = asked(tmp_path, rows, "base")
     assert (found["right"], found["unparsed"]) == (6, 0)
@@ -92,9 +90,9 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     pytest.importorskip("peft")
     student = fresh(tmp_path / "fresh", FRAMES[name])
     cwt, stt = tmp_path / "cwt", tmp_path / "stt"
-    train_method(
+    train_by_name(
         "base+ac", student=student, samples=rows, out=cwt, n_chunks=3, seed=0,
-        settings={**SETTINGS, "num_train_epochs": 70},
+        settings={**SETTINGS, "epochs": 70},
     )  # fmt: skip
     found, predictions = asked(cwt, rows, "full")
     assert found["right"] >= 5
@@ -102,7 +100,7 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     assert predictions[0]["thought"] == ROWS[0]["rationale"]
     boundaries = np.asarray(pq.read_table(cwt / "chunks.parquet")["boundaries"].to_pylist())
     reports = [
-        make_skip_data(
+        skip_folders(
             judges=[cwt / "model"], samples=rows, boundaries=boundaries, out=tmp_path / f"skip{keep}", n_chunks=3,
             answer_kind="number", settings={"keep_prefixes": keep},
         )
@@ -113,10 +111,10 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     assert skipped[0] == skipped[1]
     assert [report["prefixes_kept"] for report in reports] == [True, False]
     assert reports[0]["tokens_generated"] == reports[1]["tokens_generated"]
-    train_method(
+    train_by_name(
         "stt", student=student, samples=rows, out=stt, n_chunks=3, seed=0, boundaries=boundaries,
         skipped=np.asarray(skipped[0]["skipped"].to_pylist()),
-        settings={**SETTINGS, "num_train_epochs": 2, "lora": {"rank": 2}},
+        settings={**SETTINGS, "epochs": 2, "lora": {"rank": 2}},
     )  # fmt: skip
     asked(stt, rows, "skip")
     before, after = load_student(student)[0], load_student(stt / "model")[0]
@@ -127,10 +125,11 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     # other trainers are given the very ids
     counts = export_trained(stt, tmp_path / "items.jsonl", format="ids")
     assert counts["items"] == counts["written"] > 0
-    markers = read_markers(load_student(stt / "model")[1], 3, stt / "model")
+    markers = Student.load(stt / "model").markers
     first = json.loads((tmp_path / "items.jsonl").read_text().splitlines()[0])
     assert (
-        tuple(first["input_ids"][: len(markers.head + markers.stages[0])]) == markers.head + markers.stages[0]
+        tuple(first["input_ids"][: len(markers.prompt_head + markers.stage_marks[0])])
+        == markers.prompt_head + markers.stage_marks[0]
     )
 
 
@@ -138,7 +137,7 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
 def test_baselines_keep_the_tags(rows, tmp_path, method):
     """What is cut or dropped is the rationale: the tags around it stay."""
     student = fresh(tmp_path / "fresh", FRAMES["text-think"])
-    train_method(
+    train_by_name(
         method, student=student, samples=rows, out=tmp_path, n_chunks=3, seed=0,
         settings={
             **SETTINGS, "max_steps": 1, "truncate": 0.5, "truncate_of": "rationale", "loss_on": ["answer"],

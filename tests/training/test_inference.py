@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from training_calls import evaluate_folder
 
-from skipthink.core.codes import ANSWER, BASE
-from skipthink.evaluation.measure import evaluate
+from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
 from skipthink.student.generation import generate
 from skipthink.student.inference import Decoding, answer_questions, continue_chains
 from skipthink.student.prompts import Prompt
 
-LIMITS = {ANSWER: 6, 1: 12, 2: 12, 3: 12, BASE: 40}
+LIMITS = {Stage.ANSWER: 6, 1: 12, 2: 12, 3: 12, Stage.BASE: 40}
 
 
 def naive_greedy(model, prompt, end, count):
@@ -31,8 +31,8 @@ def test_batched_generation_equals_one_by_one(student, encoded, markers):
     prompts = [encoded.question[row] for row in range(6)]
     outputs = generate(student, markers, [Prompt(ids) for ids in prompts], max_new_tokens=9, batch_size=4)
     for prompt, output in zip(prompts, outputs, strict=True):
-        expected = naive_greedy(student, prompt, markers.end, 9)
-        assert [*output.tokens, *([markers.end] if output.ended else [])] == expected
+        expected = naive_greedy(student, prompt, markers.end_id, 9)
+        assert [*output.tokens, *([markers.end_id] if output.ended else [])] == expected
         assert output.n_tokens == len(expected)
 
 
@@ -46,8 +46,8 @@ def test_generation_stops_where_the_positions_end(student, encoded, markers):
     assert found[1].tokens.tolist() == alone.tokens.tolist()
     assert (len(found[0].tokens), found[0].ended) == (0, False)
     assert len(found[2].tokens) + found[2].ended <= 3
-    expected = naive_greedy(student, near, markers.end, 3)
-    assert [*found[2].tokens, *([markers.end] if found[2].ended else [])] == expected
+    expected = naive_greedy(student, near, markers.end_id, 3)
+    assert [*found[2].tokens, *([markers.end_id] if found[2].ended else [])] == expected
 
 
 def test_what_a_checkpoint_says_of_generation_does_not_count(student, encoded, markers):
@@ -93,14 +93,14 @@ def test_stages_that_are_never_empty_do_not_end_at_once(student, encoded, marker
         (1, [1]),
         (2, []),
         (3, [1]),
-        (ANSWER, [1]),
+        (Stage.ANSWER, [1]),
     ]
     assert answered[0].answer == [1]
     plain = answer_questions(student, markers, [question], mode="full", decoding=decoding)
-    assert (plain[0].thought, plain[0].answer) == ([1, 1], [1])
+    assert (plain[0].chain, plain[0].answer) == ([1, 1], [1])
     unknown = Decoding.of_student({"max_target_tokens": about["max_target_tokens"]})
     (silent,) = answer_questions(student, markers, [question], mode="full", decoding=unknown)
-    assert (silent.thought, silent.answer) == ([], [])
+    assert (silent.chain, silent.answer) == ([], [])
 
 
 def test_generation_needs_a_bound(student, encoded, markers):
@@ -112,13 +112,15 @@ def test_full_mode_feeds_each_chunk_to_the_next(student, encoded, markers):
     question = encoded.question[0]
     (result,) = answer_questions(student, markers, [question], mode="full", decoding=Decoding(LIMITS))
     thought: list[int] = []
-    for (lead,) in markers.stages:
+    for (lead,) in markers.stage_marks:
         prompt = np.asarray([lead, *question, *thought])
-        thought += [token for token in naive_greedy(student, prompt, markers.end, 16) if token != markers.end]
-    assert result.thought == thought
-    prompt = np.asarray([*markers.answer, *question, *thought])
+        thought += [
+            token for token in naive_greedy(student, prompt, markers.end_id, 16) if token != markers.end_id
+        ]
+    assert result.chain == thought
+    prompt = np.asarray([*markers.answer_mark, *question, *thought])
     assert result.answer == [
-        token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end
+        token for token in naive_greedy(student, prompt, markers.end_id, 8) if token != markers.end_id
     ]
     assert result.n_prompt == 4 * (1 + len(question)) + sum(
         len(thought[:cut]) for cut in np.cumsum([0, *chunk_lengths(student, markers, question)])
@@ -127,21 +129,21 @@ def test_full_mode_feeds_each_chunk_to_the_next(student, encoded, markers):
 
 def chunk_lengths(student, markers, question):
     lengths, thought = [], []
-    for (lead,) in markers.stages:
-        chunk = naive_greedy(student, np.asarray([lead, *question, *thought]), markers.end, 16)
-        chunk = [token for token in chunk if token != markers.end]
+    for (lead,) in markers.stage_marks:
+        chunk = naive_greedy(student, np.asarray([lead, *question, *thought]), markers.end_id, 16)
+        chunk = [token for token in chunk if token != markers.end_id]
         lengths.append(len(chunk))
         thought += chunk
     return lengths
 
 
 def test_chain_may_start_late(student, encoded, markers):
-    question, prefix = encoded.question[1], [*markers.thought, 40, 41]
+    question, prefix = encoded.question[1], [*markers.thought_mark, 40, 41]
     (late,) = continue_chains(student, markers, [question], [prefix], [4], decoding=Decoding(LIMITS))
-    prompt = np.asarray([*markers.answer, *question, *prefix])
-    assert late.thought == prefix
+    prompt = np.asarray([*markers.answer_mark, *question, *prefix])
+    assert late.chain == prefix
     assert late.answer == [
-        token for token in naive_greedy(student, prompt, markers.end, 8) if token != markers.end
+        token for token in naive_greedy(student, prompt, markers.end_id, 8) if token != markers.end_id
     ]
 
 
@@ -154,7 +156,7 @@ def test_modes_are_checked(student, encoded, markers):
 
 def test_evaluate_counts_and_writes_predictions(parrot, tmp_path):
     out, samples = parrot
-    result = evaluate(
+    result = evaluate_folder(
         model_dir=out / "model", samples=samples, mode="full", n_chunks=3, answer_kind="number", out=tmp_path
     )
     table = pq.read_table(tmp_path / "predictions.parquet").to_pylist()

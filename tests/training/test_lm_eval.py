@@ -4,10 +4,10 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from training_calls import evaluate_folder
 
 from skipthink.evaluation.lm_eval_tasks import PATH
 from skipthink.evaluation.lm_eval_tasks.functions import check, load_questions
-from skipthink.evaluation.measure import evaluate
 from skipthink.publish.folder import dress_student
 
 
@@ -45,7 +45,7 @@ def parrot(parrots, tmp_path_factory):
     """A one-pass student that knows four of six questions by heart."""
     out, questions = parrots(
         tmp_path_factory.mktemp("parrot"), "base", rationale="{k} + 1 = {total}. So.", n_known=4, n_chunks=2,
-        max_length_tokens=400, per_device_train_batch_size=4, num_train_epochs=80,
+        max_length_tokens=400, batch_size=4, epochs=80,
     )  # fmt: skip
     dress_student(out / "model", facts={"data": "sums"})
     pq.write_table(questions, out / "questions.parquet")
@@ -60,7 +60,7 @@ def test_the_harness_finds_what_we_find(parrot, tmp_path):
     from transformers import AutoTokenizer
 
     folder, questions = parrot
-    ours = evaluate(
+    ours = evaluate_folder(
         model_dir=folder / "model", samples=questions, mode="base", n_chunks=2, answer_kind="number", out=tmp_path,
         settings={"alone_questions": 0},
     )  # fmt: skip

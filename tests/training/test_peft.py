@@ -5,23 +5,22 @@ import json
 import pyarrow.parquet as pq
 import pytest
 import torch
+from training_calls import train_by_name
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.student.encoding import encode_samples
 from skipthink.student.inputs import probe_inputs
 from skipthink.student.markers import get_markers
 from skipthink.student.models import load_student, make_student, save_student
-from skipthink.training import train_method
 
 pytest.importorskip("peft")
 
 SETTINGS = {
-    "per_device_train_batch_size": 8,
+    "batch_size": 8,
     "learning_rate": 1e-2,
     "max_steps": 12,
     "save_steps": 4,
-    "use_cpu": True,
-    "chunk_method": "greedy",
+    "search": "greedy",
     "lora": {"rank": 4, "alpha": 8.0},
 }
 
@@ -31,7 +30,7 @@ class _Killed(Exception):
 
 
 def train(student_dir, samples, out, progress=None, **changes):
-    return train_method(
+    return train_by_name(
         "base+sbc", student=student_dir, samples=samples, out=out, n_chunks=3, seed=5,
         settings={**SETTINGS, **changes}, progress=progress,
     )  # fmt: skip
@@ -61,7 +60,7 @@ def trained(fresh, samples, tmp_path_factory):
 def test_markers_and_adapters_learn_and_all_else_stays(fresh, trained):
     before, tokenizer = load_student(fresh)
     after, _ = load_student(trained[0] / "model")
-    rows = sorted(get_markers(tokenizer, 3).reserved)
+    rows = sorted(get_markers(tokenizer, 3).reserved_ids)
     untouched = torch.ones(len(tokenizer), dtype=torch.bool)
     untouched[rows] = False
     for name in ("get_input_embeddings", "get_output_embeddings"):
@@ -86,7 +85,9 @@ def test_the_adapter_loads_and_equals_the_merged_student(fresh, trained, samples
     merged, _ = load_student(trained[0] / "model")
     encoded = encode_samples(tokenizer, get_markers(tokenizer, 3), samples)
     markers = get_markers(tokenizer, 3)
-    ids = torch.tensor([[*markers.stages[0], *encoded.question[0], *markers.thought, *markers.answer]])
+    ids = torch.tensor(
+        [[*markers.stage_marks[0], *encoded.question[0], *markers.thought_mark, *markers.answer_mark]]
+    )
     with torch.inference_mode():
         found, expected = (model(**probe_inputs(base, ids)).logits for model in (adapted, merged.eval()))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

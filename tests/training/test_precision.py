@@ -5,23 +5,22 @@ import importlib.util
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_calls import train_by_name
 
 from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.settings import training_settings
-from skipthink.training import train_method
 
 SETTINGS = {
-    "per_device_train_batch_size": 8,
+    "batch_size": 8,
     "max_steps": 6,
     "save_steps": 100,
     "logging_steps": 1,
-    "use_cpu": True,
 }
 
 
 def train(student_dir, samples, out, **changes):
-    summary = train_method(
+    summary = train_by_name(
         "base+sbc", student=student_dir, samples=samples, out=out, n_chunks=3, seed=5,
         settings={**SETTINGS, **changes},
     )  # fmt: skip

@@ -6,9 +6,9 @@ import torch
 
 import skipthink
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import score_steps
-from skipthink.student.encoding import build_items
-from skipthink.training.items import ItemDataset, PadCollator
+from skipthink.student.items import build_items
+from skipthink.student.score import score_sequences
+from skipthink.training.batches import ItemDataset, PadCollator
 
 
 def naive_nll(model, prefix, ids):
@@ -21,11 +21,11 @@ def naive_nll(model, prefix, ids):
 
 @pytest.mark.parametrize("stages", ["conditioned", "free"])
 def test_equals_a_naive_loop(student, encoded, markers, stages):
-    scored = score_steps(student, encoded, markers, stages=stages, batch_tokens=700)
+    scored = score_sequences(student, encoded, markers, passes=stages, batch_tokens=700)
     for row in (0, 7, 23):
         cuts = encoded.step_tokens[row]
         for slot in range(scored.nll.shape[1]):
-            lead = [*markers.stages[slot]] if stages == "conditioned" else []
+            lead = [*markers.stage_marks[slot]] if stages == "conditioned" else []
             prefix = [*lead, *encoded.question[row]]
             logp, token_nll = naive_nll(student, prefix, encoded.rationale[row].tolist())
             expected = [sum(token_nll[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
@@ -33,13 +33,13 @@ def test_equals_a_naive_loop(student, encoded, markers, stages):
                 scored.nll[scored.offsets[row] : scored.offsets[row + 1], slot], expected, rtol=1e-5
             )
             if stages == "conditioned":
-                ends = [-float(logp[len(prefix) + cut - 1, markers.end]) for cut in cuts]
+                ends = [-float(logp[len(prefix) + cut - 1, markers.end_id]) for cut in cuts]
                 found = scored.end_nll[scored.end_offsets[row] : scored.end_offsets[row + 1], slot]
                 np.testing.assert_allclose(found, ends, rtol=1e-5)
 
 
 def test_independent_of_batch_size(student, encoded, markers):
-    one, many = (score_steps(student, encoded, markers, batch_tokens=size) for size in (1, 20_000))
+    one, many = (score_sequences(student, encoded, markers, batch_tokens=size) for size in (1, 20_000))
     np.testing.assert_allclose(one.nll, many.nll, atol=1e-4)
     np.testing.assert_allclose(one.end_nll, many.end_nll, atol=1e-4)
 
@@ -47,7 +47,7 @@ def test_independent_of_batch_size(student, encoded, markers):
 @pytest.mark.parametrize("method", ["average", "greedy", "anneal", "optimal"])
 def test_search_losses_are_the_trainers_losses(student, encoded, markers, method):
     """J of the search equals the sum of the M item losses, to 1e-4 (empty chunks included)."""
-    scored = score_steps(student, encoded, markers)
+    scored = score_sequences(student, encoded, markers)
     found = skipthink.chunk(
         None, M=markers.n_chunks, eta=0.0, method=method, min_steps=0, **scored.chunk_arguments()
     )
@@ -65,23 +65,23 @@ def test_search_losses_are_the_trainers_losses(student, encoded, markers, method
 
 def test_leaves_the_mode_of_the_model(student, encoded, markers):
     student.train()
-    score_steps(student, encoded, markers, stages="free")
+    score_sequences(student, encoded, markers, passes="free")
     assert student.training
     student.eval()
 
 
 def test_bad_arguments(student, encoded, markers):
-    with pytest.raises(InvalidInputError, match='stages must be "conditioned" or "free"'):
-        score_steps(student, encoded, markers, stages="both")
+    with pytest.raises(InvalidInputError, match='passes must be "conditioned" or "free"'):
+        score_sequences(student, encoded, markers, passes="both")
     limit = student.config.max_position_embeddings
     try:
         student.config.max_position_embeddings = 10
         with pytest.raises(InvalidInputError, match="reads at most 10"):
-            score_steps(student, encoded, markers)
+            score_sequences(student, encoded, markers)
     finally:
         student.config.max_position_embeddings = limit
 
 
 def test_bad_batch_tokens(student, encoded, markers):
     with pytest.raises(InvalidInputError, match="batch_tokens must be at least 1, got 0"):
-        score_steps(student, encoded, markers, batch_tokens=0)
+        score_sequences(student, encoded, markers, batch_tokens=0)

@@ -7,8 +7,9 @@ import pytest
 
 import skipthink
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import StepLosses, compare_stages, score_steps
+from skipthink.scoring import StepLosses, compare_passes
 from skipthink.scoring.agreement import _costs, _objective, _segmentations, _spearman
+from skipthink.student.score import score_sequences
 
 M = 3
 
@@ -60,7 +61,7 @@ def test_objective_is_that_of_chunk(kind):
 
 def test_agreement_by_brute_force():
     conditioned, free = made([4, 6, 2, 5], seed=1)
-    found = compare_stages(conditioned, free)
+    found = compare_passes(conditioned, free)
     assert (found.n_rows, found.n_compared) == (4, 3), "two steps cannot be three chunks"
     correlations, same, regrets = [], [], []
     for row, n_steps in ((0, 4), (1, 6), (3, 5)):
@@ -81,7 +82,7 @@ def test_losses_that_do_not_depend_on_the_stage_agree():
     conditioned, free = made([6, 8, 9], noise=0.0)
     uniform = StepLosses(free.nll.repeat(M, axis=1), free.n_tokens * 1000, free.offsets, conditioned.end_nll, conditioned.end_offsets)  # fmt: skip
     plain = StepLosses(free.nll, free.n_tokens * 1000, free.offsets, None, free.end_offsets)
-    found = compare_stages(uniform, plain)
+    found = compare_passes(uniform, plain)
     assert found.rank_correlation > 0.999
     assert (found.same_optimum, found.regret) == (1.0, 0.0)
 
@@ -94,7 +95,7 @@ def test_ranks_of_ties():
 
 
 def test_nothing_to_choose():
-    found = compare_stages(*made([1, 2]))
+    found = compare_passes(*made([1, 2]))
     assert found.n_compared == 0
     assert np.isnan(found.rank_correlation)
     assert "none of 2 samples" in str(found)
@@ -103,16 +104,16 @@ def test_nothing_to_choose():
 def test_other_losses_are_refused():
     conditioned, free = made([4, 5])
     with pytest.raises(InvalidInputError, match="stage-conditioned losses first and stage-free ones second"):
-        compare_stages(free, conditioned)
+        compare_passes(free, conditioned)
     with pytest.raises(InvalidInputError, match="the losses are of different samples"):
-        compare_stages(conditioned, made([5, 4])[1])
+        compare_passes(conditioned, made([5, 4])[1])
 
 
 def test_of_a_student(student, encoded, markers):
     conditioned, free = (
-        score_steps(student, encoded, markers, stages=stages) for stages in ("conditioned", "free")
+        score_sequences(student, encoded, markers, passes=stages) for stages in ("conditioned", "free")
     )
-    found = compare_stages(conditioned, free)
+    found = compare_passes(conditioned, free)
     assert found.n_compared == len(encoded)
     assert -1 <= found.rank_correlation <= 1
     assert found.regret >= 0

@@ -38,7 +38,7 @@ def test_it_runs_and_finds_ten_times_fewer_passes(script, monkeypatch, capsys):
 
 def test_wrong_numbers_are_not_timed(script, student, encoded, markers):
     """The check that what is timed agrees would see a loss that is off."""
-    losses = script.score_steps(student, encoded, markers)
+    losses = script.score_sequences(student, encoded, markers)
     sequences = script.SequenceSet(encoded, markers, student, conditioned=True)
     script.STAGES = markers.n_chunks
     with torch.inference_mode():

@@ -13,8 +13,9 @@ import torch
 
 from skipthink.exceptions import DataError, RunError
 from skipthink.scoring import score_steps
-from skipthink.scoring.cache import model_digest
+from skipthink.student.digest import model_digest
 from skipthink.student.encoding import encode_samples
+from skipthink.student.student import Student
 
 N_SEQUENCES = 24
 
@@ -25,19 +26,19 @@ def few(tokenizer, markers, samples):
 
 
 @pytest.fixture
-def score(student, few, markers, tmp_path):
+def score(student, tokenizer, few, markers, tmp_path):
     """Scores into the cache, a file a batch."""
 
     def call(model=student, encoded=few, **options):
         options = {"cache": tmp_path / "scores", "write_seconds": 0, "batch_tokens": 600, **options}
-        return score_steps(model, encoded, markers, **options)
+        return score_steps(Student(model, tokenizer, markers), encoded, **options)
 
     return call
 
 
 @pytest.fixture(scope="module")
 def expected(student_and_tokenizer, few, markers):
-    return score_steps(student_and_tokenizer[0], few, markers, batch_tokens=600)
+    return score_steps(Student(*student_and_tokenizer, markers), few, batch_tokens=600)
 
 
 def assert_same(found, expected):
@@ -73,7 +74,7 @@ def test_what_is_known_is_not_scored_again(score, expected):
 
 def test_a_key_is_all_that_the_numbers_depend_on(score, student, few, markers, tokenizer, samples, tmp_path):
     score()
-    assert counts(score(stages="free")) == (8, 0)
+    assert counts(score(passes="free")) == (8, 0)
     assert counts(score(autocast="bfloat16")) == (N_SEQUENCES, 0)
     changed = copy.deepcopy(student)
     assert counts(score(model=changed)) == (0, N_SEQUENCES)

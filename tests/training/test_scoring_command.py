@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import skipthink
 from skipthink.cli import app
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import score_steps
+from skipthink.student.score import score_sequences
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,14 @@ def test_scores_are_those_of_the_call_and_chunk_reads_them(
     rows_file, student_dir, student, encoded, markers, tmp_path
 ):
     out = tmp_path / "losses.jsonl"
-    done = run("score", rows_file, "--student", student_dir, "-M", 3, "--stages", "both", "--out", out,
+    done = run("score", rows_file, "--student", student_dir, "-M", 3, "--passes", "both", "--out", out,
                "--cache", tmp_path / "cache", "--device", "cpu")  # fmt: skip
     assert "1 of 7 rows are not scored: evaluation row without rationale 1" in done.stderr
-    assert "stages conditioned: 18 sequences scored in " in done.stderr
-    assert "stages free: 6 sequences scored in " in done.stderr
+    assert "conditioned passes: 18 sequences scored in " in done.stderr
+    assert "free passes: 6 sequences scored in " in done.stderr
     assert "stage-free against stage-conditioned losses, 6 of 6 samples with a choice" in done.stderr
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    expected = score_steps(student, encoded, markers)
+    expected = score_sequences(student, encoded, markers)
     for index, row in enumerate(rows):
         assert list(row) == ["id", "rationale", "losses", "n_tokens", "end_losses"]
         assert row["id"] == encoded.ids[index]
@@ -61,7 +61,7 @@ def test_scores_are_those_of_the_call_and_chunk_reads_them(
         "--device",
         "cpu",
     )
-    assert "0 sequences scored in 0 passes, 18 from the cache" in again.stderr
+    assert "0 sequences scored in 0 batches, 18 from the cache" in again.stderr
     assert [json.loads(line) for line in again.stdout.splitlines()] == rows
 
 
@@ -74,7 +74,7 @@ def test_stage_free_scores_have_one_number_a_step(rows_file, student_dir, tmp_pa
         student_dir,
         "-M",
         3,
-        "--stages",
+        "--passes",
         "free",
         "--out",
         out,
@@ -85,6 +85,6 @@ def test_stage_free_scores_have_one_number_a_step(rows_file, student_dir, tmp_pa
     assert len(chunks) == 6
 
 
-def test_unknown_stages(rows_file, student_dir):
-    with pytest.raises(InvalidInputError, match="--stages must be conditioned, free or both, got most"):
-        run("score", rows_file, "--student", student_dir, "-M", 3, "--stages", "most")
+def test_unknown_passes(rows_file, student_dir):
+    with pytest.raises(InvalidInputError, match="--passes must be conditioned, free or both, got most"):
+        run("score", rows_file, "--student", student_dir, "-M", 3, "--passes", "most")

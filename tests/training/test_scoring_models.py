@@ -16,9 +16,10 @@ from transformers import (
 
 import skipthink
 from skipthink.exceptions import InvalidInputError, RunError
-from skipthink.scoring import forward, score_steps
-from skipthink.scoring.sequences import SequenceSet, plan_batches
+from skipthink.student import forward
 from skipthink.student.encoding import encode_samples
+from skipthink.student.score import score_sequences
+from skipthink.student.sequences import SequenceSet, plan_batches
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 
@@ -69,7 +70,7 @@ def log_probabilities(model, prompt, target, markers):
     """Of every next token at every position of the target and behind it: full logits of one row, float64."""
     with torch.inference_mode():
         if model.config.is_encoder_decoder:
-            source = torch.tensor([[*prompt, markers.end]])
+            source = torch.tensor([[*prompt, markers.end_id]])
             decoder = torch.tensor([[model.config.decoder_start_token_id, *target]])
             logits = model(input_ids=source, decoder_input_ids=decoder).logits[0]
         else:
@@ -81,12 +82,12 @@ def log_probabilities(model, prompt, target, markers):
 @pytest.mark.parametrize("stages", ["conditioned", "free"])
 def test_equals_full_logits_of_one_row(name, stages, tokenizer, few, markers):
     model = build(name, tokenizer)
-    scored = score_steps(model, few, markers, stages=stages, batch_tokens=700)
+    scored = score_sequences(model, few, markers.fitted_to(model.config), passes=stages, batch_tokens=700)
     assert np.ptp(scored.nll) > 1, "the losses tell nothing"
     for row in range(len(few)):
         cuts, target = few.step_tokens[row], few.rationale[row].tolist()
         for slot in range(scored.nll.shape[1]):
-            lead = [*markers.stages[slot]] if stages == "conditioned" else []
+            lead = [*markers.stage_marks[slot]] if stages == "conditioned" else []
             logp = log_probabilities(model, [*lead, *few.question[row]], target, markers)
             token_nll = [-float(logp[place, token]) for place, token in enumerate(target)]
             expected = [sum(token_nll[start:end]) for start, end in zip(cuts[:-1], cuts[1:], strict=True)]
@@ -94,14 +95,14 @@ def test_equals_full_logits_of_one_row(name, stages, tokenizer, few, markers):
             np.testing.assert_allclose(scored.nll[steps, slot], expected, rtol=2e-5)
             if stages == "conditioned":
                 ends = slice(scored.end_offsets[row], scored.end_offsets[row + 1])
-                expected = [-float(logp[cut, markers.end]) for cut in cuts]
+                expected = [-float(logp[cut, markers.end_id]) for cut in cuts]
                 np.testing.assert_allclose(scored.end_nll[ends, slot], expected, rtol=2e-5)
 
 
 def test_search_losses_are_item_losses_of_an_encoder_decoder(tokenizer, few, markers):
     """The encoder reads `[m] q <end>`, the decoder c_m behind the earlier chunks: J is exact there too."""
     model = build("t5", tokenizer)
-    scored = score_steps(model, few, markers)
+    scored = score_sequences(model, few, markers.fitted_to(model.config))
     found = skipthink.chunk(
         None, M=markers.n_chunks, eta=0.0, method="optimal", min_steps=0, **scored.chunk_arguments()
     )
@@ -109,9 +110,9 @@ def test_search_losses_are_item_losses_of_an_encoder_decoder(tokenizer, few, mar
         total = 0.0
         cuts = few.step_tokens[row][found.boundaries[row]]
         for slot, (start, end) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
-            source = torch.tensor([[*markers.stages[slot], *few.question[row], markers.end]])
+            source = torch.tensor([[*markers.stage_marks[slot], *few.question[row], markers.end_id]])
             written = few.rationale[row][:end].tolist()
-            labels = [-100] * start + written[start:] + [markers.end]
+            labels = [-100] * start + written[start:] + [markers.end_id]
             with torch.inference_mode():
                 output = model(
                     input_ids=source,
@@ -128,7 +129,7 @@ def test_stages_share_no_prefix(student, few, markers):
     with torch.inference_mode():
         first, second = (
             student(input_ids=torch.tensor([[*stage, *question]])).past_key_values.layers[-1].keys[:, :, 1:]
-            for stage in markers.stages[:2]
+            for stage in markers.stage_marks[:2]
         )
     assert not torch.allclose(first, second, atol=1e-3)
 
@@ -137,7 +138,7 @@ def test_stages_share_no_prefix(student, few, markers):
 def test_no_more_logits_than_allowed(name, whole, tokenizer, few, markers, monkeypatch):
     """Only rationale positions pass the head, and few of them at once."""
     model = build(name, tokenizer)
-    expected = score_steps(model, few, markers)
+    expected = score_sequences(model, few, markers.fitted_to(model.config))
     allowed = 300
     monkeypatch.setattr(forward, "LOGITS_BYTES", allowed * 4 * len(tokenizer))
     head, sizes = model.get_output_embeddings(), []
@@ -148,20 +149,20 @@ def test_no_more_logits_than_allowed(name, whole, tokenizer, few, markers, monke
         return head_forward(states)
 
     monkeypatch.setattr(head, "forward", watched)
-    found = score_steps(model, few, markers)
+    found = score_sequences(model, few, markers.fitted_to(model.config))
     probes = 2
     assert max(sizes[probes:]) <= allowed
     n_positions = int((few.rationale.lengths + 1).sum()) * markers.n_chunks
     assert sum(sizes[probes + 1 :]) == n_positions
     np.testing.assert_allclose(found.nll, expected.nll, rtol=1e-4)
-    with forward.NllHead(model, markers.end) as used:
+    with forward.NllHead(model, markers.end_id) as used:
         assert used.whole == whole
 
 
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
 def test_out_of_memory_halves_batches(name, tokenizer, few, markers, monkeypatch):
     model = build(name, tokenizer)
-    expected = score_steps(model, few, markers)
+    expected = score_sequences(model, few, markers.fitted_to(model.config))
     model_forward, refused = model.forward, []
 
     def short_of_memory(**inputs):
@@ -173,7 +174,9 @@ def test_out_of_memory_halves_batches(name, tokenizer, few, markers, monkeypatch
 
     monkeypatch.setattr(model, "forward", short_of_memory)
     seen = []
-    found = score_steps(model, few, markers, progress=lambda *done: seen.append(done))
+    found = score_sequences(
+        model, few, markers.fitted_to(model.config), progress=lambda *done: seen.append(done)
+    )
     assert refused == [18, 9, 5], "a batch after one that was too large is not tried at that size"
     assert found.report["halved_batches"] == 3
     assert found.report["scored"] == 18
@@ -197,7 +200,7 @@ def test_out_of_memory_on_one_sequence(student, few, markers, monkeypatch):
         )
         longest = few.ids[int(np.argmax(few.question.lengths + few.rationale.lengths))]
         with pytest.raises(RunError, match=f"out of memory on sample '{longest}' alone, with .* tokens"):
-            score_steps(student, few, markers)
+            score_sequences(student, few, markers)
     assert not student.get_output_embeddings()._forward_pre_hooks
 
 
@@ -211,20 +214,23 @@ def test_other_errors_of_the_model_are_not_hidden(student, few, markers, monkeyp
 
     monkeypatch.setattr(student, "forward", broken)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        score_steps(student, few, markers)
+        score_sequences(student, few, markers)
 
 
 @pytest.mark.parametrize("name", ["qwen2", "t5-untied"])
 def test_autocast_is_close(name, tokenizer, few, markers):
     model = build(name, tokenizer)
-    full, half = (score_steps(model, few, markers, autocast=kind) for kind in (None, "bfloat16"))
+    full, half = (
+        score_sequences(model, few, markers.fitted_to(model.config), autocast=kind)
+        for kind in (None, "bfloat16")
+    )
     assert not np.array_equal(full.nll, half.nll)
     np.testing.assert_allclose(half.losses, full.losses, rtol=0.02, atol=0.05)
     assert half.nll.dtype == np.float64
     with pytest.raises(
         InvalidInputError, match="autocast must be one of bfloat16, float16 or None, got 'int8'"
     ):
-        score_steps(model, few, markers, autocast="int8")
+        score_sequences(model, few, markers.fitted_to(model.config), autocast="int8")
 
 
 def test_losses_that_are_no_numbers(tokenizer, few, markers):
@@ -232,16 +238,16 @@ def test_losses_that_are_no_numbers(tokenizer, few, markers):
     with torch.no_grad():
         model.model.norm.weight.fill_(float("nan"))
     with pytest.raises(InvalidInputError, match=r"the student.s loss on sample .+ is no number"):
-        score_steps(model, few, markers)
+        score_sequences(model, few, markers.fitted_to(model.config))
 
 
 def test_models_that_cannot_be_scored(tokenizer, few, markers):
     with pytest.raises(InvalidInputError, match="BertModel has no language-model head"):
-        score_steps(BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES)), few, markers)
+        score_sequences(BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES)), few, markers)
     model = build("t5", tokenizer)
     model.config.decoder_start_token_id = None
     with pytest.raises(InvalidInputError, match="this t5 has no decoder_start_token_id"):
-        score_steps(model, few, markers)
+        score_sequences(model, few, markers.fitted_to(model.config))
 
 
 def test_batches(student, few, markers):

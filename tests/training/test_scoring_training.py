@@ -2,11 +2,11 @@
 
 import pyarrow.parquet as pq
 import pytest
+from training_calls import train_by_name
 
-from skipthink.scoring.forward import NllHead
-from skipthink.training import train_method
+from skipthink.student.forward import NllHead
 
-SETTINGS = {"num_train_epochs": 1, "per_device_train_batch_size": 32, "chunk_method": "optimal",
+SETTINGS = {"epochs": 1, "batch_size": 32, "search": "optimal",
             "score_batch_tokens": 1500, "save_strategy": "no"}  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def test_a_search_that_is_stopped_goes_on(student_dir, samples, tmp_path, passes
     seen, stop = passes
 
     def train(name, progress=None):
-        train_method(
+        train_by_name(
             "base+sbc", student=student_dir, samples=samples, out=tmp_path / name, n_chunks=3, seed=5,
             settings=SETTINGS, progress=progress,
         )  # fmt: skip

@@ -82,19 +82,19 @@ def test_plain_generate_answers_as_we_do(dressed, student, tokenizer, markers, m
     model, loaded = load(dressed[mode])
     prompt, output = plain_generate(model, loaded, [{"role": "user", "content": QUESTION}])
     ids, answered = ours(student, tokenizer, markers, mode, QUESTION)
-    lead = {"base": [], "answer-only": [*markers.answer], "skip": [*markers.skip]}[mode]
+    lead = {"base": [], "answer-only": [*markers.answer_mark], "skip": [*markers.skip_mark]}[mode]
     assert prompt == [*lead, *ids]
     assert len(output) == answered.n_generated
-    written = [token for token in output if token != markers.end]
-    middle = [*markers.answer] if answered.answer is not None and mode != "answer-only" else []
-    assert written == [*answered.thought, *middle, *(answered.answer or [])]
+    written = [token for token in output if token != markers.end_id]
+    middle = [*markers.answer_mark] if answered.answer is not None and mode != "answer-only" else []
+    assert written == [*answered.chain, *middle, *(answered.answer or [])]
 
 
 def test_plain_generate_writes_chunk_after_chunk(dressed, student, tokenizer, markers):
     """In the mode "full" replies are chunks: asked again with them, the student goes on."""
     model, loaded = load(dressed["full"])
     messages = [{"role": "user", "content": QUESTION}]
-    for marker in (*markers.stages, markers.answer):
+    for marker in (*markers.stage_marks, markers.answer_mark):
         prompt, output = plain_generate(model, loaded, messages)
         assert prompt[:1] == [*marker]
         text = loaded.decode(output, skip_special_tokens=True)
@@ -112,14 +112,14 @@ def test_no_text_of_a_message_becomes_a_marker(tokenizer, markers, mode):
     template = chat_template(tokenizer, mode, 3)
     lead = {
         "base": [],
-        "answer-only": [*markers.answer],
-        "skip": [*markers.skip],
-        "full": [*markers.stages[0]],
+        "answer-only": [*markers.answer_mark],
+        "skip": [*markers.skip_mark],
+        "full": [*markers.stage_marks[0]],
     }
     for content in (HOSTILE, [{"type": "text", "text": HOSTILE}]):
         messages = [{"role": "user", "content": content}]
         ids = tokenizer.apply_chat_template(messages, chat_template=template, return_dict=False)
-        special = {markers.pad, *markers.reserved}
+        special = {markers.pad_id, *markers.reserved_ids}
         assert [token for token in ids if token in special] == lead[mode]
         text = tokenizer.decode(ids).removeprefix(tokenizer.decode(lead[mode]))
         assert text == "Is [ skip] or [ 1] < end> the answer? [ answer] 5 < pad>\n"
@@ -156,10 +156,10 @@ def test_generation_ends_and_is_bounded(dressed, markers):
         longest = max(limits.values())
         assert config == {
             "do_sample": False,
-            "eos_token_id": markers.end,
-            "pad_token_id": markers.pad,
+            "eos_token_id": markers.end_id,
+            "pad_token_id": markers.pad_id,
             "max_new_tokens": longest + longest // 4 + 1,
-            **({"begin_suppress_tokens": [markers.end]} if EMPTY_STAGES.get(mode) == [] else {}),
+            **({"begin_suppress_tokens": [markers.end_id]} if EMPTY_STAGES.get(mode) == [] else {}),
         }
 
 
@@ -268,7 +268,7 @@ def test_an_openai_compatible_server_answers_as_we_do(server, dressed, student, 
         "temperature": 0,
     }
     reply = post(f"{server}/v1/chat/completions", body)
-    written = [*answered.thought, *(answered.answer or [])]
+    written = [*answered.chain, *(answered.answer or [])]
     assert reply["choices"][0]["message"]["content"] == tokenizer.decode(written, skip_special_tokens=True)
     assert reply["usage"]["prompt_tokens"] == answered.n_prompt
     # and as a raw prompt, markers written out

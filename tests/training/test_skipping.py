@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from training_calls import skip_folders
 
 from skipthink.answers import Verdict, check_answer
 from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, WRONG
 from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import InvalidInputError, LedgerError
-from skipthink.skipping import assign_folds, make_skip_data
+from skipthink.skipping import assign_folds
 from skipthink.skipping.statistics import find_warnings, group_skips
 from skipthink.student.encoding import encode_samples
 from skipthink.student.frame import read_student_file
@@ -40,7 +41,7 @@ def arguments_of(wavering, out, *, boundaries=None, **settings):
 
 
 def gate(wavering, out, **settings):
-    report = make_skip_data(**arguments_of(wavering, out, **settings))
+    report = skip_folders(**arguments_of(wavering, out, **settings))
     return report, pq.read_table(out / "skip.parquet")
 
 
@@ -75,10 +76,10 @@ def judge_one_by_one(wavering, boundaries):
             with torch.inference_mode():
                 logits = model(input_ids=torch.tensor([ids])).logits[0, -1]
                 if len(ids) == len(prompt):
-                    logits[markers.end] = -torch.inf
+                    logits[markers.end_id] = -torch.inf
             token = int(logits.argmax())
             n_generated += 1
-            if token == markers.end:
+            if token == markers.end_id:
                 break
             ids.append(token)
         return ids[len(prompt) :]
@@ -89,8 +90,10 @@ def judge_one_by_one(wavering, boundaries):
         n_shown = len(thought)
         question = encoded.question[row].tolist()
         for stage in range(first, M + 1):
-            thought = thought + write(stage, [*markers.stages[stage - 1], *question, *thought])
-        answer = tokenizer.decode(write(0, [*markers.answer, *question, *thought]), skip_special_tokens=True)
+            thought = thought + write(stage, [*markers.stage_marks[stage - 1], *question, *thought])
+        answer = tokenizer.decode(
+            write(0, [*markers.answer_mark, *question, *thought]), skip_special_tokens=True
+        )
         right = check_answer("number", answer, samples["answer"][row].as_py()) is Verdict.RIGHT
         return right and len(thought) - n_shown <= may_write
 
@@ -105,8 +108,10 @@ def judge_one_by_one(wavering, boundaries):
             if not tokens:
                 continue
             teachers = len(encoded.rationale[row]) - int(end)
-            skipped[row, chunk - 1] = is_right(row, [*shown, *markers.thought], chunk + 1, 1.25 * teachers)
-            shown += markers.thought if skipped[row, chunk - 1] else tokens
+            skipped[row, chunk - 1] = is_right(
+                row, [*shown, *markers.thought_mark], chunk + 1, 1.25 * teachers
+            )
+            shown += markers.thought_mark if skipped[row, chunk - 1] else tokens
     return skipped, n_asked, n_generated, n_prompt
 
 
@@ -133,13 +138,13 @@ def test_the_gate_finds_what_asking_one_by_one_finds(wavering, tmp_path):
 
 def test_what_comes_back_later_was_needed(parrots, tmp_path):
     """A judge that goes on with all it knows: of its right answers those count that are no longer than the teacher's."""
-    judge = parrots(tmp_path, num_train_epochs=80)
+    judge = parrots(tmp_path, epochs=80)
     found = {limit: gate(judge, tmp_path / str(limit), max_growth=limit) for limit in (None, 0.25, 0.0)}
     n_skipped = [np.sum(table["skipped"].to_pylist()) for _, table in found.values()]
     assert found[None][0]["regrown"] == 0
     assert found[0.25][0]["regrown"] > 0
     assert n_skipped[0] > n_skipped[1] >= n_skipped[2]
-    with pytest.raises(InvalidInputError, match="max_growth must be a number from 0 up, or None, got -1"):
+    with pytest.raises(InvalidInputError, match="max_growth must be at least 0, got -1"):
         gate(judge, tmp_path / "negative", max_growth=-1)
 
 
@@ -174,7 +179,7 @@ def test_the_teachers_chunks_and_plain_votes(wavering, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"votes": 3}, "more than one vote needs a temperature"),
+        ({"votes": 3}, "votes is 3 at temperature 0, where all votes are the same"),
         ({"continuation": "gold"}, "continuation must be"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
@@ -239,7 +244,7 @@ def test_killed_at_random_moments(wavering, tmp_path, in_child):
     gate(wavering, tmp_path / "whole", **settings)
     rng, out, before, kills, done = random.Random(5), tmp_path / "killed", [], 0, False
     while not done:
-        child = in_child(lambda: make_skip_data(**arguments_of(wavering, out, **settings)) and None)
+        child = in_child(lambda: skip_folders(**arguments_of(wavering, out, **settings)) and None)
         while not (done := os.waitpid(child, os.WNOHANG)[0] == child) and (
             kills == 10 or len(batches(out)) == len(before)
         ):
@@ -282,17 +287,17 @@ def test_each_sample_is_asked_its_own_judge(parrot, tmp_path):
         "judges": [folder / "model", fresh],
         "folds": folds,
     }
-    report = make_skip_data(**arguments)
+    report = skip_folders(**arguments)
     found = np.asarray(pq.read_table(tmp_path / "both" / "skip.parquet")["skipped"].to_pylist())
     assert found[folds == 0].tolist() == np.asarray(table["skipped"].to_pylist())[folds == 0].tolist()
     assert not found[folds == 1].any()
     assert (report["judges"], report["base_right"]) == (2, 3)
     with pytest.raises(InvalidInputError, match="there are 2 judges; give folds"):
-        make_skip_data(**arguments | {"folds": None})
+        skip_folders(**arguments | {"folds": None})
     with pytest.raises(
         InvalidInputError, match=r"one of 2 judges \(from 0\) for each of 6 samples, got 6 values from 0 to 2"
     ):
-        make_skip_data(**arguments | {"folds": folds * 2})
+        skip_folders(**arguments | {"folds": folds * 2})
 
 
 # ---- statistics and warnings ----
@@ -300,7 +305,7 @@ def test_each_sample_is_asked_its_own_judge(parrot, tmp_path):
 
 def test_skips_by_position_number_of_chunks_and_task(wavering, tmp_path):
     named = wavering[1].append_column("task", pa.array(["a", "a", "b", "a", None, "b"]))
-    report = make_skip_data(**arguments_of(wavering, tmp_path) | {"samples": named})
+    report = skip_folders(**arguments_of(wavering, tmp_path) | {"samples": named})
     skipped = np.asarray(pq.read_table(tmp_path / "skip.parquet")["skipped"].to_pylist())
     by_task = {row["group"]: row for row in report["groups"] if row["by"] == "task"}
     assert {name: row["rows"] for name, row in by_task.items()} == {"(none)": 1, "a": 3, "b": 2}

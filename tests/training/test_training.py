@@ -8,26 +8,28 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_calls import make_trainer, train_by_name
 
 from skipthink import average_boundaries
-from skipthink.core.codes import ANSWER, SKIP
+from skipthink.core.codes import Stage
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.student.encoding import build_items
+from skipthink.student.items import build_items, join_items, take_items
 from skipthink.student.models import load_student
-from skipthink.training import METHODS, ChunkwiseConfig, ChunkwiseTrainer, methods, train_method
-from skipthink.training.batches import Layout, StageBatchSampler, loss_denominators, plan_steps
+from skipthink.student.student import Student
+from skipthink.training import ItemTrainer
+from skipthink.training import train as training
+from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
-from skipthink.training.items import ItemDataset, PadCollator, join_items, take_items
 from skipthink.training.loss import TargetHead
+from skipthink.training.steps import Layout, loss_denominators, plan_steps
 
 SETTINGS = {
-    "per_device_train_batch_size": 8,
+    "batch_size": 8,
     "learning_rate": 1e-3,
-    "num_train_epochs": 2,
+    "epochs": 2,
     "save_strategy": "steps",
     "save_steps": 5,
-    "use_cpu": True,
     "eta": 0.0,
 }
 
@@ -102,7 +104,7 @@ def test_denominators_make_means():
 
 def test_an_empty_micro_batch_is_one_token_without_loss(markers):
     batch = PadCollator(markers)([])
-    assert batch["input_ids"].tolist() == [[markers.pad]]
+    assert batch["input_ids"].tolist() == [[markers.pad_id]]
     assert batch["labels"].tolist() == [[-100]]
 
 
@@ -131,7 +133,7 @@ def test_epoch_items_must_keep_their_stages(chunkwise_items):
 
 
 def train(student_dir, samples, out, method="base+sbc", **changes):
-    return train_method(
+    return train_by_name(
         method,
         student=student_dir,
         samples=samples,
@@ -175,7 +177,7 @@ def test_train_writes_what_it_promises(trained, encoded, samples):
     assert student["max_target_tokens"]["0"] == max(
         len(ids)
         for ids, stage in zip(items["target_ids"].to_pylist(), items["stage"].to_pylist(), strict=True)
-        if stage == ANSWER
+        if stage == Stage.ANSWER
     )
     assert not (out / "checkpoints").exists()
 
@@ -198,7 +200,7 @@ def test_resume_equals_an_uninterrupted_run(trained, student_dir, samples, tmp_p
             raise _Killed
 
     with pytest.raises(_Killed):
-        train_method(
+        train_by_name(
             "base+sbc", student=student_dir, samples=samples, out=tmp_path, n_chunks=3, seed=5, settings=SETTINGS,
             progress=progress,
         )  # fmt: skip
@@ -224,9 +226,9 @@ def test_resume_at_the_end_of_an_epoch(student_dir, samples, tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         if stop == "the last writes":
-            patch.setattr(methods, "write_parquet", kill)
+            patch.setattr(training, "write_parquet", kill)
         else:
-            patch.setattr(ChunkwiseTrainer, "search_boundaries", fail_second(kill))
+            patch.setattr(ItemTrainer, "search_boundaries", fail_second(kill))
         with pytest.raises(_Killed):
             train(student_dir, samples, tmp_path / "killed", **settings)
     found = train(student_dir, samples, tmp_path / "killed", **settings)
@@ -235,7 +237,7 @@ def test_resume_at_the_end_of_an_epoch(student_dir, samples, tmp_path, monkeypat
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
-def fail_second(kill, search=ChunkwiseTrainer.search_boundaries):
+def fail_second(kill, search=ItemTrainer.search_boundaries):
     """The search, which a kill meets when it is called for the second time."""
     calls = []
 
@@ -285,7 +287,7 @@ def test_gradient_accumulation_keeps_the_trajectory(student_dir, samples, tmp_pa
     losses = []
     for batch, accumulation in ((8, 1), (4, 2), (1, 8)):
         summary = train(student_dir, samples.slice(0, 11), tmp_path / str(batch), method="base+ac",
-                        num_train_epochs=1, per_device_train_batch_size=batch, learning_rate=0.1,
+                        epochs=1, batch_size=batch, learning_rate=0.1,
                         gradient_accumulation_steps=accumulation, batching=batching, loss_norm=loss_norm,
                         optim="sgd", max_grad_norm=0.0)  # fmt: skip
         losses.append(summary["loss"])
@@ -295,7 +297,7 @@ def test_gradient_accumulation_keeps_the_trajectory(student_dir, samples, tmp_pa
 
 @pytest.mark.parametrize("method", ["answer-only", "base", "base+ac"])
 def test_controls_train(student_dir, samples, tmp_path, method):
-    summary = train(student_dir, samples, tmp_path, method=method, num_train_epochs=1)
+    summary = train(student_dir, samples, tmp_path, method=method, epochs=1)
     n_items = {"answer-only": 24, "base": 24, "base+ac": 4 * 24}[method]
     assert sum(summary["items"].values()) == n_items
     assert not (tmp_path / "checkpoints").exists()
@@ -307,41 +309,40 @@ def test_skip_methods_hold_one_skip_item_a_sample(trained, encoded, markers, stu
     skipped = np.zeros((24, 3), dtype=bool)
     skipped[:, 0] = True
     summaries = {
-        method: train_method(
+        method: train_by_name(
             method, student=student_dir, samples=samples, out=tmp_path / method, n_chunks=3, seed=5,
-            settings={**SETTINGS, "num_train_epochs": 1}, skipped=skipped, boundaries=boundaries,
+            settings={**SETTINGS, "epochs": 1}, skipped=skipped, boundaries=boundaries,
         )
         for method in ("stt", "skip-all")
     }  # fmt: skip
     for method, summary in summaries.items():
-        assert summary["items"][str(SKIP)] == 24
+        assert summary["items"][str(Stage.SKIP)] == 24
         table = pq.read_table(tmp_path / method / "items.parquet").to_pylist()
-        targets = [row["target_ids"] for row in table if row["stage"] == SKIP]
+        targets = [row["target_ids"] for row in table if row["stage"] == Stage.SKIP]
         n_thoughts = 1 if method == "stt" else 3
-        assert all(target.count(markers.thought[0]) == n_thoughts for target in targets)
-        assert all(target.count(markers.answer[0]) == 1 and target[-1] == markers.end for target in targets)
+        assert all(target.count(markers.thought_mark[0]) == n_thoughts for target in targets)
+        assert all(
+            target.count(markers.answer_mark[0]) == 1 and target[-1] == markers.end_id for target in targets
+        )
 
 
 def test_skip_weight_sets_the_share(encoded, markers, student_dir, samples, tmp_path):
-    summary = train_method(
+    summary = train_by_name(
         "skip-all", student=student_dir, samples=samples, out=tmp_path, n_chunks=3, seed=5,
-        settings={**SETTINGS, "num_train_epochs": 1, "skip_weight": 0.5},
+        settings={**SETTINGS, "epochs": 1, "skip_weight": 0.5},
         boundaries=np.tile(np.asarray([0, 1, 2, 0]), (24, 1)) + np.outer(encoded.n_steps, [0, 0, 0, 1]),
     )  # fmt: skip
-    assert summary["items"][str(SKIP)] == 4 * 24
+    assert summary["items"][str(Stage.SKIP)] == 4 * 24
 
 
 def test_chunk_dropout_is_drawn_anew_each_epoch(student_dir, encoded, markers, tmp_path):
-    model, _ = load_student(student_dir)
-    config = ChunkwiseConfig(
-        output_dir=str(tmp_path), chunk_dropout=0.5, chunk_method="average", use_cpu=True, report_to="none"
-    )
-    trainer = ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
-    first, again, second = trainer.make_items(0), trainer.make_items(0), trainer.make_items(1)
+    student = Student.load(student_dir, n_chunks=3)
+    trainer = make_trainer("base+ac", student, encoded, tmp_path, chunk_dropout=0.5)
+    first, again, second = (trainer.method.items(trainer.source, epoch) for epoch in (0, 0, 1))
     assert np.array_equal(first.tokens.values, again.tokens.values)
     assert not np.array_equal(first.tokens.values, second.tokens.values)
     assert (first.n_target == second.n_target).all()
-    assert (first.tokens.values == markers.thought[0]).any()
+    assert (first.tokens.values == markers.thought_mark[0]).any()
 
 
 @pytest.mark.parametrize(
@@ -362,24 +363,17 @@ def test_bad_settings(student_dir, samples, tmp_path, changes, message):
         train(student_dir, samples, tmp_path, **changes)
 
 
-def test_unknown_method_and_missing_skip_data(student_dir, samples, tmp_path):
-    with pytest.raises(
-        InvalidInputError, match=f"method must be one of {', '.join(METHODS)}".replace("+", r"\+")
-    ):
-        train(student_dir, samples, tmp_path, method="sst")
+def test_missing_skip_data(student_dir, samples, tmp_path):
     with pytest.raises(InvalidInputError, match="stt needs the chunks and skip data"):
         train(student_dir, samples, tmp_path, method="stt")
     shutil.rmtree(tmp_path)
 
 
 @pytest.fixture
-def trainer_of(student_dir, encoded, markers, tmp_path):
+def trainer_of(student_dir, encoded, tmp_path):
     def make(**changes):
-        model, _ = load_student(student_dir)
-        config = ChunkwiseConfig(
-            output_dir=str(tmp_path), chunk_method="average", use_cpu=True, report_to="none", **changes
-        )
-        return ChunkwiseTrainer(model, config, encoded=encoded, markers=markers)
+        student = Student.load(student_dir, n_chunks=3)
+        return make_trainer("base+ac", student, encoded, tmp_path, **changes)
 
     return make
 
@@ -387,7 +381,7 @@ def trainer_of(student_dir, encoded, markers, tmp_path):
 @pytest.mark.parametrize("batching", ["stage", "shuffled"])
 def test_loss_of_a_step_equals_the_models_own(trainer_of, batching):
     """With the head on target positions alone and without: the mean over the step's target tokens."""
-    trainer = trainer_of(per_device_train_batch_size=5, batching=batching)
+    trainer = trainer_of(batch_size=5, batching=batching)
     assert trainer.target_head.picks
     batches = [
         trainer.data_collator([trainer.train_dataset[i] for i in step]) for step in trainer.batch_sampler
@@ -404,7 +398,7 @@ def test_loss_of_a_step_equals_the_models_own(trainer_of, batching):
 
 
 def test_loss_norm_item_is_the_mean_over_items(trainer_of):
-    trainer = trainer_of(per_device_train_batch_size=5, loss_norm="item")
+    trainer = trainer_of(batch_size=5, loss_norm="item")
     step = next(iter(trainer.batch_sampler))
     rows = [trainer.train_dataset[index] for index in step]
     alone = [trainer.model(input_ids=row["input_ids"][None], labels=row["labels"][None]).loss for row in rows]
@@ -436,9 +430,7 @@ def test_long_samples_are_left_out_and_counted(student_dir, samples, tmp_path, e
     limit = int(np.sort(lengths)[-4])
     n_long = int((lengths > limit).sum())
     assert 0 < n_long <= 3
-    summary = train(
-        student_dir, samples, tmp_path, num_train_epochs=1, max_item_tokens=limit, long_items="drop"
-    )
+    summary = train(student_dir, samples, tmp_path, epochs=1, max_item_tokens=limit, long_items="drop")
     assert summary["report"]["samples_left_out"] == n_long
     assert summary["report"]["long_items"] >= n_long
     assert summary["items"] == dict.fromkeys("0123", 24 - n_long)
@@ -460,7 +452,7 @@ def test_effective_batch_is_reported_in_items_and_tokens(trained, student_dir, s
 
 
 def test_steps_are_logged_in_items_and_tokens(trainer_of, capsys):
-    trainer = trainer_of(per_device_train_batch_size=8, max_steps=4, logging_steps=2, save_strategy="no")
+    trainer = trainer_of(batch_size=8, max_steps=4, logging_steps=2, save_strategy="no")
     trainer.train()
     logs = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert len(logs) == 2
@@ -475,7 +467,7 @@ def test_steps_are_logged_in_items_and_tokens(trainer_of, capsys):
 def test_workers_of_the_loader_see_the_items_of_their_epoch(student_dir, samples, tmp_path):
     for name, workers in (("none", 0), ("one", 1)):
         train(student_dir, samples, tmp_path / name, dataloader_num_workers=workers, chunk_dropout=0.3,
-              method="base+ac", max_steps=6, per_device_train_batch_size=24)  # fmt: skip
+              method="base+ac", max_steps=6, batch_size=24)  # fmt: skip
     assert_same_weights(tmp_path / "none", tmp_path / "one")
 
 
@@ -485,17 +477,15 @@ def test_a_checkpoint_of_steps_of_another_size_is_refused(student_dir, samples, 
             raise _Killed
 
     with pytest.raises(_Killed):
-        train_method(
+        train_by_name(
             "base", student=student_dir, samples=samples, out=tmp_path, n_chunks=3, seed=5,
-            settings={**SETTINGS, "num_train_epochs": 4}, progress=progress,
+            settings={**SETTINGS, "epochs": 4}, progress=progress,
         )  # fmt: skip
     with pytest.raises(InvalidInputError, match="made with 8 items an optimiser step, but it is 4 now"):
-        train(
-            student_dir, samples, tmp_path, method="base", num_train_epochs=4, per_device_train_batch_size=4
-        )
+        train(student_dir, samples, tmp_path, method="base", epochs=4, batch_size=4)
     # as many items, dealt out differently, go on
     train(
-        student_dir, samples, tmp_path, method="base", num_train_epochs=4, per_device_train_batch_size=4,
+        student_dir, samples, tmp_path, method="base", epochs=4, batch_size=4,
         gradient_accumulation_steps=2,
     )  # fmt: skip
 

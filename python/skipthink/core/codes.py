@@ -1,33 +1,41 @@
-"""Codes of stages and pieces, shared by plans, items and results (method §5, §7)."""
+"""Stages and pieces as numbers, shared by plans, items and results (method §5, §7)."""
 
 from __future__ import annotations
 
-from typing import Final
+from enum import IntEnum
 
-ANSWER: Final = 0
-"""Stage code of the answer item; chunk stages are 1 … M."""
-SKIP: Final = -1
-"""Stage code of the skip item."""
-BASE: Final = -2
-"""Stage code of the one-pass item."""
-ANSWER_ONLY: Final = -3
-"""Stage code of the answer-only item."""
-STEP: Final = -4
-"""Stage code of the items of single steps, where M is not fixed."""
 
-QUESTION: Final = 0
-"""Piece: span of the question's token ids."""
-RATIONALE: Final = 1
-"""Piece: span of the rationale's token ids."""
-ANSWER_TEXT: Final = 2
-"""Piece: span of the answer's token ids."""
-STAGE: Final = 3
-"""Piece: marker `[m]`; its span is (m, m + 1)."""
-ANSWER_MARK: Final = 4
-"""Piece: marker `[answer]`."""
-SKIP_MARK: Final = 5
-"""Piece: marker `[skip]`."""
-THOUGHT: Final = 6
-"""Piece: marker `[thought]`."""
-END: Final = 7
-"""Piece: the end token."""
+class Stage(IntEnum):
+    """What a prompt asks for beside the chunks, whose stages are their numbers 1 … M."""
+
+    ANSWER = 0
+    """The answer, behind all chunks: `[answer]`."""
+    SKIP = -1
+    """The chunks that are needed, then the answer: `[skip]`."""
+    BASE = -2
+    """The whole rationale, then the answer: no marker."""
+    ANSWER_ONLY = -3
+    """The answer without a rationale: `[answer]`."""
+    STEP = -4
+    """The next step, where the number of chunks is not fixed: `[1]`."""
+
+
+class Piece(IntEnum):
+    """What a piece of a planned item is: a span of text, or a marker."""
+
+    QUESTION = 0
+    """Span of the question's token ids."""
+    RATIONALE = 1
+    """Span of the rationale's token ids."""
+    ANSWER = 2
+    """Span of the answer's token ids."""
+    STAGE_MARK = 3
+    """Marker `[m]`; its span is (m, m + 1)."""
+    ANSWER_MARK = 4
+    """Marker `[answer]`."""
+    SKIP_MARK = 5
+    """Marker `[skip]`."""
+    THOUGHT_MARK = 6
+    """Marker `[thought]`."""
+    END = 7
+    """The end token."""

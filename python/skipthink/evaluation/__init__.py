@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from skipthink.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from skipthink.evaluation.measure import EvaluationSettings, answer_text, evaluate, wilson_interval
+    from skipthink.evaluation.measure import check_text, evaluate, wilson_interval
+    from skipthink.evaluation.options import EvaluationOptions
 
 __all__ = [
-    "EvaluationSettings",
-    "answer_text",
+    "EvaluationOptions",
+    "check_text",
     "evaluate",
     "wilson_interval",
 ]
@@ -17,8 +18,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "EvaluationSettings": "measure",
-        "answer_text": "measure",
+        "EvaluationOptions": "options",
+        "check_text": "measure",
         "evaluate": "measure",
         "wilson_interval": "measure",
     },

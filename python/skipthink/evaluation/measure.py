@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,78 +13,49 @@ import numpy as np
 
 from skipthink.answers import Verdict, check_answer
 from skipthink.answers.maths import count_timeouts
+from skipthink.answers.options import CheckOptions
+from skipthink.core.options import SearchOptions
+from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries, chunk
+from skipthink.evaluation.options import EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_parquet
-from skipthink.scoring.score import score_steps
-from skipthink.student.devices import choose_device, describe_device, synchronize
-from skipthink.student.encoding import Ints, encode_questions, encode_samples
-from skipthink.student.frame import read_student_file
-from skipthink.student.inference import Answered, Decoding, answer_questions, continue_chains
-from skipthink.student.markers import Markers, read_markers
-from skipthink.student.models import load_student
+from skipthink.options import pick
+from skipthink.scoring.options import ChunkOptions
+from skipthink.student.devices import describe_device, synchronize
+from skipthink.student.encoding import EncodedSamples
+from skipthink.student.inference import Answered, Decoding, Progress, answer_questions, continue_chains
+from skipthink.student.student import Student
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Z_95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution."""
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """How a student is evaluated.
-
-    Attributes:
-        batch_size: questions side by side.
-        temperature: 0 for greedy decoding.
-        seed: seeds sampling.
-        tolerance: of numbers, see `skipthink.answers.check_answer`.
-        relative_tolerance: of numbers.
-        alone_questions: questions that are answered once more one at a time, to be timed; 0: none.
-        stage_questions: questions of the accuracy by stage, mode "full" only; 0: none.
-        chunking: how the teacher's rationales are cut for it: arguments of `skipthink.chunk` (`method`, `eta`, …) and
-            `score_stages`; losses are the student's own.
-        rules: step rules.
-    """
-
-    batch_size: int = 64
-    temperature: float = 0.0
-    seed: int = 0
-    tolerance: float = 1e-6
-    relative_tolerance: float = 0.0
-    alone_questions: int = 20
-    stage_questions: int = 32
-    chunking: Mapping[str, Any] = field(default_factory=lambda: {"method": "average"})
-    rules: str | tuple[str, ...] = "auto"
-
-    def judge(self, kind: str, text: str | None, gold: str) -> Verdict:
-        """Checks an answer within the tolerances; a student that never came to one is unparsed."""
-        return judge(kind, text, gold, tolerance=self.tolerance, relative_tolerance=self.relative_tolerance)
-
-
 def evaluate(
     *,
-    model_dir: Path,
+    student: Path,
     samples: pa.Table,
     mode: str,
-    n_chunks: int,
-    answer_kind: str,
     out: Path,
-    settings: Mapping[str, Any] | None = None,
+    check: CheckOptions,
+    options: EvaluationOptions,
+    chunks: ChunkOptions,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a student on held-out questions and writes `predictions.parquet`.
 
     Args:
-        model_dir: folder of a trained student.
+        student: folder of a trained student.
         samples: columns id, question, answer; for the accuracy by stage also rationale.
         mode: a key of `skipthink.student.inference.MODES`.
-        n_chunks: M.
-        answer_kind: kind of the answer check (`skipthink.answers.KINDS`).
         out: folder for `predictions.parquet`.
-        settings: fields of `EvaluationSettings`.
+        check: how answers are checked.
+        options: how many questions are asked in which way; `options.split` is the caller's to take samples from.
+        chunks: M, the step rules, and how the teacher's rationales are cut for the accuracy by stage: as those of
+            training were, by the student's own losses.
         progress: called with (passes done, passes in all).
 
     Returns:
@@ -100,29 +70,26 @@ def evaluate(
     """
     if samples.num_rows == 0:
         raise InvalidInputError("there is no sample to evaluate on")
-    options = EvaluationSettings(**(settings or {}))
-    model, tokenizer = load_student(model_dir)
-    device = choose_device()
-    model.to(device)  # type: ignore[arg-type]
-    markers = read_markers(tokenizer, n_chunks, model_dir)
-    about = read_student_file(model_dir)
-    decoding = Decoding.of_student(
-        about, batch_size=options.batch_size, temperature=options.temperature, seed=options.seed
-    )
-    questions = encode_questions(tokenizer, markers, samples["question"].to_pylist())
+    asked = Student.load(student, n_chunks=chunks.M)
+    decoding = asked.decoding.using(batch_size=options.batch_size)
+    questions = asked.encode_questions(samples["question"].to_pylist())
+
+    def answer(rows: list[Ints], decoding: Decoding, progress: Progress | None = None) -> list[Answered]:
+        return answer_questions(
+            asked.model, asked.markers, rows, mode=mode, decoding=decoding, progress=progress
+        )
+
     # first calls pay for lazy set-up that no answer should be charged with
-    answer_questions(model, markers, questions[:2], mode=mode, decoding=decoding)
-    started = _now(model)
-    answered = answer_questions(model, markers, questions, mode=mode, decoding=decoding, progress=progress)
-    seconds = _now(model) - started
+    answer(questions[:2], decoding)
+    started = _now(asked)
+    answered = answer(questions, decoding, progress)
+    seconds = _now(asked) - started
     timeouts = count_timeouts()
     gold: list[str] = samples["answer"].to_pylist()
-    texts = [answer_text(tokenizer, result) for result in answered]
-    verdicts = [
-        options.judge(answer_kind, text, expected) for text, expected in zip(texts, gold, strict=True)
-    ]
+    texts = [asked.answer_text(result) for result in answered]
+    verdicts = [check_text(check, text, expected) for text, expected in zip(texts, gold, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
-    write_parquet(out / "predictions.parquet", _table(tokenizer, samples, answered, texts, verdicts))
+    write_parquet(out / "predictions.parquet", _table(asked, samples, answered, texts, verdicts))
     counts = Counter(verdicts)
     n = len(answered)
     low, high = wilson_interval(counts[Verdict.RIGHT], n)
@@ -138,9 +105,9 @@ def evaluate(
         "tokens_per_answer": sum(result.n_generated for result in answered) / n,
         "prompt_tokens_per_answer": sum(result.n_prompt for result in answered) / n,
         "seconds_per_answer": seconds / n,
-        **_time_alone(model, markers, questions, mode, decoding, options.alone_questions),
-        **_measure_stages(model, tokenizer, markers, samples, mode, answer_kind, decoding, options),
-        "device": describe_device(device),
+        **_time_alone(asked, questions, answer, decoding, options.alone_questions),
+        **_measure_stages(asked, samples, mode, check, chunks, decoding, options.stage_questions),
+        "device": describe_device(asked.device),
     }
 
 
@@ -163,14 +130,7 @@ def wilson_interval(n_right: int, n: int, z: float = Z_95) -> tuple[float, float
 
 
 def accuracy_by_stage(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    markers: Markers,
-    samples: pa.Table,
-    *,
-    answer_kind: str,
-    decoding: Decoding,
-    options: EvaluationSettings,
+    student: Student, samples: pa.Table, *, check: CheckOptions, chunks: ChunkOptions, decoding: Decoding
 ) -> list[float]:
     """Share of right answers when the teacher's first m chunks are given and the student goes on from there.
 
@@ -178,58 +138,54 @@ def accuracy_by_stage(
     Where the share rises from m − 1 to m, the student's own chunk m went wrong in so many answers.
 
     Args:
-        model: a chunk-wise trained student.
-        tokenizer: its tokenizer.
-        markers: its marker ids.
+        student: a chunk-wise trained student.
         samples: columns id, question, rationale, answer; no rationale null.
-        answer_kind: kind of the answer check.
+        check: how answers are checked.
+        chunks: how the rationales are cut: evenly, or by search on the student's losses.
         decoding: limits and batch size.
-        options: chunking, rules and tolerances.
 
     Returns:
         M + 1 shares.
     """
-    encoded = encode_samples(tokenizer, markers, samples, rules=options.rules)
-    boundaries = _chunk_by_student(model, markers, encoded, dict(options.chunking))
+    encoded = student.encode(samples, chunks.rules)
+    boundaries = _chunk_by_student(student, encoded, chunks)
     gold: list[str] = samples["answer"].to_pylist()
     questions = [encoded.question[row] for row in range(len(encoded))]
     shares = []
-    for given in range(markers.n_chunks + 1):
+    for given in range(student.n_chunks + 1):
         ends = [
             encoded.step_tokens[row][boundaries[row, given]] if given else 0 for row in range(len(encoded))
         ]
         prefixes = [encoded.rationale[row][:end].tolist() for row, end in enumerate(ends)]
+        first_stages = [given + 1] * len(encoded)
         answered = continue_chains(
-            model, markers, questions, prefixes, [given + 1] * len(encoded), decoding=decoding
+            student.model, student.markers, questions, prefixes, first_stages, decoding=decoding
         )
         verdicts = [
-            options.judge(answer_kind, answer_text(tokenizer, result), expected)
+            check_text(check, student.answer_text(result), expected)
             for result, expected in zip(answered, gold, strict=True)
         ]
         shares.append(verdicts.count(Verdict.RIGHT) / len(verdicts))
     return shares
 
 
-def _chunk_by_student(
-    model: PreTrainedModel, markers: Markers, encoded: Any, chunking: dict[str, Any]
-) -> Ints:
-    """Chunks of held-out rationales, cut as those of training were: evenly, or by search on the student's losses."""
-    stages = chunking.pop("score_stages", "conditioned")
-    if chunking.get("method", "average") == "average":
-        return average_boundaries(encoded.n_steps, markers.n_chunks)
-    losses = score_steps(model, encoded, markers, stages=stages)
-    return chunk(encoded.steps, M=markers.n_chunks, **losses.chunk_arguments(), **chunking).boundaries
+def _chunk_by_student(student: Student, encoded: EncodedSamples, chunks: ChunkOptions) -> Ints:
+    """Chunks of held-out rationales, cut as those of training were."""
+    if chunks.method == "average":
+        return average_boundaries(encoded.n_steps, student.n_chunks)
+    losses = student.score(encoded, passes=chunks.passes)
+    search = pick(SearchOptions, chunks).to_dict()
+    return chunk(encoded.steps, M=student.n_chunks, **losses.chunk_arguments(), **search).boundaries
 
 
 def _measure_stages(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    markers: Markers,
+    student: Student,
     samples: pa.Table,
     mode: str,
-    answer_kind: str,
+    check: CheckOptions,
+    chunks: ChunkOptions,
     decoding: Decoding,
-    options: EvaluationSettings,
+    n_questions: int,
 ) -> dict[str, Any]:
     """Accuracy by stage on the first samples that have a rationale; None where a mode has no stages."""
     nothing: dict[str, Any] = {"stage_accuracy": None, "n_stage": 0}
@@ -238,52 +194,50 @@ def _measure_stages(
     with_rationale = [
         row for row, text in enumerate(samples["rationale"].to_pylist()) if text and text.strip()
     ]
-    rows = with_rationale[: options.stage_questions]
+    rows = with_rationale[:n_questions]
     if not rows:
         return nothing
-    shares = accuracy_by_stage(
-        model, tokenizer, markers, samples.take(rows),
-        answer_kind=answer_kind, decoding=decoding, options=options,
-    )  # fmt: skip
+    shares = accuracy_by_stage(student, samples.take(rows), check=check, chunks=chunks, decoding=decoding)
     return {"stage_accuracy": shares, "n_stage": len(rows)}
 
 
 def _time_alone(
-    model: PreTrainedModel, markers: Markers, questions: list[Ints], mode: str, decoding: Decoding, count: int
+    student: Student,
+    questions: list[Ints],
+    answer: Callable[[list[Ints], Decoding], list[Answered]],
+    decoding: Decoding,
+    count: int,
 ) -> dict[str, Any]:
-    """Seconds an answer one at a time, on questions spread evenly over all of them."""
+    """Seconds per answer one at a time, on questions spread evenly over all of them."""
     if count == 0:
         return {"seconds_per_answer_alone": None, "n_alone": 0}
     rows = np.unique(np.linspace(0, len(questions) - 1, min(count, len(questions))).astype(int))
-    one = replace(decoding, batch_size=1)
+    one = decoding.using(batch_size=1)
     # a GPU takes other kernels for one row than for several, and loads them when they are first called
-    answer_questions(model, markers, [questions[rows[0]]], mode=mode, decoding=one)
-    started = _now(model)
+    answer([questions[rows[0]]], one)
+    started = _now(student)
     for row in rows:
-        answer_questions(model, markers, [questions[row]], mode=mode, decoding=one)
-    return {"seconds_per_answer_alone": (_now(model) - started) / len(rows), "n_alone": len(rows)}
+        answer([questions[row]], one)
+    return {"seconds_per_answer_alone": (_now(student) - started) / len(rows), "n_alone": len(rows)}
 
 
-def _now(model: PreTrainedModel) -> float:
-    """Seconds, read once the model's device is idle."""
-    synchronize(model.device)
+def _now(student: Student) -> float:
+    """Seconds, read once the student's device is idle."""
+    synchronize(student.device)
     return time.perf_counter()
 
 
-def answer_text(tokenizer: PreTrainedTokenizerBase, answered: Answered) -> str | None:
-    """The answer as text, without markers; None where the student never came to one."""
-    if answered.answer is None:
-        return None
-    return str(tokenizer.decode(answered.answer, skip_special_tokens=True)).strip()
-
-
-def judge(kind: str, text: str | None, gold: str, **tolerances: float) -> Verdict:
-    """Checks an answer; a student that never came to one is unparsed."""
-    return Verdict.UNPARSED if text is None else check_answer(kind, text, gold, **tolerances)
+def check_text(check: CheckOptions, text: str | None, gold: str) -> Verdict:
+    """Checks an answer within the tolerances; where the student never came to one it is unparsed."""
+    if text is None:
+        return Verdict.UNPARSED
+    return check_answer(
+        check.answer, text, gold, tolerance=check.tolerance, relative_tolerance=check.relative_tolerance
+    )
 
 
 def _table(
-    tokenizer: PreTrainedTokenizerBase,
+    student: Student,
     samples: pa.Table,
     answered: list[Answered],
     texts: list[str | None],
@@ -295,7 +249,7 @@ def _table(
         {
             "id": samples["id"],
             "gold": samples["answer"],
-            "thought": [tokenizer.decode(result.thought) for result in answered],
+            "chain": [student.tokenizer.decode(result.chain) for result in answered],
             "answer": texts,
             "verdict": [str(verdict) for verdict in verdicts],
             "tokens": [result.n_generated for result in answered],

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skipthink.core.codes import ANSWER, STEP
+from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_text
 from skipthink.publish.card import write_card
-from skipthink.student.frame import PLAIN, TEMPLATE_MARK, Frame, read_frame, read_student_file, special_texts
+from skipthink.student.frame import PLAIN, TEMPLATE_MARK, Frame, frame_of, read_student_file, special_texts
 from skipthink.student.inference import MODES, Decoding
 from skipthink.student.markers import (
     ANSWER_TEXT,
@@ -106,7 +106,7 @@ def dress_student(
         model_dir / "generation_config.json",
         json.dumps(_generation(tokenizer, config, mode, decoding, n_chunks), indent=2) + "\n",
     )
-    frame, has_encoder = read_frame(model_dir), decoder_start(config) is not None
+    frame, has_encoder = frame_of(about, str(model_dir)), decoder_start(config) is not None
     template = chat_template(tokenizer, mode, n_chunks, frame, has_encoder=has_encoder)
     write_text(model_dir / "chat_template.jinja", template)
     write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics, has_encoder=has_encoder)
@@ -148,7 +148,7 @@ def chat_template(
     )
     head, tail = frame.head, frame.tail
     if frame.prompt_format == "plain":
-        head = str(tokenizer.bos_token) if markers.head else ""
+        head = str(tokenizer.bos_token) if markers.prompt_head else ""
     # a student that writes the whole chain begins its block itself
     tail += {"base": "", "skip": "", "answer-only": frame.empty}.get(mode, frame.open)
     # longest first: what is taken apart must not leave a shorter one behind
@@ -191,7 +191,10 @@ def _generation(
 
     One file is for all stages: the end token may come first where one of them may be empty.
     """
-    stages = {"full": [*range(1, n_chunks + 1), ANSWER], "stepwise": [STEP, ANSWER]}.get(mode, [MODES[mode]])
+    stages: list[int] = {
+        "full": [*range(1, n_chunks + 1), Stage.ANSWER],
+        "stepwise": [Stage.STEP, Stage.ANSWER],
+    }.get(mode, [MODES[mode]])
     settings = {
         "do_sample": False,
         "eos_token_id": tokenizer.eos_token_id,

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skipthink.core.codes import (
-    ANSWER,
-    ANSWER_MARK,
-    ANSWER_ONLY,
-    ANSWER_TEXT,
-    BASE,
-    END,
-    QUESTION,
-    RATIONALE,
-    SKIP,
-    SKIP_MARK,
-    STAGE,
-    THOUGHT,
-)
+from skipthink.core.codes import Piece, Stage
 from skipthink.reference.checks import check_plan
 from skipthink.reference.random import GOLDEN, MASK, SplitMix64
 
-Piece = tuple[int, int, int]
-Item = tuple[int, int, list[Piece], list[Piece]]
+Placed = tuple[int, int, int]
+Item = tuple[int, int, list[Placed], list[Placed]]
 
 
 def plan_items(
@@ -52,40 +39,51 @@ def plan_items(
     for row, cuts in enumerate(boundaries):
         M = len(cuts) - 1
         tokens = [step_token_offsets[row][cut] for cut in cuts]
-        chunks = [_span(RATIONALE, tokens[m], tokens[m + 1]) for m in range(M)]
-        question = _span(QUESTION, 0, n_question_tokens[row])
-        answer = [*_span(ANSWER_TEXT, 0, n_answer_tokens[row]), _mark(END)]
+        chunks = [_span(Piece.RATIONALE, tokens[m], tokens[m + 1]) for m in range(M)]
+        question = _span(Piece.QUESTION, 0, n_question_tokens[row])
+        answer = [*_span(Piece.ANSWER, 0, n_answer_tokens[row]), _mark(Piece.END)]
         if scheme == "base":
-            whole = _span(RATIONALE, 0, tokens[-1])
-            items.append((row, BASE, question, [*whole, _mark(ANSWER_MARK), *answer]))
+            whole = _span(Piece.RATIONALE, 0, tokens[-1])
+            items.append((row, Stage.BASE, question, [*whole, _mark(Piece.ANSWER_MARK), *answer]))
         elif scheme == "answer-only":
-            items.append((row, ANSWER_ONLY, [_mark(ANSWER_MARK), *question], answer))
+            items.append((row, Stage.ANSWER_ONLY, [_mark(Piece.ANSWER_MARK), *question], answer))
         elif scheme == "skip":
             assert skipped is not None  # noqa: S101 - part of the contract
             kept = _skip_target(chunks, skipped[row], thought)
-            items.append((row, SKIP, [_mark(SKIP_MARK), *question], [*kept, _mark(ANSWER_MARK), *answer]))
+            items.append(
+                (
+                    row,
+                    Stage.SKIP,
+                    [_mark(Piece.SKIP_MARK), *question],
+                    [*kept, _mark(Piece.ANSWER_MARK), *answer],
+                )
+            )
         else:
-            for stage in [*range(1, M + 1), ANSWER]:
-                lead = _mark(ANSWER_MARK) if stage == ANSWER else (STAGE, stage, stage + 1)
+            for stage in [*range(1, M + 1), Stage.ANSWER]:
+                lead = (
+                    _mark(Piece.ANSWER_MARK)
+                    if stage == Stage.ANSWER
+                    else (Piece.STAGE_MARK, stage, stage + 1)
+                )
                 prompt = [lead, *question]
-                for chunk in range(1, M + 1 if stage == ANSWER else stage):
+                for chunk in range(1, M + 1 if stage == Stage.ANSWER else stage):
                     dropped = chunks[chunk - 1] and _dropped(seed, row, stage, chunk, M) < chunk_dropout
-                    prompt += [_mark(THOUGHT)] if dropped else chunks[chunk - 1]
-                target = answer if stage == ANSWER else [*chunks[stage - 1], _mark(END)]
+                    prompt += [_mark(Piece.THOUGHT_MARK)] if dropped else chunks[chunk - 1]
+                target = answer if stage == Stage.ANSWER else [*chunks[stage - 1], _mark(Piece.END)]
                 items.append((row, stage, prompt, target))
     return items
 
 
-def _span(kind: int, start: int, end: int) -> list[Piece]:
+def _span(kind: int, start: int, end: int) -> list[Placed]:
     return [(kind, start, end)] if start < end else []
 
 
-def _mark(kind: int) -> Piece:
+def _mark(kind: int) -> Placed:
     return (kind, 0, 1)
 
 
-def _skip_target(chunks: list[list[Piece]], skipped: Sequence[bool], thought: str) -> list[Piece]:
-    target: list[Piece] = []
+def _skip_target(chunks: list[list[Placed]], skipped: Sequence[bool], thought: str) -> list[Placed]:
+    target: list[Placed] = []
     in_run = False
     for chunk, skip in zip(chunks, skipped, strict=True):
         if not chunk:
@@ -93,7 +91,7 @@ def _skip_target(chunks: list[list[Piece]], skipped: Sequence[bool], thought: st
         if not skip:
             target += chunk
         elif thought == "per-chunk" or (thought == "collapse" and not in_run):
-            target.append(_mark(THOUGHT))
+            target.append(_mark(Piece.THOUGHT_MARK))
         in_run = skip
     return target
 

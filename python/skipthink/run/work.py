@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from skipthink.exceptions import RunError
 from skipthink.run.folder import RunFolder, read_stage_json, read_stage_table
 from skipthink.run.recipe import Recipe
-from skipthink.run.settings import evaluation_settings, search_method, step_rules, training_settings
+from skipthink.run.settings import search_method
 from skipthink.run.stages import (
     JUDGE,
     Stage,
@@ -29,6 +29,11 @@ from skipthink.training.method_table import METHODS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from skipthink.answers.options import CheckOptions
+    from skipthink.scoring.options import ChunkOptions
+    from skipthink.training.method import Method
+    from skipthink.training.options import TrainingOptions
 
 Progress = Callable[[int, int], None]
 
@@ -84,10 +89,10 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
 
     from skipthink.student.encoding import refuse_samples
     from skipthink.student.frame import PLAIN, make_frame
-    from skipthink.student.markers import get_markers
-    from skipthink.student.models import grow_vocabulary, load_student, make_student, save_student
+    from skipthink.student.models import grow_vocabulary, load_student, make_student
+    from skipthink.student.student import Student
     from skipthink.testbed import student_path
-    from skipthink.training.baseline_items import refuse_parts
+    from skipthink.training.methods import own_methods
 
     seed, section = _seed(stage), recipe.student
     around = section.model_dump(include=set(FRAME_KEYS))
@@ -111,45 +116,74 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
         config = section.model_dump(exclude={"path", "testbed", *FRAME_KEYS})
         frame = replace(PLAIN, markers=section.markers, think=section.think)
         model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, frame=frame, **config)
-    markers = get_markers(tokenizer, recipe.chunks.M, frame).fitted_to(model.config)
-    if "masked" in recipe.methods:
-        refuse_parts(recipe.training.of("masked").loss_on, has_encoder=markers.start is not None)
+    student = Student.of(model, tokenizer, n_chunks=recipe.chunks.M, frame=frame)
+    for name in recipe.methods:
+        method = own_methods()[name]
+        method.refuse(_options(recipe, method), student.markers)
     # of all splits, before hours of training
     for split in ("train", "validation", "test"):
         refuse_samples(_samples(folder, split), frame)
-    save_student(model, tokenizer, folder.stage(stage.name), about={"prompt": frame.to_dict()})
+    student.save(folder.stage(stage.name))
     return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer), "warnings": warnings}
 
 
 def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
     """One method, one seed."""
+    from skipthink.training.methods import own_methods
     from skipthink.training.train import train_method
 
-    method, seed = stage.name.split("/")[1], _seed(stage)
+    method, seed = own_methods()[stage.name.split("/")[1]], _seed(stage)
     samples = _samples(folder, "train")
-    settings = training_settings(recipe, method)
     extras: dict[str, Any] = {}
     if stage.fold is not None:
         # the chunks that will be asked about, not those of a search of its own
-        settings["chunk_method"] = "average"
         rows = np.flatnonzero(_folds(recipe, samples, seed) != stage.fold)
         extras["boundaries"] = _boundaries(folder, seed, samples)[rows]
         samples = samples.take(rows)
     elif f"train/{JUDGE}/s{seed}" in stage.needs:
         extras["boundaries"] = _boundaries(folder, seed, samples)
-        if method == "stt":
+        if method.name == "stt":
             extras["skipped"] = _skipped(folder, seed, samples)
     return train_method(
         method,
         student=folder.stage(f"student/s{seed}"),
         samples=samples,
         out=folder.stage(stage.name),
-        n_chunks=recipe.chunks.M,
+        options=_options(recipe, method),
+        chunks=_chunks(recipe),
         seed=seed,
-        settings=settings,
         progress=progress,
         **extras,
     )
+
+
+def _options(recipe: Recipe, method: Method) -> TrainingOptions:
+    """The recipe's words as a method's options."""
+    from skipthink.training.options import LoraOptions
+
+    values = recipe.training.of(method.name).model_dump()
+    values["lora"] = None if values["lora"] is None else LoraOptions(**values["lora"])
+    known = {one.name for one in fields(method.Options)}
+    return method.Options(**{name: _frozen(value) for name, value in values.items() if name in known})
+
+
+def _chunks(recipe: Recipe, method: Method | None = None) -> ChunkOptions:
+    """The recipe's words on chunks; of a method, with the search that cuts them."""
+    from skipthink.scoring.options import ChunkOptions
+
+    values = {name: _frozen(value) for name, value in recipe.chunks.model_dump().items()}
+    chunks = ChunkOptions(passes=values.pop("stages"), **values)
+    return chunks if method is None else chunks.replace(method=method.search_of(chunks))
+
+
+def _check(recipe: Recipe) -> CheckOptions:
+    from skipthink.answers.options import CheckOptions
+
+    return CheckOptions(answer=recipe.answer, **recipe.tolerances)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: dict[str, Any] | None) -> None:
@@ -200,6 +234,7 @@ def _chunking(recipe: Recipe, method: str) -> str:
 
 def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
     """The judge of this seed, or one a fold, is asked which chunks it can do without."""
+    from skipthink.skipping.options import SkipOptions
     from skipthink.skipping.skip_data import make_skip_data
 
     seed = _seed(stage)
@@ -213,13 +248,9 @@ def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progre
         samples=samples,
         boundaries=_boundaries(folder, seed, samples),
         out=folder.stage(stage.name),
-        n_chunks=recipe.chunks.M,
-        answer_kind=recipe.answer,
-        settings={
-            **recipe.skip.model_dump(exclude={"crossfit"}),
-            **recipe.tolerances,
-            "rules": step_rules(recipe),
-        },
+        check=_check(recipe),
+        options=SkipOptions(**recipe.skip.model_dump()),
+        chunks=_chunks(recipe),
         seed=seed,
         progress=progress,
     )
@@ -227,7 +258,7 @@ def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progre
 
 def _folds(recipe: Recipe, samples: pa.Table, seed: int) -> npt.NDArray[np.int64]:
     """The fold of each sample; without cross-fitting there is one."""
-    from skipthink.skipping.settings import assign_folds
+    from skipthink.skipping.folds import assign_folds
 
     return assign_folds(samples["id"].to_pylist(), recipe.skip.crossfit, seed)
 
@@ -237,6 +268,8 @@ def _evaluate(
 ) -> dict[str, Any]:
     """All methods and seeds one after the other; those evaluated before a kill are not evaluated again."""
     from skipthink.evaluation.measure import evaluate
+    from skipthink.evaluation.options import EvaluationOptions
+    from skipthink.training.methods import own_methods
 
     samples = _samples(folder, recipe.evaluation.split)
     # Base first: speed-ups are measured against it
@@ -250,13 +283,13 @@ def _evaluate(
         if folder.done(name, fingerprint) is None:
             started = time.monotonic()
             result = evaluate(
-                model_dir=folder.stage(f"train/{method}/s{seed}") / "model",
+                student=folder.stage(f"train/{method}/s{seed}") / "model",
                 samples=samples,
                 mode=METHODS[method].mode,
-                n_chunks=recipe.chunks.M,
-                answer_kind=recipe.answer,
                 out=folder.stage(name),
-                settings=evaluation_settings(recipe, method),
+                check=_check(recipe),
+                options=EvaluationOptions(**recipe.evaluation.model_dump()),
+                chunks=_chunks(recipe, own_methods()[method]),
                 progress=partial(_report_part, progress, index, len(parts)),
             )
             _dress(recipe, folder, method, seed, {**result, "split": recipe.evaluation.split})

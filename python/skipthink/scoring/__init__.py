@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING
 from skipthink.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from skipthink.scoring.agreement import Agreement, compare_stages
-    from skipthink.scoring.losses import StepLosses
-    from skipthink.scoring.score import STAGES, score_steps
+    from skipthink.scoring.agreement import Agreement, compare_passes
+    from skipthink.scoring.cache import ScoreCache
+    from skipthink.scoring.options import ChunkOptions, ScoringOptions
+    from skipthink.scoring.score import score_steps
 
 __all__ = [
-    "STAGES",
     "Agreement",
-    "StepLosses",
-    "compare_stages",
+    "ChunkOptions",
+    "ScoreCache",
+    "ScoringOptions",
+    "compare_passes",
     "score_steps",
 ]
 
@@ -21,9 +23,10 @@ __getattr__ = lazy_names(
     __name__,
     {
         "Agreement": "agreement",
-        "STAGES": "score",
-        "StepLosses": "losses",
-        "compare_stages": "agreement",
+        "ChunkOptions": "options",
+        "ScoreCache": "cache",
+        "ScoringOptions": "options",
+        "compare_passes": "agreement",
         "score_steps": "score",
     },
 )

@@ -9,10 +9,10 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from skipthink.core.ragged import Ints
 from skipthink.core.search import chunk
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring.losses import Floats, StepLosses
-from skipthink.student.encoding import Ints
+from skipthink.student.losses import Floats, StepLosses
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Agreement:
         )
 
 
-def compare_stages(
+def compare_passes(
     conditioned: StepLosses, free: StepLosses, *, min_steps: int = 1, max_candidates: int = 500, seed: int = 0
 ) -> Agreement:
     """Compares the J of segmentations and the optima under the two caches of the same samples.
@@ -63,7 +63,7 @@ def compare_stages(
     """
     if conditioned.end_nll is None or free.end_nll is not None:
         raise InvalidInputError(
-            "compare_stages takes stage-conditioned losses first and stage-free ones second"
+            "compare_passes takes stage-conditioned losses first and stage-free ones second"
         )
     if not np.array_equal(conditioned.offsets, free.offsets):
         raise InvalidInputError("the losses are of different samples; score the same samples both ways")

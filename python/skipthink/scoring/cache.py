@@ -8,21 +8,20 @@ a change of any of these that matters is a change of the key, and one that does 
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import DataError, RunError
 from skipthink.io.files import atomic_path
-from skipthink.scoring.losses import Floats
-from skipthink.scoring.sequences import Sequence
-from skipthink.student.encoding import Ints
+from skipthink.student.digest import model_digest
+from skipthink.student.losses import Floats
+from skipthink.student.sequences import Sequence
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT = "skipthink-scores-1"
 KEY_BYTES = 16
-VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
-"""Keys of a config that change when a student is saved or moved, and that change no logit."""
 
 
 class ScoreCache:
@@ -153,25 +150,6 @@ class ScoreCache:
                 stacklevel=4,
             )
             path.unlink(missing_ok=True)
-
-
-def model_digest(model: PreTrainedModel) -> str:
-    """A hash of all that decides a student's logits: its config and its weights, bit by bit."""
-    module: Any = model
-    config = {name: value for name, value in module.config.to_dict().items() if name not in VOLATILE_CONFIG}
-    adapters = {name: adapter.to_dict() for name, adapter in getattr(module, "peft_config", {}).items()}
-    content = hashlib.sha256(json.dumps([config, adapters], sort_keys=True, default=str).encode())
-    seen: dict[tuple[int, torch.Size, tuple[int, ...]], str] = {}
-    for name, entry in sorted(module.state_dict().items()):
-        tensor = entry.to_local() if hasattr(entry, "to_local") else entry  # a shard of FSDP
-        # tied weights are one tensor under two names
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride())
-        content.update(
-            f"{name} {tensor.dtype} {tuple(tensor.shape)} {seen.setdefault(place, name)};".encode()
-        )
-        if seen[place] == name:
-            content.update(tensor.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return content.hexdigest()
 
 
 def _table(entries: dict[bytes, tuple[Floats, Floats]], context: str) -> pa.Table:

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import torch
 
 from skipthink.data import load_samples
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.progress import Display, Meter
-from skipthink.scoring.agreement import compare_stages
-from skipthink.scoring.losses import StepLosses
-from skipthink.scoring.score import STAGES, score_steps
-from skipthink.student.devices import choose_device
-from skipthink.student.encoding import encode_samples
-from skipthink.student.markers import read_markers
-from skipthink.student.models import load_student
+from skipthink.scoring.agreement import compare_passes
+from skipthink.scoring.score import score_steps
+from skipthink.student.losses import StepLosses
+from skipthink.student.score import PASSES
+from skipthink.student.student import Student
 
 
 def score_file(
@@ -27,7 +24,7 @@ def score_file(
     *,
     student: str,
     n_chunks: int,
-    stages: str,
+    passes: str,
     rules: str,
     batch_tokens: int,
     autocast: str | None,
@@ -41,7 +38,7 @@ def score_file(
         file: see `skipthink.data.load_samples`; rows without a rationale are left out and counted.
         student: folder or name; markers it lacks are added, their rows drawn at random with seed 0.
         n_chunks: M.
-        stages: "conditioned", "free" or "both".
+        passes: "conditioned", "free" or "both".
         rules: step rules.
         batch_tokens: see `score_steps`.
         autocast: see `score_steps`.
@@ -50,13 +47,13 @@ def score_file(
         say: told, line by line, what is to be said beside the rows.
 
     Yields:
-        A row a sample: id, rationale, losses, n_tokens and, stage-conditioned, end_losses.
+        A row per sample: id, rationale, losses, n_tokens and, stage-conditioned, end_losses.
 
     Raises:
         SkipthinkError: whatever loading, encoding or scoring refuses.
     """
-    if stages not in (*STAGES, "both"):
-        raise InvalidInputError(f"--stages must be conditioned, free or both, got {stages}")
+    if passes not in (*PASSES, "both"):
+        raise InvalidInputError(f"--passes must be conditioned, free or both, got {passes}")
     loaded = load_samples(file, teacher="all")
     samples = loaded.table.filter(pc.is_valid(loaded.table["rationale"]))
     left_out = {
@@ -68,31 +65,28 @@ def score_file(
         say(
             f"{loaded.report['read'] - samples.num_rows} of {loaded.report['read']} rows are not scored: {reasons}"
         )
-    torch.manual_seed(0)
-    model, tokenizer = load_student(student, n_chunks=n_chunks)
-    model.to(choose_device(device))  # type: ignore[arg-type]
-    markers = read_markers(tokenizer, n_chunks, student)
-    encoded = encode_samples(tokenizer, markers, samples, rules=rules)
+    model = Student.load(student, n_chunks=n_chunks, device=device)
+    encoded = model.encode(samples, rules)
     found: dict[str, StepLosses] = {}
-    for kind in STAGES if stages == "both" else (stages,):
-        meter = Meter(f"scoring, stages {kind}", "tokens", Display(sys.stderr))
+    for kind in PASSES if passes == "both" else (passes,):
+        meter = Meter(f"scoring, {kind} passes", "tokens", Display(sys.stderr))
         options: dict[str, Any] = {"batch_tokens": batch_tokens, "autocast": autocast, "cache": cache}
-        found[kind] = score_steps(model, encoded, markers, stages=kind, progress=meter, **options)
+        found[kind] = score_steps(model, encoded, passes=kind, progress=meter, **options)
         meter.close()
         say(describe(kind, found[kind]))
-    if stages == "both":
-        say(str(compare_stages(found["conditioned"], found["free"])))
-    losses = found["free" if stages == "free" else "conditioned"]
+    if passes == "both":
+        say(str(compare_passes(found["conditioned"], found["free"])))
+    losses = found["free" if passes == "free" else "conditioned"]
     texts = samples["rationale"].to_pylist()
     for row, (row_id, text) in enumerate(zip(encoded.ids, texts, strict=True)):
         yield {"id": row_id, "rationale": text, **losses.row(row)}
 
 
-def describe(stages: str, losses: StepLosses) -> str:
+def describe(passes: str, losses: StepLosses) -> str:
     """One line on how scores came about."""
     report = losses.report
     text = (
-        f"stages {stages}: {report['scored']:,.0f} sequences scored in {report['passes']:,.0f} passes, "
+        f"{passes} passes: {report['scored']:,.0f} sequences scored in {report['passes']:,.0f} batches, "
         f"{report['cached']:,.0f} from the cache, {report['tokens_per_second']:,.0f} tokens/s, "
         f"{report['seconds']:.1f} s"
     )

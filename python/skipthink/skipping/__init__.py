@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from skipthink.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from skipthink.skipping.settings import SkipSettings, assign_folds
+    from skipthink.skipping.folds import assign_folds
+    from skipthink.skipping.options import SkipOptions
     from skipthink.skipping.skip_data import make_skip_data
 
 __all__ = [
-    "SkipSettings",
+    "SkipOptions",
     "assign_folds",
     "make_skip_data",
 ]
@@ -17,8 +18,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "SkipSettings": "settings",
-        "assign_folds": "settings",
+        "SkipOptions": "options",
+        "assign_folds": "folds",
         "make_skip_data": "skip_data",
     },
 )

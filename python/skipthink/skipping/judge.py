@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from skipthink.answers import Verdict
-from skipthink.evaluation.measure import answer_text, judge
-from skipthink.skipping.settings import SkipSettings, number_of
-from skipthink.student.encoding import EncodedSamples, Ints
+from skipthink.answers.options import CheckOptions
+from skipthink.core.ragged import Ints
+from skipthink.evaluation.measure import check_text
+from skipthink.skipping.folds import number_of
+from skipthink.skipping.options import SkipOptions
+from skipthink.student.encoding import EncodedSamples
 from skipthink.student.generation import Generated, generate
 from skipthink.student.inference import Answered, Decoding, continue_chains, stage_prompt
+from skipthink.student.kv_cache import KvCache, Uniforms, supports_kv_cache
 from skipthink.student.markers import Markers
-from skipthink.student.prefixes import KeptPrefixes, Uniforms, keeps_prefixes
 from skipthink.student.prompts import Prompt, room_for
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from skipthink.student.student import Student
 
 Flags = npt.NDArray[np.bool_]
 
@@ -32,13 +32,13 @@ class Subjects:
         encoded: the samples.
         boundaries: their chunks, int64 (n, M + 1).
         gold: their answers.
-        answer_kind: kind of the answer check.
+        check: how answers are checked.
     """
 
     encoded: EncodedSamples
     boundaries: Ints
     gold: list[str]
-    answer_kind: str
+    check: CheckOptions
 
     def chunk(self, row: int, chunk: int) -> list[int]:
         """Ids of a chunk, 1 … M, of the teacher's rationale."""
@@ -57,7 +57,7 @@ class Subjects:
         shown: list[int] = []
         for number in chunks:
             tokens = self.chunk(row, number)
-            shown += markers.thought if tokens and skipped[number - 1] else tokens
+            shown += markers.thought_mark if tokens and skipped[number - 1] else tokens
         return shown
 
 
@@ -85,27 +85,26 @@ class Judge:
     """A student that is asked.
 
     Attributes:
-        model: the student, in eval mode.
-        tokenizer: its tokenizer.
-        markers: marker ids of the tokenizer.
+        student: the student.
         decoding: how it writes.
         subjects: the samples.
-        settings: how they are judged.
-        keeps: whether prefixes are kept.
+        options: how they are judged.
+        keeps: whether keys and values are kept from one question to the next.
     """
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    markers: Markers
+    student: Student
     decoding: Decoding
     subjects: Subjects
-    settings: SkipSettings
+    options: SkipOptions
     keeps: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.model.eval()
-        self.markers = self.markers.fitted_to(self.model.config)
-        self.keeps = self.settings.keep_prefixes and keeps_prefixes(self.model)
+        self.keeps = self.options.keep_prefixes and supports_kv_cache(self.student.model)
+
+    @property
+    def block_size(self) -> int:
+        """Samples judged side by side, so that all their votes fit into a batch."""
+        return max(1, self.options.batch_size // self.options.votes)
 
     def block(self, rows: Ints, *, replayed: int = 0) -> Block:
         """Samples that are judged side by side.
@@ -127,7 +126,7 @@ class Block:
 
     def __init__(self, judge_: Judge, rows: Ints, replayed: int) -> None:
         self.judge, self.rows, self.replayed = judge_, rows, replayed
-        self.kept: dict[int, KeptPrefixes] = {}
+        self.kept: dict[int, KvCache] = {}
         self.n_pieces: dict[int, int] = {}
 
     def ask(self, chunk: int, asked: Ints, skipped: Flags) -> tuple[Flags, Cost]:
@@ -141,15 +140,15 @@ class Block:
         Returns:
             Whether the student is right, and not by writing the dropped chunk elsewhere, bool (n_asked,); the cost.
         """
-        judge_, settings = self.judge, self.judge.settings
-        subjects, markers = judge_.subjects, judge_.markers
+        judge_, options = self.judge, self.judge.options
+        subjects, markers = judge_.subjects, judge_.student.markers
         dropped = skipped.copy()
         dropped[:, max(chunk, 1) - 1] |= chunk > 0
         shown = range(1, chunk + 1)
         first = chunk + 1
-        if settings.continuation == "teacher":
+        if options.continuation == "teacher":
             shown, first = range(1, markers.n_chunks + 1), markers.n_chunks + 1
-        continuations = np.repeat(asked, settings.votes)
+        continuations = np.repeat(asked, options.votes)
         rows = self.rows[continuations]
         prefixes = [
             subjects.shown(row, shown, dropped[at], markers)
@@ -157,7 +156,7 @@ class Block:
         ]
         cost = Cost()
         answered = continue_chains(
-            judge_.model,
+            judge_.student.model,
             markers,
             [subjects.encoded.question[row] for row in rows],
             prefixes,
@@ -169,14 +168,14 @@ class Block:
         for index, result in enumerate(answered):
             verdict = self._verdict(rows[index], result)
             right = verdict is Verdict.RIGHT
-            n_written = len(result.thought) - len(prefixes[index])
+            n_written = len(result.chain) - len(prefixes[index])
             regrown = right and chunk > 0 and self._has_grown(rows[index], chunk, n_written)
-            votes[index // settings.votes] += right and not regrown
+            votes[index // options.votes] += right and not regrown
             cost.regrown += regrown
             cost.unparsed += verdict is Verdict.UNPARSED
             cost.tokens += result.n_generated
             cost.prompt_tokens += result.n_prompt
-        return votes * 2 > settings.votes, cost
+        return votes * 2 > options.votes, cost
 
     def _has_grown(self, row: int, chunk: int, n_written: int) -> bool:
         """Whether the chunks written after a dropped one are longer than the teacher's may be.
@@ -184,18 +183,12 @@ class Block:
         A student that was trained on whole rationales writes what it needs, where it can. What the students that skip
         learn is the teacher's later chunks: they have to do without for good.
         """
-        limit = self.judge.settings.max_growth
+        limit = self.judge.options.max_growth
         return limit is not None and n_written > self.judge.subjects.n_tokens_after(row, chunk) * (1 + limit)
 
     def _verdict(self, row: int, answered: Answered) -> Verdict:
-        judge_, settings = self.judge, self.judge.settings
-        return judge(
-            judge_.subjects.answer_kind,
-            answer_text(judge_.tokenizer, answered),
-            judge_.subjects.gold[row],
-            tolerance=settings.tolerance,
-            relative_tolerance=settings.relative_tolerance,
-        )
+        subjects = self.judge.subjects
+        return check_text(subjects.check, self.judge.student.answer_text(answered), subjects.gold[row])
 
     def _write(
         self,
@@ -208,13 +201,15 @@ class Block:
         prompts: list[Prompt],
     ) -> list[Generated]:
         """Lets the student write one stage of some continuations."""
-        judge_, decoding = self.judge, self.judge.decoding
+        judge_, student, decoding = self.judge, self.judge.student, self.judge.decoding
         if not judge_.keeps:
             cost.prompt_tokens_read += sum(map(len, prompts))
             seed = decoding.seed + 100_003 * chunk + stage
-            return generate(judge_.model, judge_.markers, prompts, **decoding.of_stage(stage), seed=seed)
+            return generate(
+                judge_.student.model, judge_.student.markers, prompts, **decoding.of_stage(stage), seed=seed
+            )
         max_new_tokens = decoding.max_new_tokens(stage)
-        limits = np.asarray([room_for(judge_.model, prompt, max_new_tokens) for prompt in prompts])
+        limits = np.asarray([room_for(student.model, prompt, max_new_tokens) for prompt in prompts])
         results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
         fitting = np.flatnonzero(limits > 0)
         if not len(fitting):
@@ -230,14 +225,19 @@ class Block:
         if decoding.temperature > 0:
             uniforms = self._draw(chunk, stage, np.asarray(chains)[fitting], at, max_new_tokens)
         outputs = kept.generate(
-            at, feeds, end=judge_.markers.end, limits=limits[fitting], may_be_empty=decoding.may_be_empty(stage),
-            temperature=decoding.temperature, uniforms=uniforms,
-        )  # fmt: skip
+            at,
+            feeds,
+            end=student.markers.end_id,
+            limits=limits[fitting],
+            may_be_empty=decoding.may_be_empty(stage),
+            temperature=decoding.temperature,
+            uniforms=uniforms,
+        )
         for index, output in zip(fitting, outputs, strict=True):
             results[index] = output
         return results
 
-    def _read_on(self, stage: int, chunk: int, skipped: Flags, cost: Cost) -> KeptPrefixes:
+    def _read_on(self, stage: int, chunk: int, skipped: Flags, cost: Cost) -> KvCache:
         """What later questions share with this one, in as many pieces as there were questions.
 
         Read in the same pieces after a kill, it is the same to the last bit. The last token is held back: a
@@ -245,14 +245,14 @@ class Block:
         """
         judge_ = self.judge
         if stage not in self.kept:
-            self.kept[stage] = KeptPrefixes(judge_.model, len(self.rows))
+            self.kept[stage] = KvCache(judge_.student.model, len(self.rows))
         kept = self.kept[stage]
         for question in range(self.n_pieces.get(stage, 0) + 1, max(chunk, 1) + 1):
             pieces = []
             for row, judged, length in zip(self.rows, skipped, kept.lengths, strict=True):
-                before = judge_.subjects.shown(row, range(1, question), judged, judge_.markers)
+                before = judge_.subjects.shown(row, range(1, question), judged, judge_.student.markers)
                 prompt = stage_prompt(
-                    judge_.markers, stage, judge_.subjects.encoded.question[row], before, closed=False
+                    judge_.student.markers, stage, judge_.subjects.encoded.question[row], before, closed=False
                 )
                 pieces.append(prompt.ids[length:-1].tolist())
             n_read = kept.read(pieces)
@@ -263,7 +263,7 @@ class Block:
     def _draw(self, chunk: int, stage: int, chains: Ints, at: Ints, n_tokens: int) -> Uniforms:
         """Random numbers of continuations, by seed, sample, question, vote and stage: whatever their company."""
         judge_ = self.judge
-        seed, ids, votes = judge_.decoding.seed, judge_.subjects.encoded.ids, judge_.settings.votes
+        seed, ids, votes = judge_.decoding.seed, judge_.subjects.encoded.ids, judge_.options.votes
         return np.stack(
             [
                 np.random.default_rng([number_of(seed, ids[row]), chunk, chain % votes, stage]).random(

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skipthink.answers.options import CheckOptions
 from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, UNKNOWN, WRONG, SkipLedger
 from skipthink.core.ledger_file import LedgerFile
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_json, write_parquet
+from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.judge import Block, Flags, Judge, Subjects
-from skipthink.skipping.settings import SkipSettings, assign_folds
+from skipthink.skipping.options import SkipOptions
 from skipthink.skipping.statistics import Codes, describe_torn, find_warnings, group_skips
-from skipthink.student.encoding import EncodedSamples, Ints, encode_samples
-from skipthink.student.frame import STUDENT_FILE, read_student_file
-from skipthink.student.inference import Decoding
-from skipthink.student.markers import read_markers
-from skipthink.student.models import load_student
+from skipthink.student.encoding import EncodedSamples
+from skipthink.student.student import Student
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SkipSettings", "assign_folds", "make_skip_data"]
+LOGGER = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 NOTES = ("tokens", "prompt_tokens", "prompt_tokens_read", "unparsed", "regrown", "seconds")
@@ -39,13 +39,13 @@ NOTES = ("tokens", "prompt_tokens", "prompt_tokens_read", "unparsed", "regrown",
 def make_skip_data(
     *,
     judges: Sequence[Path],
+    folds: Ints | None = None,
     samples: pa.Table,
     boundaries: Ints,
     out: Path,
-    n_chunks: int,
-    answer_kind: str,
-    folds: Ints | None = None,
-    settings: Mapping[str, Any] | None = None,
+    check: CheckOptions,
+    options: SkipOptions,
+    chunks: ChunkOptions,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -53,13 +53,13 @@ def make_skip_data(
 
     Args:
         judges: folders of chunk-wise trained students: one, or with cross-fitting F of one tokenizer.
+        folds: the judge of each sample, 0 … F - 1, int64 (n,), one that was not trained on it; None: the only one.
         samples: training samples: columns id, question, rationale, answer; where there is one, task.
         boundaries: their chunks, int64 (n, M + 1).
         out: folder for `ledger.bin`, `skip.parquet` (id, boundaries, skipped) and `report.json`.
-        n_chunks: M.
-        answer_kind: kind of the answer check.
-        folds: the judge of each sample, 0 … F - 1, int64 (n,), one that was not trained on it; None: the only one.
-        settings: fields of `SkipSettings`.
+        check: how answers are checked.
+        options: how chunks are judged.
+        chunks: M and the step rules.
         seed: seeds sampling.
         progress: called with (rows settled, rows).
 
@@ -69,25 +69,22 @@ def make_skip_data(
         warnings.
 
     Raises:
-        InvalidInputError: a wrong setting, or folds that do not fit the judges.
-        LedgerError: a ledger that is damaged, or of other judges, samples, chunks or settings.
+        InvalidInputError: folds that do not fit the judges.
+        LedgerError: a ledger that is damaged, or of other judges, samples, chunks or options.
     """
-    options = SkipSettings(**(settings or {}))
     judge_of = _check_folds(folds, len(judges), samples.num_rows)
-    _, tokenizer = load_student(judges[0])
-    encoded = encode_samples(
-        tokenizer, read_markers(tokenizer, n_chunks, judges[0]), samples, rules=options.rules
-    )
-    subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), answer_kind)
+    first = Student.load(judges[0], n_chunks=chunks.M)
+    encoded = first.encode(samples, chunks.rules)
+    subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), check)
     out.mkdir(parents=True, exist_ok=True)
     ledger = SkipLedger(boundaries)
-    fingerprint = _fingerprint(judges, judge_of, subjects, options, seed)
+    fingerprint = _fingerprint(judges, judge_of, subjects, options, chunks, seed)
     with LedgerFile(out / "ledger.bin", ledger, fingerprint) as file:
         if file.torn_bytes:
-            sys.stderr.write(f"{file.path}: {describe_torn(file.torn_bytes)}\n")
+            LOGGER.warning("%s: %s", file.path, describe_torn(file.torn_bytes))
         questions = _Questions(file, progress)
         kept = [
-            _ask_judge(_load_judge(folder, n_chunks, subjects, options, seed), questions, rows)
+            _ask_judge(_load_judge(folder, subjects, options, chunks, seed), questions, rows)
             for number, folder in enumerate(judges)
             if len(rows := _longest_first(encoded, np.flatnonzero(judge_of == number)))
         ]
@@ -159,7 +156,7 @@ def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
 
     Batches are composed of all its samples, whatever is answered already: so they are the same after a kill.
     """
-    size = judge_.settings.block_size
+    size = judge_.block_size
     for batch in _slices(rows, size):
         questions.ask(judge_.block(batch), 0, np.flatnonzero(questions.base[batch] == UNKNOWN))
     for batch in _slices(rows[questions.base[rows] == RIGHT], size):
@@ -173,18 +170,14 @@ def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
     return judge_.keeps
 
 
-def _load_judge(folder: Path, n_chunks: int, subjects: Subjects, options: SkipSettings, seed: int) -> Judge:
-    from skipthink.student.devices import choose_device
-
-    model, tokenizer = load_student(folder)
-    model.to(choose_device())  # type: ignore[arg-type]
-    decoding = Decoding.of_student(
-        read_student_file(folder),
-        batch_size=options.batch_size,
-        temperature=options.temperature,
-        seed=seed,
+def _load_judge(
+    folder: Path, subjects: Subjects, options: SkipOptions, chunks: ChunkOptions, seed: int
+) -> Judge:
+    student = Student.load(folder, n_chunks=chunks.M)
+    decoding = student.decoding.using(
+        batch_size=options.batch_size, temperature=options.temperature, seed=seed
     )
-    return Judge(model, tokenizer, read_markers(tokenizer, n_chunks, folder), decoding, subjects, options)
+    return Judge(student, decoding, subjects, options)
 
 
 def _check_folds(folds: Ints | None, n_judges: int, n_rows: int) -> Ints:
@@ -211,19 +204,22 @@ def _longest_first(encoded: EncodedSamples, rows: Ints) -> Ints:
 
 
 def _fingerprint(
-    judges: Sequence[Path], judge_of: Ints, subjects: Subjects, options: SkipSettings, seed: int
+    judges: Sequence[Path],
+    judge_of: Ints,
+    subjects: Subjects,
+    options: SkipOptions,
+    chunks: ChunkOptions,
+    seed: int,
 ) -> str:
     """What the answers depend on: other judges, chunks or data must not continue this ledger."""
     digest = hashlib.sha256()
     for folder in judges:
-        for path in (*sorted(folder.glob("*.safetensors")), folder / STUDENT_FILE):
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        judge_ = Student.load(folder, n_chunks=chunks.M, device="cpu")
+        digest.update(json.dumps([judge_.digest(), judge_.about], sort_keys=True).encode())
     digest.update(judge_of.tobytes() + np.ascontiguousarray(subjects.boundaries).tobytes())
     encoded = subjects.encoded
-    digest.update(
-        json.dumps([encoded.ids, subjects.gold, subjects.answer_kind, repr(options), seed]).encode()
-    )
+    declared = [options.to_dict(), subjects.check.to_dict(), seed]
+    digest.update(json.dumps([encoded.ids, subjects.gold, declared]).encode())
     digest.update(encoded.rationale.values.tobytes() + encoded.question.values.tobytes())
     return digest.hexdigest()
 

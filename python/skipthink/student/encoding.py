@@ -1,4 +1,4 @@
-"""From samples to token ids and from plans to items: one tokenisation a sample (method §5).
+"""From samples to token ids: one tokenisation per sample (method §5).
 
 A sample is tokenised once, as `question + separator + rationale`. Steps become token spans through the
 offset mapping, and every item is cut out of those ids, so that the ids that are scored, searched over
@@ -12,28 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from skipthink.core.codes import (
-    ANSWER,
-    ANSWER_MARK,
-    ANSWER_ONLY,
-    ANSWER_TEXT,
-    BASE,
-    END,
-    QUESTION,
-    RATIONALE,
-    SKIP,
-    SKIP_MARK,
-    STAGE,
-    THOUGHT,
-)
 from skipthink.core.planning import ItemPlan, plan_items
+from skipthink.core.ragged import Ints
 from skipthink.core.steps import split_steps_batch
 from skipthink.exceptions import InvalidInputError
 from skipthink.student.frame import PLAIN, Frame, split_at_tokens
 from skipthink.student.markers import Markers, lead_in
-from skipthink.student.tokens import Ids, encode_texts, fixed_ids, token_starts
+from skipthink.student.token_rows import TokenRows
+from skipthink.student.tokens import encode_texts, fixed_ids, token_starts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,43 +31,6 @@ SEPARATOR = PLAIN.tail
 
 ANSWER_PREFIX = " "
 """Answers are encoded with a space in front, as numbers and words stand in running text."""
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class TokenRows:
-    """Ragged token ids: row r is `values[offsets[r]:offsets[r + 1]]` (int64 both)."""
-
-    values: Ints
-    offsets: Ints
-
-    @classmethod
-    def of(cls, rows: Sequence[Sequence[int] | Ints]) -> TokenRows:
-        """Joins rows of ids."""
-        values = (
-            np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
-            if rows
-            else np.empty(0, np.int64)
-        )
-        return cls(values.astype(np.int64, copy=False), offsets_of([len(row) for row in rows]))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, row: int) -> Ints:
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
-
-    @property
-    def lengths(self) -> Ints:
-        """Tokens a row, int64 (n,)."""
-        return np.diff(self.offsets)
-
-    def take(self, rows: Ints) -> TokenRows:
-        """Picks rows; a row may be picked more than once."""
-        lengths = self.lengths[rows]
-        return TokenRows(self.values[flat_index(self.offsets[:-1][rows], lengths)], offsets_of(lengths))
 
 
 @dataclass(frozen=True)
@@ -134,76 +84,6 @@ class EncodedSamples:
             scheme=scheme,
             **options,
         )
-
-
-@dataclass(frozen=True)
-class Items:
-    """Items as token ids: item i is `tokens[i]`, its first `n_prompt[i]` ids are the prompt, the rest the target.
-
-    Attributes:
-        tokens: ids of prompt and target; of an encoder-decoder, what its decoder reads and writes.
-        n_prompt: prompt lengths in `tokens`, int64 (n_items,).
-        rows: the sample each item comes from, int64 (n_items,).
-        stages: 1 … M, or a code of `skipthink.core.codes`, int64 (n_items,).
-        loss: which tokens carry loss, bool, one a token of `tokens.values`; None: those of the targets.
-        sources: ids an encoder reads; None for students without one.
-    """
-
-    tokens: TokenRows
-    n_prompt: Ints
-    rows: Ints
-    stages: Ints
-    loss: Bools | None = None
-    sources: TokenRows | None = None
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def sides(self) -> list[TokenRows]:
-        """The sequences a student reads of each item: one, or with an encoder two."""
-        return [self.tokens] if self.sources is None else [self.sources, self.tokens]
-
-    @property
-    def n_read(self) -> Ints:
-        """Tokens of each item, prompt and target, on all sides, int64 (n_items,)."""
-        lengths: Ints = np.sum([side.lengths for side in self.sides], axis=0)
-        return lengths
-
-    @property
-    def longest_side(self) -> Ints:
-        """Length of the longest sequence of each item: what positions must suffice for, int64 (n_items,)."""
-        lengths: Ints = np.max([side.lengths for side in self.sides], axis=0)
-        return lengths
-
-    @property
-    def n_target(self) -> Ints:
-        """Target lengths in tokens, int64 (n_items,)."""
-        return self.tokens.lengths - self.n_prompt
-
-    @property
-    def n_loss(self) -> Ints:
-        """Tokens that carry loss, int64 (n_items,)."""
-        return self.n_target if self.loss is None else np.diff(offsets_of(self.loss)[self.tokens.offsets])
-
-    @property
-    def target_places(self) -> Ints:
-        """Place of every token counted from the start of its target, int64 (n_tokens,); below 0 in prompts."""
-        starts = self.tokens.offsets[:-1] + self.n_prompt
-        return np.arange(len(self.tokens.values)) - np.repeat(starts, self.tokens.lengths)
-
-
-def offsets_of(lengths: Sequence[int] | Ints | Bools) -> Ints:
-    """Lengths to offsets: int64 (n + 1,), starting at 0."""
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
-
-
-def flat_index(starts: Ints, lengths: Ints) -> Ints:
-    """Indices of the runs `starts[i] … starts[i] + lengths[i] - 1`, one behind the other."""
-    runs = offsets_of(lengths)
-    return np.arange(runs[-1], dtype=np.int64) + np.repeat(starts - runs[:-1], lengths)
 
 
 def encode_questions(
@@ -381,114 +261,17 @@ def refuse_samples(samples: pa.Table, frame: Frame) -> None:
             frame.refuse({name: row[name] for name in names if row[name] is not None}, row["id"])
 
 
-def build_items(encoded: EncodedSamples, plan: ItemPlan, markers: Markers) -> Items:
-    """Turns planned items (spans) into token ids."""
-    if markers.open or markers.close:
-        plan = _with_block(plan, markers)
-    parts = [encoded.question, encoded.rationale, encoded.answer, TokenRows.of(_marker_rows(markers))]
-    pool = np.concatenate([part.values for part in parts])
-    bases = offsets_of([len(part.values) for part in parts])
-    kinds, starts, ends = plan.pieces.T
-    piece_rows = np.repeat(plan.rows, np.diff(plan.piece_offsets))
-    # markers are rows of the last part, whole; all else are spans of a sample's row
-    is_marker = kinds > ANSWER_TEXT
-    part_of = np.minimum(kinds, len(parts) - 1)
-    row_of = np.where(is_marker, _marker_row(plan, markers.n_chunks), piece_rows)
-    first = np.choose(part_of, [part.offsets[np.minimum(row_of, len(part))] for part in parts])
-    lengths = np.where(is_marker, parts[-1].lengths[np.where(is_marker, row_of, 0)], ends - starts)
-    sources = bases[part_of] + first + np.where(is_marker, 0, starts)
-    items = _join_pieces(plan, pool[flat_index(sources, lengths)], lengths, markers.head)
-    if markers.start is None:
-        return items
-    piece_ends = offsets_of(lengths)
-    asked = np.flatnonzero(kinds == QUESTION) + 1  # behind the question, one an item
-    n_source = len(markers.head) + piece_ends[asked] - piece_ends[plan.piece_offsets[:-1]]
-    return _deal_sides(items, n_source, markers.start, markers.end)
-
-
-_OPEN, _CLOSE, _EMPTY, _STATED = range(END + 1, END + 5)
-"""Pieces of our own: beginning and end of a block of thought, an empty one, and `[answer]` amid a target."""
-
-
-def _marker_rows(markers: Markers) -> list[Ids]:
-    """Ids of all that a piece may stand for beside text, in the order of `_marker_row`."""
-    leads = (*markers.stages, markers.answer, markers.skip)
-    return [
-        *leads, markers.thought, (markers.end,), markers.open, markers.close, markers.empty, markers.stated
-    ]  # fmt: skip
-
-
-def _marker_row(plan: ItemPlan, n_stages: int) -> Ints:
-    """The row of `_marker_rows` each piece stands for, int64 (n_pieces,); of no meaning for pieces of text."""
-    kinds, starts, _ = plan.pieces.T
-    rows = np.where(kinds == STAGE, starts - 1, n_stages + kinds - ANSWER_MARK)
-    n_prompt = np.repeat(plan.n_prompt_pieces, np.diff(plan.piece_offsets))
-    in_target = (
-        np.arange(len(kinds)) - np.repeat(plan.piece_offsets[:-1], np.diff(plan.piece_offsets)) >= n_prompt
-    )
-    stated: Ints = np.where((kinds == ANSWER_MARK) & in_target, n_stages + _STATED - ANSWER_MARK, rows)
-    return stated
-
-
-def _with_block(plan: ItemPlan, markers: Markers) -> ItemPlan:
-    """Puts chains of thought into a block: it begins behind the question and ends in front of the answer.
-
-    The student writes its beginning where it writes the whole chain. Where the answer is asked for by itself, the
-    block is whole in the prompt, and empty where there is no chain.
-    """
-    counts = np.diff(plan.piece_offsets)
-    questions = np.flatnonzero(plan.pieces[:, 0] == QUESTION)  # one an item
-    one_pass, asked = np.isin(plan.stages, (BASE, SKIP)), plan.stages == ANSWER
-    closes = (plan.piece_offsets[:-1] + plan.n_prompt_pieces)[asked]
-    places = np.concatenate([questions + 1, closes])
-    begins = np.where(plan.stages == ANSWER_ONLY, _EMPTY, _OPEN)
-    kinds = np.concatenate([begins, np.full(len(closes), _CLOSE)])
-    # of two pieces at one place the beginning comes first: `np.insert` keeps the order given
-    pieces = np.insert(plan.pieces, places, np.stack([kinds, 0 * kinds, 0 * kinds + 1], axis=1), axis=0)
-    added = 1 + asked.astype(np.int64)
-    return replace(
-        plan,
-        pieces=pieces,
-        piece_offsets=offsets_of(counts + added),
-        n_prompt_pieces=plan.n_prompt_pieces + np.where(one_pass, 0, added),
-    )
-
-
-def _join_pieces(plan: ItemPlan, values: Ints, lengths: Ints, head: Ids) -> Items:
-    """Groups the ids of pieces into items, behind what every prompt starts with."""
-    piece_ends = offsets_of(lengths)
-    item_offsets = piece_ends[plan.piece_offsets]
-    n_prompt = piece_ends[plan.piece_offsets[:-1] + plan.n_prompt_pieces] - item_offsets[:-1]
-    if head:
-        values = np.insert(values, np.repeat(item_offsets[:-1], len(head)), np.tile(head, len(plan.rows)))
-        item_offsets = item_offsets + len(head) * np.arange(len(item_offsets))
-        n_prompt = n_prompt + len(head)
-    return Items(TokenRows(values, item_offsets), n_prompt, plan.rows, plan.stages)
-
-
-def _deal_sides(items: Items, n_source: Ints, start: int, end: int) -> Items:
-    """Gives the first tokens of each item to an encoder, and what is left of it to a decoder."""
-    tokens, starts = items.tokens, items.tokens.offsets[:-1]
-    n_left = tokens.lengths - n_source
-    read = tokens.values[flat_index(starts, n_source)]
-    left = tokens.values[flat_index(starts + n_source, n_left)]
-    return replace(
-        items,
-        sources=TokenRows(np.insert(read, np.cumsum(n_source), end), offsets_of(n_source + 1)),
-        tokens=TokenRows(np.insert(left, offsets_of(n_left)[:-1], start), offsets_of(n_left + 1)),
-        n_prompt=items.n_prompt - n_source + 1,
-    )
-
-
 def _refuse_markers(markers: Markers, tokens: Ints, row: str, *, amid: bool = False) -> None:
     """Text must never become a marker; with `split_special_tokens` it cannot, unless a tokenizer is broken.
 
     Markers that are text are looked for where they may stand `amid` a text: a tokenizer that rewrites characters
     could make one of a text that does not hold it.
     """
-    found: list[Any] = [token for token in np.unique(tokens).tolist() if token in markers.reserved]
+    found: list[Any] = [token for token in np.unique(tokens).tolist() if token in markers.reserved_ids]
     if amid and markers.frame.as_text:
-        found += [list(ids) for ids in (markers.thought, markers.stated) if find_ids(tokens.tolist(), ids)]
+        found += [
+            list(ids) for ids in (markers.thought_mark, markers.answer_lead) if find_ids(tokens.tolist(), ids)
+        ]
     if found:
         raise InvalidInputError(
             f"sample {row!r}: the tokenizer turned its text into marker ids {found}; "
@@ -504,7 +287,3 @@ def find_ids(tokens: list[int], wanted: Sequence[int]) -> list[int]:
         for place in range(len(tokens) - n + 1)
         if tokens[place : place + 1] == first and tokens[place : place + n] == list(wanted)
     ]
-
-
-_ORDER = (QUESTION, RATIONALE, ANSWER_TEXT, STAGE, ANSWER_MARK, SKIP_MARK, THOUGHT, END)
-assert tuple(range(8)) == _ORDER, "build_items and _marker_rows go by the order of these codes"  # noqa: S101

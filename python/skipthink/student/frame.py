@@ -258,16 +258,17 @@ def read_student_file(folder: str | Path) -> dict[str, Any]:
     return content
 
 
-def read_frame(folder: str | Path) -> Frame:
-    """The frame of a student in a folder; the plain one where none is kept there.
+def frame_of(about: Mapping[str, Any], name: str) -> Frame:
+    """The frame of a student; the plain one where its file names none.
+
+    Args:
+        about: what it knows of itself; empty for a student without a file.
+        name: its folder, for the message.
 
     Raises:
-        DataError: the file is unreadable, or its frame is none of ours.
+        DataError: its frame is none of ours.
     """
-    if not (Path(folder) / STUDENT_FILE).is_file():
-        return PLAIN
-    content = read_student_file(folder).get("prompt", {})
     try:
-        return Frame(**content)
+        return Frame(**about.get("prompt", {}))
     except (TypeError, InvalidInputError) as error:
-        raise DataError(f"the prompt in {Path(folder) / STUDENT_FILE} is none of ours: {error}") from error
+        raise DataError(f"the prompt in {Path(name) / STUDENT_FILE} is none of ours: {error}") from error

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.encoding import Ints
 from skipthink.student.inputs import model_inputs
 from skipthink.student.markers import Markers
 from skipthink.student.prompts import Prompt, room_for
@@ -181,17 +181,17 @@ def _generate_batch(
     from transformers import GenerationConfig
 
     inputs = model_inputs(
-        [prompt.ids for prompt in prompts], [prompt.source for prompt in prompts], markers.pad, left=True
+        [prompt.ids for prompt in prompts], [prompt.source for prompt in prompts], markers.pad_id, left=True
     )
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
         temperature=temperature if temperature > 0 else None,
         top_k=0 if temperature > 0 else None,
-        eos_token_id=markers.end,
-        pad_token_id=markers.pad,
-        decoder_start_token_id=markers.start,
-        begin_suppress_tokens=None if may_be_empty else [markers.end],
+        eos_token_id=markers.end_id,
+        pad_token_id=markers.pad_id,
+        decoder_start_token_id=markers.decoder_start_id,
+        begin_suppress_tokens=None if may_be_empty else [markers.end_id],
     )
     generator: Any = model  # torch types the attribute as a tensor
     with torch.inference_mode():
@@ -199,7 +199,7 @@ def _generate_batch(
             **{name: tensor.to(model.device) for name, tensor in inputs.items()}, generation_config=config
         )
     width = max(len(prompt.ids) for prompt in prompts)
-    return [_cut(row, markers.end) for row in output[:, width:].cpu().numpy().astype(np.int64)]
+    return [_cut(row, markers.end_id) for row in output[:, width:].cpu().numpy().astype(np.int64)]
 
 
 def _cut(tokens: Ints, end: int) -> Generated:

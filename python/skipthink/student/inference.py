@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skipthink.core.codes import ANSWER, ANSWER_ONLY, BASE, SKIP, STEP
+from skipthink.core.codes import Stage
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.encoding import Ints, find_ids
+from skipthink.student.encoding import find_ids
 from skipthink.student.generation import Generated, ends_in_loop, generate
 from skipthink.student.markers import Markers
 from skipthink.student.prompts import Prompt, make_prompt
@@ -18,13 +19,19 @@ from skipthink.student.prompts import Prompt, make_prompt
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MODES = {"base": BASE, "answer-only": ANSWER_ONLY, "skip": SKIP, "full": ANSWER, "stepwise": ANSWER}
-"""Inference modes and the stage code of the item their (last) target was trained on."""
+MODES = {
+    "base": Stage.BASE,
+    "answer-only": Stage.ANSWER_ONLY,
+    "skip": Stage.SKIP,
+    "full": Stage.ANSWER,
+    "stepwise": Stage.ANSWER,
+}
+"""Inference modes and the stage of the item their (last) target was trained on."""
 
 Progress = Callable[[int, int], None]
 
 Write = Callable[[int, list[int], list[Prompt]], list[Generated]]
-"""Lets the student write a stage: of (stage code, chains, their prompts), a result a prompt."""
+"""Lets the student write a stage: of (stage, chains, their prompts), one result per prompt."""
 
 
 @dataclass
@@ -32,7 +39,7 @@ class Answered:
     """What a student wrote for one question.
 
     Attributes:
-        thought: ids before the answer (all generated chunks; markers as they came).
+        chain: ids before the answer (all generated chunks; markers as they came).
         answer: ids of the answer; None where the student never came to one.
         n_generated: generated tokens, end tokens included.
         n_prompt: prompt tokens read, over all passes.
@@ -40,7 +47,7 @@ class Answered:
         n_looped: those of them that repeated one n-gram up to it.
     """
 
-    thought: list[int] = field(default_factory=list)
+    chain: list[int] = field(default_factory=list)
     answer: list[int] | None = None
     n_generated: int = 0
     n_prompt: int = 0
@@ -53,12 +60,12 @@ class Decoding:
     """How to generate.
 
     Attributes:
-        limits: stage code → longest target of that stage in training; a pass may run a quarter longer.
+        limits: stage → longest target of that stage in training; a pass may run a quarter longer.
         batch_size: prompts side by side.
         temperature: 0 for greedy decoding.
         seed: seeds sampling.
         max_steps: most steps of a sample in training, where M is not fixed; a chain may run a quarter longer.
-        empty_stages: stage codes whose targets in training were nothing but the end token for some sample; at all
+        empty_stages: stages whose targets in training were nothing but the end token for some sample; at all
             others the end token does not come first. None: not known, it may come first everywhere.
     """
 
@@ -85,6 +92,10 @@ class Decoding:
             **options,
         )
 
+    def using(self, *, batch_size: int, temperature: float = 0.0, seed: int = 0) -> Decoding:
+        """The same limits, generated otherwise."""
+        return replace(self, batch_size=batch_size, temperature=temperature, seed=seed)
+
     def may_be_empty(self, stage: int) -> bool:
         """Whether a pass at a stage may end at once.
 
@@ -102,7 +113,7 @@ class Decoding:
         """
         if stage not in self.limits:
             raise InvalidInputError(
-                f"the student was trained on the stages {sorted(self.limits)}, not on {stage}"
+                f"the student was trained on the stages {sorted(map(int, self.limits))}, not on {stage}"
             )
         return self.limits[stage] + self.limits[stage] // 4 + 1
 
@@ -144,7 +155,7 @@ def answer_questions(
 
     Args:
         model: a trained student.
-        markers: marker ids of its tokenizer.
+        markers: its marker ids, fitted to it.
         questions: question ids (`encoding.encode_questions`).
         mode: "base", "answer-only", "skip" (one pass), "full" (stage by stage, M + 1 passes) or "stepwise" (a pass a
             step until the student says stop, then the answer).
@@ -156,7 +167,6 @@ def answer_questions(
     """
     if mode not in MODES:
         raise InvalidInputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-    markers = markers.fitted_to(model.config)
     if mode == "full":
         none: list[list[int]] = [[] for _ in questions]
         return continue_chains(
@@ -175,11 +185,11 @@ def answer_questions(
     )
     results = []
     for prompt, output in zip(prompts, outputs, strict=True):
-        thought, answer = _split_answer(
+        chain, answer = _split_answer(
             output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only"
         )
         unended, looped = int(not output.ended), int(output.looped)
-        results.append(Answered(thought, answer, output.n_tokens, len(prompt), unended, looped))
+        results.append(Answered(chain, answer, output.n_tokens, len(prompt), unended, looped))
     return results
 
 
@@ -198,7 +208,7 @@ def continue_chains(
 
     Args:
         model: a chunk-wise trained student.
-        markers: marker ids of its tokenizer.
+        markers: its marker ids, fitted to it.
         questions: question ids.
         prefixes: what stands for the chunks before the first stage: kept chunks and `[thought]`.
         first_stages: the first chunk the student writes itself, 1 … M + 1 (M + 1: the answer only).
@@ -206,12 +216,11 @@ def continue_chains(
         progress: called with (passes done, passes in all).
         write: takes the place of plain generation.
     """
-    markers = markers.fitted_to(model.config)
-    results = [Answered(thought=list(prefix)) for prefix in prefixes]
+    results = [Answered(chain=list(prefix)) for prefix in prefixes]
     n_passes = sum(markers.n_chunks + 2 - first for first in first_stages)
     done = 0
-    for stage in [*range(1, markers.n_chunks + 1), ANSWER]:
-        active = [row for row, first in enumerate(first_stages) if stage == ANSWER or first <= stage]
+    for stage in [*range(1, markers.n_chunks + 1), Stage.ANSWER]:
+        active = [row for row, first in enumerate(first_stages) if stage == Stage.ANSWER or first <= stage]
         if not active:
             continue
         _run_pass(model, markers, questions, results, active, stage, decoding, decoding.seed + stage, write)
@@ -236,15 +245,15 @@ def _write_steps(
         if not active:
             break
         seed = decoding.seed + 1 + index
-        written = _run_pass(model, markers, questions, results, active, STEP, decoding, seed)
+        written = _run_pass(model, markers, questions, results, active, Stage.STEP, decoding, seed)
         active = [row for row, step in zip(active, written, strict=True) if step]
         if progress is not None:
             progress(index + 1, n_passes)
     for row in active:  # never said stop
         results[row].n_unended += 1
-        results[row].n_looped += int(ends_in_loop(np.asarray(results[row].thought, np.int64)))
+        results[row].n_looped += int(ends_in_loop(np.asarray(results[row].chain, np.int64)))
     everyone = list(range(len(questions)))
-    _run_pass(model, markers, questions, results, everyone, ANSWER, decoding, decoding.seed)
+    _run_pass(model, markers, questions, results, everyone, Stage.ANSWER, decoding, decoding.seed)
     if progress is not None:
         progress(n_passes, n_passes)
     return results
@@ -262,17 +271,17 @@ def _run_pass(
     write: Write | None = None,
 ) -> list[list[int]]:
     """One pass of the active rows: writes what comes into their results, and returns it."""
-    prompts = [stage_prompt(markers, stage, questions[row], results[row].thought) for row in active]
+    prompts = [stage_prompt(markers, stage, questions[row], results[row].chain) for row in active]
     if write is not None:
         outputs = write(stage, active, prompts)
     else:
         outputs = generate(model, markers, prompts, **decoding.of_stage(stage), seed=seed)
     for row, prompt, output in zip(active, prompts, outputs, strict=True):
         result = results[row]
-        if stage == ANSWER:
+        if stage == Stage.ANSWER:
             result.answer = output.tokens.tolist()
         else:
-            result.thought += output.tokens.tolist()
+            result.chain += output.tokens.tolist()
         result.n_generated += output.n_tokens
         result.n_prompt += len(prompt)
         result.n_unended += int(not output.ended)
@@ -281,24 +290,32 @@ def _run_pass(
 
 
 def stage_prompt(
-    markers: Markers, stage: int, question: Ints, thought: Sequence[int] = (), *, closed: bool = True
+    markers: Markers, stage: int, question: Ints, chain: Sequence[int] = (), *, closed: bool = True
 ) -> Prompt:
     """The prompt of a stage: its marker, the question, then what stands for the chunks before it.
 
     Args:
         markers: marker ids, fitted to the student.
-        stage: 1 … M, or a code of `skipthink.core.codes`.
+        stage: 1 … M, or a `Stage`.
         question: question ids.
-        thought: ids of the earlier chunks.
+        chain: ids of the earlier chunks.
         closed: whether a block of thought ends where the answer is asked for; False: it may still grow.
     """
-    lead = {BASE: (), SKIP: markers.skip, ANSWER: markers.answer, ANSWER_ONLY: markers.answer}.get(stage)
-    if lead is None:
-        lead = markers.stages[0 if stage == STEP else stage - 1]
+    marks = {
+        Stage.SKIP: markers.skip_mark,
+        Stage.ANSWER: markers.answer_mark,
+        Stage.STEP: markers.stage_marks[0],
+    }
+    marks |= {Stage.BASE: (), Stage.ANSWER_ONLY: markers.answer_mark}
+    lead = markers.stage_marks[stage - 1] if stage > 0 else marks[Stage(stage)]
     # a student that writes the whole chain begins its block itself
-    begun = {BASE: (), SKIP: (), ANSWER_ONLY: markers.empty}.get(stage, markers.open)
-    ended = markers.close if closed and stage == ANSWER else ()
-    return make_prompt(markers, lead, question, (*begun, *thought, *ended))
+    begun = markers.block_open
+    if stage in (Stage.BASE, Stage.SKIP):
+        begun = ()
+    elif stage == Stage.ANSWER_ONLY:
+        begun = markers.block_empty
+    ended = markers.block_close if closed and stage == Stage.ANSWER else ()
+    return make_prompt(markers, lead, question, (*begun, *chain, *ended))
 
 
 def _split_answer(
@@ -307,7 +324,7 @@ def _split_answer(
     """Cuts one pass at its last `[answer]`, or the end of its block; without one there is no answer."""
     if starts_with_answer:
         return [], tokens
-    begun = tuple(tokens[: len(markers.open)]) == markers.open
-    places = find_ids(tokens, markers.sign)
-    thought = tokens[len(markers.open) if begun else 0 : places[-1] if places else len(tokens)]
-    return thought, tokens[places[-1] + len(markers.sign) :] if places else None
+    begun = tuple(tokens[: len(markers.block_open)]) == markers.block_open
+    places = find_ids(tokens, markers.answer_sign)
+    chain = tokens[len(markers.block_open) if begun else 0 : places[-1] if places else len(tokens)]
+    return chain, tokens[places[-1] + len(markers.answer_sign) :] if places else None

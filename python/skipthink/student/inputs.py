@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from skipthink.student.encoding import Ints
+from skipthink.core.ragged import Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.frame import END_THINK, PLAIN, Frame, read_frame, split_at_tokens
+from skipthink.student.frame import END_THINK, PLAIN, Frame, split_at_tokens
 from skipthink.student.tokens import Ids, fixed_ids, line_ids
 
 if TYPE_CHECKING:
@@ -31,38 +30,38 @@ class Markers:
     A marker is one special token, or with `frame.as_text` a few ordinary ones, the same wherever it stands.
 
     Attributes:
-        stages: `[1]` … `[M]`, in front of a question.
-        answer: `[answer]`, in front of a question.
-        skip: `[skip]`, in front of a question.
-        thought: `[thought]`, which stands for a skipped chunk.
-        stated: what stands between a chain of thought and its answer in one target: `[answer]`, or the end of a block.
-        sign: the part of it by which an answer is found: the closing tag alone where that is one token.
-        end: the tokenizer's end-of-sequence id; every target ends with it.
-        pad: id used for padding.
-        head: what every prompt starts with: a token of the beginning, the head of a chat.
-        open: what a chain of thought starts with; nothing without a block, or where the template has begun it.
-        close: what ends the chain in prompts that ask for the answer; nothing without a block.
-        empty: a block without a chain.
+        stage_marks: `[1]` … `[M]`, in front of a question.
+        answer_mark: `[answer]`, in front of a question.
+        skip_mark: `[skip]`, in front of a question.
+        thought_mark: `[thought]`, which stands for a skipped chunk.
+        answer_lead: what stands between a chain and its answer in one target: `[answer]`, or the end of a block.
+        answer_sign: the part of it by which an answer is found: the closing tag alone where that is one token.
+        end_id: the tokenizer's end-of-sequence id; every target ends with it.
+        pad_id: id used for padding.
+        prompt_head: what every prompt starts with: a token of the beginning, the head of a chat.
+        block_open: what a chain starts with; nothing without a block, or where the template has begun it.
+        block_close: what ends the chain in prompts that ask for the answer; nothing without a block.
+        block_empty: a block without a chain.
         frame: the text they come from.
-        special: special tokens among what stands around a question.
-        start: id an encoder-decoder's decoder starts with; None for a student without an encoder.
+        special_ids: special tokens among what stands around a question.
+        decoder_start_id: id an encoder-decoder's decoder starts with; None for a student without an encoder.
     """
 
-    stages: tuple[Ids, ...]
-    answer: Ids
-    skip: Ids
-    thought: Ids
-    stated: Ids
-    sign: Ids
-    end: int
-    pad: int
-    head: Ids
-    open: Ids = ()
-    close: Ids = ()
-    empty: Ids = ()
+    stage_marks: tuple[Ids, ...]
+    answer_mark: Ids
+    skip_mark: Ids
+    thought_mark: Ids
+    answer_lead: Ids
+    answer_sign: Ids
+    end_id: int
+    pad_id: int
+    prompt_head: Ids
+    block_open: Ids = ()
+    block_close: Ids = ()
+    block_empty: Ids = ()
     frame: Frame = PLAIN
-    special: frozenset[int] = frozenset()
-    start: int | None = None
+    special_ids: frozenset[int] = frozenset()
+    decoder_start_id: int | None = None
 
     def fitted_to(self, config: Any) -> Markers:
         """The same markers, laid out for a student.
@@ -80,25 +79,25 @@ class Markers:
                 f"this {config.model_type} is an encoder-decoder, and think: true puts chains of thought into the "
                 "block of a chat model; leave out think"
             )
-        return replace(self, start=start)
+        return replace(self, decoder_start_id=start)
 
     @property
     def n_chunks(self) -> int:
-        """M, the number of stages."""
-        return len(self.stages)
+        """M, the number of chunk stages."""
+        return len(self.stage_marks)
 
     @cached_property
-    def reserved(self) -> frozenset[int]:
+    def reserved_ids(self) -> frozenset[int]:
         """Ids that the text of a sample must never yield."""
-        return self.special | self.rows
+        return self.special_ids | self.new_rows
 
     @property
-    def rows(self) -> frozenset[int]:
+    def new_rows(self) -> frozenset[int]:
         """Rows of the vocabulary that mean nothing before training: markers that are tokens, and the end token."""
         if self.frame.as_text:
             return frozenset()
-        leads = (*self.stages, self.answer, self.skip, self.thought)
-        return frozenset((*chain.from_iterable(leads), self.end))
+        marks = (*self.stage_marks, self.answer_mark, self.skip_mark, self.thought_mark)
+        return frozenset((*chain.from_iterable(marks), self.end_id))
 
 
 def marker_texts(n_chunks: int) -> list[str]:
@@ -166,31 +165,21 @@ def get_markers(tokenizer: PreTrainedTokenizerBase, n_chunks: int, frame: Frame 
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     fixed = {end, *head, *fixed_ids(tokenizer, frame.tail), *open_, *close}
     return Markers(
-        stages=tuple(stages),
-        answer=answer,
-        skip=skip,
-        thought=thought,
-        stated=stated,
-        sign=_sign(tokenizer, stated) if close else stated,
-        end=end,
-        pad=pad,
-        head=head,
-        open=open_,
-        close=close,
-        empty=empty,
+        stage_marks=tuple(stages),
+        answer_mark=answer,
+        skip_mark=skip,
+        thought_mark=thought,
+        answer_lead=stated,
+        answer_sign=_sign(tokenizer, stated) if close else stated,
+        end_id=end,
+        pad_id=pad,
+        prompt_head=head,
+        block_open=open_,
+        block_close=close,
+        block_empty=empty,
         frame=frame,
-        special=frozenset(special & fixed),
+        special_ids=frozenset(special & fixed),
     )
-
-
-def read_markers(tokenizer: PreTrainedTokenizerBase, n_chunks: int, folder: str | Path) -> Markers:
-    """The markers of a student in a folder, in the frame it was made with.
-
-    Raises:
-        DataError: the folder's `skipthink.json` is unreadable.
-        InvalidInputError: as in `get_markers`.
-    """
-    return get_markers(tokenizer, n_chunks, read_frame(folder))
 
 
 def _as_tokens(tokenizer: PreTrainedTokenizerBase, n_chunks: int) -> list[Ids]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_json
-from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, read_frame
+from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame
 from skipthink.student.markers import END_TEXT, PAD_TEXT, Markers, add_markers
 from skipthink.student.prompts import max_positions
 
@@ -194,20 +194,15 @@ def _config(
 
 
 def load_student(
-    name_or_path: str | Path,
-    *,
-    n_chunks: int | None = None,
-    frame: Frame | None = None,
-    dtype: str = "float32",
+    name_or_path: str | Path, *, dtype: str = "float32"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Loads a language model and its tokenizer, from a folder or the hub; weights from safetensors only.
 
-    A model whose config says `is_encoder_decoder` is loaded with its encoder.
+    `skipthink.student.Student.load` gives both as one object, with the markers. A model whose config says
+    `is_encoder_decoder` is loaded with its encoder.
 
     Args:
         name_or_path: what `from_pretrained` takes.
-        n_chunks: M. Where given, missing markers are added and the embeddings grow to hold them.
-        frame: the frame of the markers; None: that of the folder.
         dtype: "float32", "bfloat16", …
 
     Raises:
@@ -229,8 +224,6 @@ def load_student(
         ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot load a student from {str(name_or_path)!r}: {error}") from error
-    if n_chunks is not None:
-        grow_vocabulary(model, tokenizer, n_chunks, read_frame(name_or_path) if frame is None else frame)
     return model, tokenizer
 
 
@@ -254,7 +247,7 @@ def grow_vocabulary(
     if not frame.as_text and len(tokenizer) > embeddings.weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     # the end-of-turn token of a chat template may be another one than the model came with
-    model.config.eos_token_id = markers.end
+    model.config.eos_token_id = markers.end_id
     return markers
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skipthink.student.encoding import Ints
+from skipthink.core.ragged import Ints
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,11 +49,11 @@ def make_prompt(
         question: question ids.
         written: earlier chunks, or what stands for them, and what a chain of thought begins or ends with.
     """
-    asked, done = [*markers.head, *lead, *question], list(written)
-    if markers.start is None:
+    asked, done = [*markers.prompt_head, *lead, *question], list(written)
+    if markers.decoder_start_id is None:
         return Prompt(np.asarray(asked + done, dtype=np.int64))
-    source = np.asarray([*asked, markers.end], dtype=np.int64)
-    return Prompt(np.asarray([markers.start, *done], dtype=np.int64), source)
+    source = np.asarray([*asked, markers.end_id], dtype=np.int64)
+    return Prompt(np.asarray([markers.decoder_start_id, *done], dtype=np.int64), source)
 
 
 def room_for(model: PreTrainedModel, prompt: Prompt, wanted: int) -> int:

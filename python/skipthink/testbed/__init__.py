@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.models import load_student
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from skipthink.student.student import Student
 
 __all__ = ["NAMES", "student", "student_path"]
 
@@ -22,19 +21,19 @@ NAMES: tuple[str, ...] = tuple(sorted(path.parent.name for path in _FOLDER.glob(
 """Students that come with the package."""
 
 
-def student(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A pre-trained student and its tokenizer, which knows the markers of up to 8 chunks; nothing is downloaded.
+def student(name: str, *, n_chunks: int | None = None) -> Student:
+    """A pre-trained student, in float32; nothing is downloaded.
 
     Args:
         name: one of `NAMES`.
-
-    Returns:
-        The model, in float32, and the tokenizer.
+        n_chunks: M; its tokenizer knows the markers of up to 8 chunks, which is what None means.
 
     Raises:
         InvalidInputError: no such student.
     """
-    return load_student(student_path(name))
+    from skipthink.student.student import Student
+
+    return Student.load(student_path(name), n_chunks=n_chunks)
 
 
 def student_path(name: str) -> Path:

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import PartialState
 from torch.utils.data import SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.io.files import write_text
 from skipthink.io.progress import Display, Meter
 from skipthink.io.sections import first_difference, parse_sections
 from skipthink.student.devices import check_one_device, uses_accelerator
-from skipthink.student.models import load_student, make_student, save_student
+from skipthink.student.models import make_student, save_student
 from skipthink.student.options import FRAME_KEYS
+from skipthink.student.student import Student
 from skipthink.testbed.card import write_student_card
 from skipthink.testbed.corpus import IGNORED, Corpus, texts
 from skipthink.testbed.first_weights import set_lookup_heads
 from skipthink.testbed.primitives import FAMILIES
 from skipthink.testbed.settings import PretrainRecipe
-from skipthink.training.batches import Layout
-from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
+from skipthink.training.resumable import ResumableTrainer
+from skipthink.training.steps import Layout
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerControl, TrainerState
@@ -61,8 +62,9 @@ def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
     finished = folder / "student"
     if finished.is_dir():
         return finished
-    model, tokenizer = load_student(folder / "start")
-    trainer = _Pretrainer(recipe, folder, model, tokenizer)
+    student = Student.load(folder / "start", n_chunks=recipe.markers_up_to, device="cpu")
+    model, tokenizer = student.model, student.tokenizer
+    trainer = _Pretrainer(recipe, folder, student, Meter("pretrain", "tokens", Display(sys.stderr)))
     started = time.monotonic()
     trainer.train_resumable()
     if trainer.is_world_process_zero():
@@ -106,16 +108,10 @@ def held_out_losses(
     return losses
 
 
-class _Pretrainer(Trainer):
-    """`Trainer` on the corpus, in the order of its blocks: step s of any number of processes holds the same ones."""
+class _Pretrainer(ResumableTrainer):
+    """Trains on the corpus in the order of its blocks: step s of any number of processes holds the same ones."""
 
-    def __init__(
-        self,
-        recipe: PretrainRecipe,
-        folder: Path,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
-    ) -> None:
+    def __init__(self, recipe: PretrainRecipe, folder: Path, student: Student, meter: Meter) -> None:
         training, corpus = recipe.training, recipe.corpus
         n_ranks = PartialState().num_processes
         accumulation, rest = divmod(training.batch_blocks, training.micro_batch_blocks * n_ranks)
@@ -124,11 +120,9 @@ class _Pretrainer(Trainer):
                 f"batch_blocks {training.batch_blocks} is no multiple of micro_batch_blocks "
                 f"{training.micro_batch_blocks} times {n_ranks} processes"
             )
-        self.layout = Layout(training.micro_batch_blocks, accumulation, n_ranks, PartialState().process_index)
-        self.counts = StepCounts()
-        self.folder = folder
+        self.recipe, self.folder = recipe, folder
         self.data = Corpus(
-            tokenizer,
+            student.tokenizer,
             n_blocks=recipe.n_steps * training.batch_blocks,
             block_tokens=corpus.block_tokens,
             shares=corpus.shares,
@@ -158,38 +152,34 @@ class _Pretrainer(Trainer):
             data_seed=recipe.seed,
         )
         check_one_device(arguments.n_gpu)
-        super().__init__(model=model, args=arguments, train_dataset=self.data)
-        self.remove_callback(PrinterCallback)  # the progress line replaces it
-        self.add_callback(_Steps(self, recipe))
+        super().__init__(
+            layout=Layout(training.micro_batch_blocks, accumulation, n_ranks, PartialState().process_index),
+            progress=meter if PartialState().is_main_process else None,
+            model=student.model,
+            args=arguments,
+            train_dataset=self.data,
+        )
+        self.add_callback(_Log(self))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.data)
 
-    def train_resumable(self) -> None:
-        """Trains, from the newest complete checkpoint where there is one."""
-        checkpoint = newest_checkpoint(Path(str(self.args.output_dir)), self.accelerator)
-        if checkpoint is not None:
-            self.counts = read_counts(checkpoint, self.layout)
-        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    def count_step(self, step: int) -> None:
+        """Every step holds the same number of blocks."""
+        self.counts.steps += 1
+        self.counts.train_items += self.recipe.training.batch_blocks
+        self.counts.train_tokens += self.recipe.step_tokens
+
+    def progress_of(self, state: TrainerState) -> tuple[int, int]:
+        """Tokens."""
+        return self.counts.train_tokens, self.recipe.n_steps * self.recipe.step_tokens
 
 
-class _Steps(TrainerCallback):
-    """Counts tokens, shows progress, keeps the log, marks checkpoints as complete."""
+class _Log(TrainerCallback):
+    """Keeps the log of losses."""
 
-    def __init__(self, trainer: _Pretrainer, recipe: PretrainRecipe) -> None:
-        self.trainer, self.recipe = trainer, recipe
-        self.meter = Meter("pretrain", "tokens", Display(sys.stderr))
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Counts the step."""
-        counts, recipe = self.trainer.counts, self.recipe
-        counts.steps += 1
-        counts.train_items += recipe.training.batch_blocks
-        counts.train_tokens += recipe.step_tokens
-        if state.is_world_process_zero:
-            self.meter(counts.train_tokens, recipe.n_steps * recipe.step_tokens)
+    def __init__(self, trainer: _Pretrainer) -> None:
+        self.trainer = trainer
 
     def on_log(
         self,
@@ -203,15 +193,6 @@ class _Steps(TrainerCallback):
         if state.is_world_process_zero and logs:
             tokens = self.trainer.counts.train_tokens
             _append(self.trainer.folder / "log.jsonl", {"step": state.global_step, "tokens": tokens, **logs})
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Marks the checkpoint once every process has written its part."""
-        self.trainer.accelerator.wait_for_everyone()
-        if state.is_world_process_zero:
-            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            mark_complete(folder, self.trainer.counts, self.trainer.layout)
 
 
 def _check_folder(recipe: PretrainRecipe, folder: Path) -> None:

@@ -5,29 +5,36 @@ from typing import TYPE_CHECKING
 from skipthink.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from skipthink.training.chunkwise import ChunkwiseTrainer
-    from skipthink.training.config import ChunkwiseConfig
-    from skipthink.training.method_table import METHODS
-    from skipthink.training.skip_thinking import SkipThinkingConfig, SkipThinkingTrainer
+    from skipthink.training.arguments import ItemArguments, make_arguments
+    from skipthink.training.method import Method, Needs
+    from skipthink.training.options import LoraOptions, TrainingOptions
+    from skipthink.training.source import ItemSource
     from skipthink.training.train import train_method
+    from skipthink.training.trainer import ItemTrainer
 
 __all__ = [
-    "METHODS",
-    "ChunkwiseConfig",
-    "ChunkwiseTrainer",
-    "SkipThinkingConfig",
-    "SkipThinkingTrainer",
+    "ItemArguments",
+    "ItemSource",
+    "ItemTrainer",
+    "LoraOptions",
+    "Method",
+    "Needs",
+    "TrainingOptions",
+    "make_arguments",
     "train_method",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "ChunkwiseConfig": "config",
-        "ChunkwiseTrainer": "chunkwise",
-        "METHODS": "method_table",
-        "SkipThinkingConfig": "skip_thinking",
-        "SkipThinkingTrainer": "skip_thinking",
+        "ItemArguments": "arguments",
+        "ItemSource": "source",
+        "ItemTrainer": "trainer",
+        "LoraOptions": "options",
+        "Method": "method",
+        "Needs": "method",
+        "TrainingOptions": "options",
+        "make_arguments": "arguments",
         "train_method": "train",
     },
 )

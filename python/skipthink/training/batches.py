@@ -1,109 +1,98 @@
-"""Which items an optimiser step holds, and which part of it each process sees (method §5).
-
-A step is planned as a whole, then dealt out: to the processes of a run and to the micro-batches that each of
-them accumulates. How it is dealt out changes nothing that is computed but the order of additions.
-"""
+"""Items as batches of tensors: what an epoch trains on, in the order of its steps (method §5, §7)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.data import Sampler
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset, Sampler
 
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.encoding import Ints, Items
-from skipthink.training.items import ItemDataset
+from skipthink.student.inputs import model_inputs
+from skipthink.student.items import Items
+from skipthink.student.markers import Markers
+from skipthink.student.prompts import NOTHING
+from skipthink.training.steps import Layout, loss_denominators, plan_steps
 
-LOSS_NORMS = ("batch_tokens", "item")
+IGNORED_LABEL = -100
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the items of an optimiser step are dealt out.
+class ItemDataset(Dataset[dict[str, torch.Tensor]]):
+    """The items of the current epoch and what their losses are divided by; their number stays from epoch to epoch."""
 
-    Attributes:
-        batch_size: items a process sees at once.
-        accumulation: micro-batches a process adds up before the optimiser steps.
-        n_ranks: processes.
-        rank: this one, 0 … n_ranks - 1.
-    """
+    def __init__(self, items: Items) -> None:
+        self.items = items
+        self.denominators: Ints = np.ones(len(items), dtype=np.int64)
 
-    batch_size: int
-    accumulation: int = 1
-    n_ranks: int = 1
-    rank: int = 0
+    def set_items(self, items: Items, denominators: Ints) -> None:
+        """Swaps in the items of the next epoch, and what the summed loss of each is divided by in its step.
 
-    @property
-    def step_size(self) -> int:
-        """Items an optimiser step holds, over all processes and micro-batches."""
-        return self.batch_size * self.accumulation * self.n_ranks
-
-    def deal(self, step: Ints, lengths_tokens: Ints) -> list[Ints]:
-        """The micro-batches of this process.
-
-        Items of like length go into one micro-batch, which spares padding, and in turn to the processes, which
-        spares waiting. A micro-batch is empty where a step has fewer items than micro-batches.
-
-        Args:
-            step: items of the step, int64.
-            lengths_tokens: length of every item of the epoch, int64.
+        Raises:
+            InvalidInputError: the stages differ from those before, so an epoch would change its length.
         """
-        if self.accumulation * self.n_ranks > 1:
-            step = step[np.argsort(-lengths_tokens[step], kind="stable")]
-        return [block[self.rank :: self.n_ranks] for block in np.array_split(step, self.accumulation)]
+        if not np.array_equal(items.stages, self.items.stages):
+            raise InvalidInputError("items of an epoch must have the stages of the epoch before")
+        self.items, self.denominators = items, denominators
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        items = self.items
+        ids = torch.from_numpy(items.tokens[index].copy())
+        labels = ids.clone()
+        if items.loss is None:
+            labels[: int(items.n_prompt[index])] = IGNORED_LABEL
+        else:
+            start, end = items.tokens.offsets[index : index + 2]
+            labels[torch.from_numpy(~items.loss[start:end])] = IGNORED_LABEL
+        denominator = torch.tensor(self.denominators[index])
+        row = {"input_ids": ids, "labels": labels, "denominators": denominator}
+        if items.sources is not None:
+            row["source_ids"] = torch.from_numpy(items.sources[index].copy())
+        return row
 
 
-def plan_steps(stages: Ints, step_size: int, *, seed: int, epoch: int, by_stage: bool = True) -> list[Ints]:
-    """The optimiser steps of an epoch: every item in one of them, in an order drawn from (seed, epoch).
+class PadCollator:
+    """Pads a batch on the right; padding is masked out and carries no loss.
 
     Args:
-        stages: stage of every item, int64 (n_items,).
-        step_size: items a step; the last step of a stage holds what is left.
-        seed: of the run.
-        epoch: counted from 0.
-        by_stage: a step holds items of one stage, and the stages take turns: any part of an epoch holds each
-            stage about in proportion. Else items of all stages are mixed.
-
-    Returns:
-        Items of each step, int64.
+        markers: marker ids, fitted to the student.
     """
-    generator = np.random.default_rng((seed, epoch))
-    keys = stages if by_stage else np.zeros(len(stages), dtype=np.int64)
-    steps: list[Ints] = []
-    places = []
-    for key in np.unique(keys):
-        order = generator.permutation(np.flatnonzero(keys == key))
-        group = [order[start : start + step_size] for start in range(0, len(order), step_size)]
-        steps += group
-        # steps of a stage lie evenly over the epoch, each somewhere in its own stretch of it
-        jitter = generator.random(len(group)) if by_stage else 0.0
-        places.append((np.arange(len(group)) + jitter) / len(group))
-    if not steps:
-        return []
-    return [steps[index] for index in np.argsort(np.concatenate(places), kind="stable")]
 
+    def __init__(self, markers: Markers) -> None:
+        self.markers = markers
 
-def loss_denominators(steps: list[Ints], n_loss: Ints, loss_norm: str) -> Ints:
-    """What the summed loss of each item is divided by in its step, int64 (n_items,).
+    def __call__(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Rows of ids and labels as the model's inputs, with labels (a label for every id) and denominators.
 
-    "batch_tokens": the target tokens of the step, so that a step's loss is the mean over its target tokens
-    (paper, equation 3); "item": the item's target tokens times the step's items, so that it is the mean over
-    items of their mean losses. An item without target counts nothing, also not as an item. Target tokens are
-    those that carry loss: `n_loss` of every item of the epoch, int64 (n_items,).
+        All processes must take part in every micro-batch, also in one that has no items for them: no rows become
+        one padding token without loss.
+        """
+        rows = rows or [self._nothing()]
+        inputs = model_inputs(
+            [row["input_ids"].numpy() for row in rows],
+            [row["source_ids"].numpy() if "source_ids" in row else NOTHING for row in rows],
+            self.markers.pad_id,
+        )
+        labels = pad_sequence([row["labels"] for row in rows], batch_first=True, padding_value=IGNORED_LABEL)
+        return {
+            **inputs,
+            "labels": labels,
+            "denominators": torch.stack([row["denominators"] for row in rows]),
+        }
 
-    Raises:
-        InvalidInputError: unknown `loss_norm`.
-    """
-    if loss_norm not in LOSS_NORMS:
-        raise InvalidInputError(f'loss_norm must be "batch_tokens" or "item", got {loss_norm!r}')
-    denominators = np.ones(len(n_loss), dtype=np.int64)
-    for step in steps:
-        tokens = n_loss[step]
-        whole = tokens.sum() if loss_norm == "batch_tokens" else tokens * (tokens > 0).sum()
-        denominators[step] = np.maximum(whole, 1)
-    return denominators
+    def _nothing(self) -> dict[str, torch.Tensor]:
+        pad = torch.tensor([self.markers.pad_id])
+        row = {
+            "input_ids": pad,
+            "labels": torch.tensor([IGNORED_LABEL]),
+            "denominators": torch.tensor(1),
+        }
+        return row if self.markers.decoder_start_id is None else {**row, "source_ids": pad}
 
 
 class StageBatchSampler(Sampler[list[int]]):

@@ -12,31 +12,27 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_bytes
-from skipthink.scoring.losses import StepLosses
 from skipthink.scoring.score import score_steps
-from skipthink.student.encoding import EncodedSamples, Ints, flat_index, offsets_of
-from skipthink.student.markers import Markers
+from skipthink.student.encoding import EncodedSamples
+from skipthink.student.losses import StepLosses
+from skipthink.student.student import Student
+from skipthink.student.token_rows import flat_index, offsets_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from transformers import PreTrainedModel
 
 
 def score_in_shares(
-    model: PreTrainedModel,
-    encoded: EncodedSamples,
-    markers: Markers,
-    accelerator: Accelerator,
-    **options: Any,
+    student: Student, encoded: EncodedSamples, accelerator: Accelerator, **options: Any
 ) -> StepLosses:
     """`score_steps`, each process scoring its share of the samples; all of them get all losses.
 
     Args:
-        model: the student, the same in all processes.
+        student: the student, the same in all processes.
         encoded: all samples.
-        markers: marker ids of the student's tokenizer.
         accelerator: of the run.
         options: of `score_steps`.
 
@@ -45,7 +41,7 @@ def score_in_shares(
     """
     n_ranks = accelerator.num_processes
     if n_ranks == 1:
-        return score_steps(model, encoded, markers, **options)
+        return score_steps(student, encoded, **options)
     if len(encoded) < n_ranks:
         raise InvalidInputError(
             f"{len(encoded)} samples cannot be scored by {n_ranks} processes; start fewer of them"
@@ -53,7 +49,7 @@ def score_in_shares(
     # rows of like length in turn, so that the shares take about the same time
     by_length = np.argsort(-encoded.rationale.lengths, kind="stable")
     rows = np.sort(by_length[accelerator.process_index :: n_ranks])
-    share = score_steps(model, encoded.take(rows), markers, **options)
+    share = score_steps(student, encoded.take(rows), **options)
 
     def gather(values: npt.NDArray[Any], lengths: Ints) -> npt.NDArray[Any]:
         whole = np.zeros((int(lengths.sum()), *values.shape[1:]), dtype=values.dtype)

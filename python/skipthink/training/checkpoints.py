@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import parse_object, write_json
-from skipthink.student.encoding import Ints, Items
-from skipthink.training.batches import Layout
+from skipthink.student.items import Items
 from skipthink.training.boundaries import from_main
+from skipthink.training.steps import Layout
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from skipthink.student.inputs import probe_inputs
-from skipthink.training.items import IGNORED_LABEL
+from skipthink.training.batches import IGNORED_LABEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

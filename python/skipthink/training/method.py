@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from skipthink.core.options import SearchName
+from skipthink.exceptions import InvalidInputError
+from skipthink.scoring.options import ChunkOptions
+from skipthink.student.items import Items
+from skipthink.student.markers import Markers
+from skipthink.student.token_rows import Bools
 from skipthink.training.options import TrainingOptions
+from skipthink.training.source import ItemSource
 
 
 class Needs(Enum):
@@ -19,7 +26,7 @@ class Needs(Enum):
 
 
 class Method:
-    """A way to train a student and to let it answer.
+    """A way to train a student and to let it answer. A method must have a name and `items`.
 
     Attributes:
         name: as recipes name it.
@@ -43,3 +50,56 @@ class Method:
     judge: ClassVar[str | None] = None
     compared: ClassVar[bool] = False
     is_reference: ClassVar[bool] = False
+
+    def items(self, source: ItemSource, epoch: int) -> Items:
+        """The items of an epoch, counted from 0. Every epoch has the same stages in the same order."""
+        raise NotImplementedError(f"{type(self).__name__} must say what the items of an epoch are")
+
+    def longest_items(self, source: ItemSource) -> Items:
+        """The items with nothing left out that another epoch may hold: they must fit into the student."""
+        return self.items(source, 0)
+
+    def whole_items(self, source: ItemSource) -> Items:
+        """The items with whole targets: what a student writes at inference is bounded by the longest of each stage."""
+        return self.items(source, 0)
+
+    def about(self, source: ItemSource) -> dict[str, Any]:
+        """What inference has to know beside the longest targets, for `skipthink.json`."""
+        return {}
+
+    def report(self, source: ItemSource, items: Items) -> dict[str, int]:
+        """Counts of what the first epoch's items hold, or leave out of the samples."""
+        return {}
+
+    def forgets(self, source: ItemSource, step: int, steps_per_epoch: int) -> bool:
+        """Whether the optimiser forgets its moments before a step, counted from 0."""
+        return False
+
+    def refuse(self, options: Any, markers: Markers) -> None:
+        """Refuses options that do not fit a student, before anything is trained.
+
+        Raises:
+            InvalidInputError: says which, and what to do.
+        """
+
+    def refuse_inputs(self, boundaries: object, skipped: Bools | None) -> None:
+        """Refuses to train without what the method needs of a judge.
+
+        Raises:
+            InvalidInputError: chunks or skip data are missing.
+        """
+        lacks_chunks = self.needs is not Needs.NOTHING and boundaries is None
+        if lacks_chunks or (self.needs is Needs.SKIPS and skipped is None):
+            raise InvalidInputError(
+                f"{self.name} needs the chunks and skip data of a chunk-wise trained student"
+            )
+
+    def search_of(self, chunks: ChunkOptions) -> SearchName:
+        """The search that cuts its chunks; "average" where nothing is searched.
+
+        Args:
+            chunks: the recipe's.
+        """
+        if self.search is None:
+            return "average"
+        return chunks.method if self.search == "recipe" else self.search  # type: ignore[return-value]

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from skipthink.core.ragged import Ints
 from skipthink.options import option
+from skipthink.student.items import Items, join_items, take_items
+from skipthink.student.token_rows import Bools
 from skipthink.training.method import Method, Needs
-from skipthink.training.methods.base_ac import ChunkwiseOptions
+from skipthink.training.methods.base_ac import ChunkwiseOptions, chunkwise_items
+from skipthink.training.source import ItemSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +30,37 @@ class SkipItemOptions(ChunkwiseOptions):
 
 
 class SkipAll(Method):
-    """Chunk-wise items and one skip item per sample, which holds no chunk."""
+    """Chunk-wise items and one skip item per sample, which holds no chunk: `[skip] q | [thought] … [answer] a <end>`.
+
+    Chunks stay as they were judged: a boundary that moved would make the skip data speak of other chunks.
+    """
 
     name, mode, Options, has_chunks, compared = "skip-all", "skip", SkipItemOptions, True, True
     needs, judge = Needs.CHUNKS, "base+sbc"
+
+    def items(self, source: ItemSource, epoch: int) -> Items:
+        """Chunk-wise items, then skip items up to their share; the rows that are repeated change with the epoch."""
+        return self._with_skips(source, epoch, chunkwise_items(source, epoch))
+
+    def longest_items(self, source: ItemSource) -> Items:
+        """Without chunk dropout."""
+        return self._with_skips(source, 0, source.planned("chunkwise"))
+
+    def skipped(self, source: ItemSource) -> Bools:
+        """The chunks that skip items leave out, bool (n, M): all that hold a step."""
+        return np.diff(source.boundaries, axis=1) > 0
+
+    def _with_skips(self, source: ItemSource, epoch: int, chunkwise: Items) -> Items:
+        skip = source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
+        rows = skip_rows(source.options.skip_weight, len(chunkwise), len(skip), source.seed, epoch)
+        return join_items([chunkwise, take_items(skip, rows)])
+
+
+def skip_rows(share: float | None, n_chunkwise: int, n_rows: int, seed: int, epoch: int) -> Ints:
+    """Which rows give a skip item in an epoch: each one once, or as often as the share asks for."""
+    count = n_rows if share is None else max(1, round(share / (1 - share) * n_chunkwise))
+    order = np.random.default_rng((seed, epoch, 1)).permutation(n_rows)
+    return np.resize(order, count)
 
 
 METHOD = SkipAll()

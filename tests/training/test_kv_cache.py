@@ -12,7 +12,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from skipthink.student.prefixes import KeptPrefixes, choose_tokens, keeps_prefixes
+from skipthink.student.kv_cache import KvCache, choose_tokens, supports_kv_cache
 
 SIZES = {
     "vocab_size": 50,
@@ -47,9 +47,9 @@ def naive(model, prompt, end, limit):
 def test_continuations_equal_those_of_whole_prompts(config):
     """Ragged pieces, gaps between them, several continuations of one prompt, limits of their own."""
     model = model_of(config)
-    assert keeps_prefixes(model)
+    assert supports_kv_cache(model)
     rng = np.random.default_rng(0)
-    kept, read = KeptPrefixes(model, 3), [[], [], []]
+    kept, read = KvCache(model, 3), [[], [], []]
     for lengths in ((3, 1, 5), (4, 0, 1), (0, 6, 2)):
         pieces = [rng.integers(2, 50, length).tolist() for length in lengths]
         assert kept.read(pieces) == sum(lengths)
@@ -67,7 +67,7 @@ def test_continuations_equal_those_of_whole_prompts(config):
 
 def test_the_end_may_be_kept_from_coming_first():
     model = model_of(LLAMA)
-    kept, feeds = KeptPrefixes(model, 1), [[7], [8, 9]]
+    kept, feeds = KvCache(model, 1), [[7], [8, 9]]
     kept.read([[3, 4]])
     rows, limits = np.array([0, 0]), np.array([5, 5])
     ends = [naive(model, [3, 4, *feed], None, 1)[0] for feed in feeds]
@@ -95,7 +95,7 @@ def test_the_end_may_be_kept_from_coming_first():
 
 def test_sampled_continuations_do_not_depend_on_their_company():
     model = model_of(LLAMA)
-    kept = KeptPrefixes(model, 2)
+    kept = KvCache(model, 2)
     kept.read([[4, 5, 6], [7]])
     uniforms = np.random.default_rng(1).random((6, 8))
     rows, feeds = np.array([0, 1, 0, 1, 0, 1]), [[9], [9, 3], [9], [9, 3], [2], [2]]
@@ -124,11 +124,11 @@ def test_sampling_follows_the_probabilities():
 
 def test_students_that_cannot_are_found_out():
     sliding = MistralConfig(**SIZES, **TOKENS, num_key_value_heads=2, sliding_window=4)
-    assert not keeps_prefixes(model_of(sliding))
+    assert not supports_kv_cache(model_of(sliding))
     config = T5Config(
         vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0
     )
-    assert not keeps_prefixes(T5ForConditionalGeneration(config).eval())
+    assert not supports_kv_cache(T5ForConditionalGeneration(config).eval())
 
 
 def test_a_student_that_says_it_can_is_tried_out(monkeypatch):
@@ -140,4 +140,4 @@ def test_a_student_that_says_it_can_is_tried_out(monkeypatch):
         return forward(self, **arguments)
 
     monkeypatch.setattr(type(model), "forward", by_columns)
-    assert not keeps_prefixes(model)
+    assert not supports_kv_cache(model)

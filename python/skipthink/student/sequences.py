@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.encoding import EncodedSamples, Ints
+from skipthink.student.encoding import EncodedSamples
 from skipthink.student.inputs import model_inputs
 from skipthink.student.markers import Markers
 from skipthink.student.prompts import make_prompt, max_positions
@@ -54,7 +55,7 @@ class SequenceSet:
 
     Args:
         encoded: the samples.
-        markers: marker ids.
+        markers: marker ids, fitted to the student.
         model: the student; whether it has an encoder decides what the prompt is.
         conditioned: `[m]` in front, one sequence a stage; else nothing in front and one sequence a sample.
 
@@ -67,9 +68,9 @@ class SequenceSet:
         self, encoded: EncodedSamples, markers: Markers, model: PreTrainedModel, *, conditioned: bool
     ) -> None:
         self.encoded = encoded
-        self.markers = markers.fitted_to(model.config)
-        self.prefixes = list(markers.stages) if conditioned else [()]
-        bare = make_prompt(self.markers, max(self.prefixes, key=len), [], markers.open)
+        self.markers = markers
+        self.prefixes = list(markers.stage_marks) if conditioned else [()]
+        bare = make_prompt(self.markers, max(self.prefixes, key=len), [], markers.block_open)
         longest = max(len(prefix) for prefix in self.prefixes)
         lengths = encoded.question.lengths + encoded.rationale.lengths + len(bare) - longest
         leads = np.asarray([len(prefix) for prefix in self.prefixes])
@@ -90,7 +91,9 @@ class SequenceSet:
     def __getitem__(self, index: int) -> Sequence:
         row, slot = divmod(int(index), self.n_slots)
         rationale, cuts = self.encoded.rationale[row], self.encoded.step_tokens[row]
-        prompt = make_prompt(self.markers, self.prefixes[slot], self.encoded.question[row], self.markers.open)
+        prompt = make_prompt(
+            self.markers, self.prefixes[slot], self.encoded.question[row], self.markers.block_open
+        )
         return Sequence(
             row, slot, prompt.source, np.concatenate([prompt.ids, rationale]), len(prompt.ids), cuts
         )
@@ -143,11 +146,11 @@ class Batch:
 def make_batch(sequences: list[Sequence], markers: Markers, device: torch.device) -> Batch:
     """Pads sequences into one batch."""
     inputs = model_inputs(
-        [sequence.ids for sequence in sequences], [sequence.source for sequence in sequences], markers.pad
+        [sequence.ids for sequence in sequences], [sequence.source for sequence in sequences], markers.pad_id
     )
     counts = [len(sequence.target) + 1 for sequence in sequences]
     columns = [np.arange(sequence.n_prompt - 1, len(sequence.ids)) for sequence in sequences]
-    targets = [part for sequence in sequences for part in (sequence.target, [markers.end])]
+    targets = [part for sequence in sequences for part in (sequence.target, [markers.end_id])]
     return Batch(
         {name: tensor.to(device) for name, tensor in inputs.items()},
         torch.from_numpy(np.repeat(np.arange(len(sequences)), counts)).to(device),

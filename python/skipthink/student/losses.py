@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.student.encoding import EncodedSamples, Ints, offsets_of
+from skipthink.core.ragged import Ints
+from skipthink.student.encoding import EncodedSamples
+from skipthink.student.token_rows import offsets_of
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from skipthink.student.encoding import Ints
+from skipthink.core.ragged import Ints
 from skipthink.student.generation import Generated
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 Uniforms = npt.NDArray[np.float64]
 
 
-class KeptPrefixes:
+class KvCache:
     """What a student has read of n prompts, as keys and values.
 
     Prompts are ragged: the tokens of one stand in any columns, in order, and a mask says in which.
 
     Args:
-        model: a student that `keeps_prefixes`, in eval mode.
+        model: a student that `supports_kv_cache`, in eval mode.
         n_rows: prompts.
     """
 
@@ -44,10 +44,10 @@ class KeptPrefixes:
         lengths: Ints = self._mask.sum(dim=1).cpu().numpy()
         return lengths
 
-    def take(self, rows: Ints) -> KeptPrefixes:
+    def take(self, rows: Ints) -> KvCache:
         """Copies of some prompts; one may be taken several times."""
         index = torch.from_numpy(rows).to(self._mask.device)
-        taken = KeptPrefixes(self._model, len(rows))
+        taken = KvCache(self._model, len(rows))
         taken._mask = self._mask[index]
         for number, layer in enumerate(self._cache.layers):
             if layer.is_initialized:
@@ -173,7 +173,7 @@ def choose_tokens(logits: torch.Tensor, temperature: float, uniforms: Uniforms |
     return np.minimum(found, logits.shape[-1] - 1)
 
 
-def keeps_prefixes(model: PreTrainedModel) -> bool:
+def supports_kv_cache(model: PreTrainedModel) -> bool:
     """Whether a student's keys and values can be kept in part: plain attention over all that came before.
 
     Sliding windows, recurrent states, encoders and positions that are not given from outside cannot. What a model
@@ -194,7 +194,7 @@ def keeps_prefixes(model: PreTrainedModel) -> bool:
     if any(type(layer) is not DynamicLayer for layer in DynamicCache(config=model.config).layers):
         return False
     ids = list(range(6))
-    kept = KeptPrefixes(model, 2)
+    kept = KvCache(model, 2)
     kept.read([ids[:4], ids[:1]])  # the second row has a gap behind its first token
     kept.read([[], ids[1:4]])
     tail = torch.tensor([ids[4:5]] * 2)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring.losses import Floats
-from skipthink.scoring.sequences import Batch
 from skipthink.student.inputs import probe_inputs
+from skipthink.student.losses import Floats
+from skipthink.student.sequences import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

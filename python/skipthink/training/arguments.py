@@ -1,0 +1,126 @@
+"""The arguments of `transformers.Trainer`, made from our options in one place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+
+from skipthink.exceptions import InvalidInputError
+from skipthink.student.devices import check_one_device, uses_accelerator
+from skipthink.training.boundaries import BoundaryFolder
+from skipthink.training.options import TrainingOptions
+from skipthink.training.steps import Layout
+
+REFUSED = {
+    "dataloader_persistent_workers": "workers that outlive an epoch would go on with the items of the epoch before",
+    "dataloader_drop_last": "every item is trained on; the last batch of a stage is smaller instead",
+    "auto_find_batch_size": "a step is planned for one batch size; set gradient_accumulation_steps instead",
+    "ignore_data_skip": "a resumed epoch goes on where it stood",
+    "label_smoothing_factor": "the loss is that of the targets, as in scoring",
+}
+"""Arguments of `transformers` that must stay unset, and why."""
+
+SAME_NAMES = (
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "warmup_steps",
+    "weight_decay",
+    "adam_beta2",
+    "max_grad_norm",
+    "bf16",
+    "fp16",
+    "activation_checkpointing",
+    "save_steps",
+    "fsdp",
+    "fsdp_config",
+    "deepspeed",
+)
+"""Options that `transformers` knows by the same name."""
+
+
+@dataclass
+class ItemArguments(TrainingArguments):
+    """`TrainingArguments` that are checked: one device per process, and nothing that would change items or steps.
+
+    `make_arguments` makes them from options.
+    """
+
+    def __post_init__(self) -> None:
+        if not uses_accelerator():
+            self.use_cpu = True  # several processes find each other on CPUs only where this is said
+        try:
+            super().__post_init__()  # type: ignore[no-untyped-call]
+        except ImportError as error:  # deepspeed, tensorboard, … that an argument asks for
+            raise InvalidInputError(f"a training argument needs a package: {error}") from error
+        for name, reason in REFUSED.items():
+            if getattr(self, name):
+                raise InvalidInputError(f"{name} must stay unset: {reason}")
+        check_one_device(self.n_gpu)
+        expected = int(os.environ.get("WORLD_SIZE", "1"))
+        if self.world_size != expected:
+            raise InvalidInputError(
+                f"{expected} processes were started, but they form a group of {self.world_size}: each would train "
+                "by itself; start them with torchrun"
+            )
+
+    @property
+    def layout(self) -> Layout:
+        """How the items of a step are dealt out to processes and micro-batches."""
+        return Layout(
+            self.per_device_train_batch_size,
+            self.gradient_accumulation_steps,
+            self.world_size,
+            self.process_index,
+        )
+
+    @property
+    def boundary_folder(self) -> BoundaryFolder:
+        """Where the boundaries of each epoch are kept."""
+        return BoundaryFolder(Path(str(self.output_dir)) / "boundaries")
+
+    @property
+    def score_folder(self) -> Path:
+        """Where scores are kept until the boundaries of the epoch are."""
+        return Path(str(self.output_dir)) / "scores"
+
+    @property
+    def autocast(self) -> str | None:
+        """Precision of forward passes, as `Student.score` names it."""
+        return "bfloat16" if self.bf16 else "float16" if self.fp16 else None
+
+
+def make_arguments(options: TrainingOptions, out: str | Path, *, seed: int, **more: Any) -> ItemArguments:
+    """The arguments of a training.
+
+    Args:
+        options: the method's options.
+        out: folder for checkpoints.
+        seed: seeds the order of the data, and whatever torch draws.
+        more: further fields of `transformers.TrainingArguments`; they win.
+    """
+    arguments: dict[str, Any] = {
+        "output_dir": str(out),
+        "seed": seed,
+        "data_seed": seed,
+        "num_train_epochs": options.epochs,
+        "max_steps": -1 if options.max_steps is None else options.max_steps,
+        "per_device_train_batch_size": options.batch_size,
+        "lr_scheduler_type": options.lr_scheduler,
+        "save_strategy": "steps",
+        "save_total_limit": 2,
+        "logging_steps": _logging_steps(options.save_steps),
+        "report_to": list(options.report_to) or "none",
+        "disable_tqdm": True,
+        "log_level": "error",
+        **{name: getattr(options, name) for name in SAME_NAMES},
+    }
+    return ItemArguments(**{**arguments, **more})
+
+
+def _logging_steps(save_steps: int) -> int:
+    """A divisor of save_steps: a window that a checkpoint cuts in two would log another loss after a resume."""
+    return save_steps // 5 if save_steps % 5 == 0 else save_steps

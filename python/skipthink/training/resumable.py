@@ -1,0 +1,92 @@
+"""A `transformers.Trainer` that goes on where it was killed, and counts what its steps hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
+from skipthink.training.steps import Layout
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState
+
+Progress = Callable[[int, int], None]
+
+
+class ResumableTrainer(Trainer):
+    """Trains from the newest complete checkpoint; `count_step` says what a step held.
+
+    Args:
+        layout: how a step is dealt out.
+        progress: called with what `progress_of` gives, after each step.
+        kwargs: passed to `transformers.Trainer`.
+
+    Attributes:
+        counts: what the steps so far held, over all processes.
+    """
+
+    def __init__(self, *, layout: Layout, progress: Progress | None = None, **kwargs: Any) -> None:
+        self.layout, self.progress = layout, progress
+        self.counts = StepCounts()
+        super().__init__(**kwargs)
+        self.remove_callback(PrinterCallback)  # the caller's progress line replaces it
+        self.add_callback(_Steps(self))
+
+    def count_step(self, step: int) -> None:
+        """Adds what a step held, counted from 0, to `counts`."""
+        raise NotImplementedError
+
+    def progress_of(self, state: TrainerState) -> tuple[int, int]:
+        """What is done, and what there is in all."""
+        return state.global_step, state.max_steps
+
+    def restore(self, checkpoint: Path) -> None:
+        """Takes up what the steps before a checkpoint left.
+
+        Raises:
+            DataError: a file of the checkpoint is damaged.
+            InvalidInputError: the checkpoint was made with steps of another size.
+        """
+        self.counts = read_counts(checkpoint, self.layout)
+
+    def train_resumable(self) -> None:
+        """Trains, from the newest complete checkpoint in `output_dir` where there is one.
+
+        Raises:
+            DataError: a file of that checkpoint is damaged.
+            InvalidInputError: it was made with steps of another size.
+        """
+        checkpoint = newest_checkpoint(Path(str(self.args.output_dir)), self.accelerator)
+        if checkpoint is not None:
+            self.restore(checkpoint)
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+class _Steps(TrainerCallback):
+    """Counts steps, shows progress, and marks checkpoints that are whole."""
+
+    def __init__(self, trainer: ResumableTrainer) -> None:
+        self.trainer = trainer
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Counts what the step held in all processes."""
+        trainer = self.trainer
+        trainer.count_step(state.global_step - 1)
+        if trainer.progress is not None:
+            trainer.progress(*trainer.progress_of(state))
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Marks the checkpoint as complete once every process has written its part."""
+        trainer = self.trainer
+        trainer.accelerator.wait_for_everyone()
+        if state.is_world_process_zero:
+            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            mark_complete(folder, trainer.counts, trainer.layout)

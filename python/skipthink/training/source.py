@@ -1,0 +1,74 @@
+"""What a method makes the items of an epoch from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skipthink.core.ragged import Ints
+from skipthink.student.encoding import EncodedSamples
+from skipthink.student.items import Items, build_items, take_items
+from skipthink.student.markers import Markers
+from skipthink.student.token_rows import Bools
+from skipthink.training.steps import plan_steps
+
+
+@dataclass
+class ItemSource:
+    """Samples, their chunks and the options of a training.
+
+    Attributes:
+        encoded: the training samples.
+        markers: marker ids, fitted to the student.
+        options: the method's options, an instance of its `Options`.
+        boundaries: chunks as they are now, int64 (n, M + 1); a search replaces them.
+        seed: of the run.
+        step_size: items of an optimiser step, over all processes.
+        skipped: chunks that the judge can do without, bool (n, M); None where the method does not ask for them.
+        rows: the samples that are trained on, int64; those with an item that is too long are left out.
+    """
+
+    encoded: EncodedSamples
+    markers: Markers
+    options: Any
+    boundaries: Ints
+    seed: int
+    step_size: int
+    skipped: Bools | None = None
+    rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.rows):
+            self.rows = np.arange(len(self.encoded))
+
+    def planned(self, scheme: str, **options: Any) -> Items:
+        """The items of a scheme of `skipthink.plan_items`, of all samples that are trained on.
+
+        Args:
+            scheme: "chunkwise", "skip", "base" or "answer-only".
+            options: of `skipthink.plan_items`.
+        """
+        plan = self.encoded.plan(scheme, self.boundaries, **options)
+        return self.of_rows(build_items(self.encoded, plan, self.markers))
+
+    def of_rows(self, items: Items) -> Items:
+        """Those of the items whose samples are trained on."""
+        if len(self.rows) == len(self.encoded):
+            return items
+        return take_items(items, np.flatnonzero(np.isin(items.rows, self.rows)))
+
+    def steps(self, items: Items, epoch: int) -> list[Ints]:
+        """The items of each optimiser step of an epoch, int64; known before the epoch begins."""
+        by_stage = self.options.batching == "stage"
+        return plan_steps(items.stages, self.step_size, seed=self.seed, epoch=epoch, by_stage=by_stage)
+
+    def rationale_lengths(self, items: Items) -> Ints:
+        """Tokens of the rationale of each item's sample, int64 (n_items,)."""
+        return self.encoded.rationale.lengths[items.rows]
+
+    @property
+    def longest_rationale(self) -> int:
+        """Tokens of the longest rationale that is trained on."""
+        return int(self.encoded.rationale.lengths[self.rows].max())

@@ -1,0 +1,103 @@
+"""A method of the user's own: one file, trained and asked as those of the package."""
+
+import importlib.util
+
+import pyarrow.parquet as pq
+import pytest
+
+from skipthink.exceptions import InvalidInputError
+from skipthink.options import OptionError
+from skipthink.scoring import ChunkOptions
+from skipthink.student import Student
+from skipthink.training import TrainingOptions, train_method
+from skipthink.training.method import Method
+from skipthink.training.methods import own_methods
+
+OWN = '''
+"""Last words: one-pass items whose rationale is its last tokens alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skipthink.options import option
+from skipthink.student.items import drop_places
+from skipthink.training.method import Method
+from skipthink.training.options import TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastWordsOptions(TrainingOptions):
+    """Options of last words."""
+
+    n_last: int = option(3, "tokens of the rationale that are kept", ge=1)
+
+
+class LastWords(Method):
+    """One item per sample: `q | last words of r [answer] a <end>`."""
+
+    name, Options = "last-words", LastWordsOptions
+
+    def items(self, source, epoch):
+        items = source.planned("base")
+        lengths = source.rationale_lengths(items)
+        end = np.maximum(lengths - source.options.n_last, 0)
+        return drop_places(items, np.zeros_like(end), end)
+
+    def report(self, source, items):
+        return {"words_kept": int(items.n_target.sum())}
+
+
+METHOD = LastWords()
+'''
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / "last_words.py"
+    path.write_text(OWN)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_method_from_one_file_trains_and_answers(own, student_dir, samples, encoded, tmp_path):
+    options = own.LastWordsOptions(n_last=2, max_steps=2, batch_size=8, lora=None)
+    summary = train_method(
+        own.METHOD, student=student_dir, samples=samples, out=tmp_path, options=options,
+        chunks=ChunkOptions(M=3), seed=0,
+    )  # fmt: skip
+    assert summary["method"] == "last-words"
+    kept = int(encoded.rationale.lengths.clip(max=2).sum() + (encoded.answer.lengths + 2).sum())
+    assert summary["report"]["words_kept"] == kept
+    first = pq.read_table(tmp_path / "items.parquet").to_pylist()[0]
+    assert first["target_ids"][:2] == encoded.rationale[0][-2:].tolist()
+    student = Student.load(tmp_path / "model")
+    assert (student.mode, student.n_chunks, student.about["method"]) == ("base", 3, "last-words")
+    (answer,) = student.answer(["What is 1 and 1?"])
+    assert answer.written.n_generated >= 1
+
+
+def test_its_options_are_checked_where_they_are_declared(own):
+    with pytest.raises(OptionError, match="n_last must be at least 1, got 0"):
+        own.LastWordsOptions(n_last=0)
+
+
+def test_a_method_must_say_what_its_items_are():
+    class Nothing(Method):
+        name = "nothing"
+
+    with pytest.raises(NotImplementedError, match="Nothing must say what the items of an epoch are"):
+        Nothing().items(None, 0)
+
+
+def test_every_method_of_the_package_says_what_it_is():
+    methods = own_methods()
+    assert len({method.name for method in methods.values()}) == len(methods) == 13
+    for method in methods.values():
+        assert issubclass(method.Options, TrainingOptions)
+        assert method.judge is None or methods[method.judge].has_chunks
+        if method.judge is not None:
+            with pytest.raises(InvalidInputError, match=r"needs the chunks and skip data"):
+                method.refuse_inputs(None, None)
