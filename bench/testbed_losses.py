@@ -28,7 +28,7 @@ from skipthink.options import pick
 from skipthink.run.folder import RunFolder
 from skipthink.run.recipe import Recipe
 from skipthink.student import Student
-from skipthink.training.methods import own_methods
+from skipthink.training.method import Method
 
 CORE = "reasoning"
 
@@ -64,40 +64,41 @@ def render(path: Path, n_questions: int) -> list[str]:
         "|---|---|---|" + "---|" * len(stages),
     ]
     for method in measured(recipe):
-        found = [measure(recipe, path, method, seed, samples) for seed in recipe.seeds]
+        found = [measure(recipe, path, method.name, seed, samples) for seed in recipe.seeds]
         cells = [spread([one.core for one in found]), spread([one.other for one in found])]
         cells += [spread([one.by_chunk[m - 1] for one in found]) for m in stages]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines.append(f"| {method.name} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def measured(recipe: Recipe) -> Iterator[str]:
+def measured(recipe: Recipe) -> Iterator[Method]:
     """The methods that learn whole rationales, in one piece or chunk by chunk."""
-    for method in recipe.methods:
-        if own_methods()[method].is_reference or own_methods()[method].mode == "full":
+    for method in recipe.chosen:
+        if method.is_reference or method.mode == "full":
             yield method
 
 
-def measure(recipe: Recipe, path: Path, method: str, seed: int, samples: pa.Table) -> Losses:
+def measure(recipe: Recipe, path: Path, name: str, seed: int, samples: pa.Table) -> Losses:
     """Scores held-out rationales with one trained student."""
-    folder = path / "train" / method / f"s{seed}" / "model"
+    method = recipe.method(name)
+    folder = path / "train" / name / f"s{seed}" / "model"
     student = Student.load(folder, device="cpu")
-    n_chunks, is_one_pass = recipe.chunks.M, own_methods()[method].is_reference
+    n_chunks = recipe.chunks.M
     encoded = student.encode(samples, recipe.chunks.rules)
-    losses = student.score(encoded, passes="free" if is_one_pass else "conditioned")
+    losses = student.score(encoded, passes="conditioned" if method.has_chunks else "free")
     stage = stage_of_steps(recipe, method, encoded, losses)
     core = is_core(samples, encoded)
-    nll = losses.nll[np.arange(len(stage)), 0 if is_one_pass else stage]
+    nll = losses.nll[np.arange(len(stage)), stage if method.has_chunks else 0]
     parts = [core, ~core, *(core & (stage == m) for m in range(n_chunks))]
     means = [per_token(nll, losses.n_tokens, part) for part in parts]
     return Losses(means[0], means[1], means[2:])
 
 
-def stage_of_steps(recipe: Recipe, method: str, encoded: Any, losses: Any) -> Any:
+def stage_of_steps(recipe: Recipe, method: Method, encoded: Any, losses: Any) -> Any:
     """Index of the chunk that each step stands in, int64 (total_steps,); Base's, of average chunks."""
-    chunks = recipe.chunks
-    search = pick(SearchOptions, chunks).replace(method=own_methods()[method].search_of(chunks))
-    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search.to_dict())
+    chunks = recipe.chunks_of(method)
+    search = pick(SearchOptions, chunks).to_dict()
+    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search)
     sizes = np.diff(found.boundaries, axis=1)
     return np.concatenate([np.repeat(np.arange(sizes.shape[1]), row) for row in sizes])
 

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skipthink.core.options import SearchOptions
 from skipthink.exceptions import InvalidInputError
+from skipthink.options import Options, choices_of, help_of, hint_of
+from skipthink.scoring.options import ChunkOptions, ScoringOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,9 +37,26 @@ task_app = typer.Typer(
 )
 app.add_typer(task_app, name="tasks")
 
+
+def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
+    """An option of a command with the help of its declaration.
+
+    Args:
+        kind: the options that declare it.
+        name: the option.
+        flags: as it is given; --name where there are none.
+    """
+    text = help_of(kind, name).replace("`", "")
+    choices = choices_of(hint_of(kind, name))
+    listed = f" ({', '.join(choices)})" if choices else ""
+    return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]}{listed}.")
+
+
+SEARCH, SCORING = SearchOptions(), ScoringOptions()
+"""Defaults of the commands."""
 LOSS_COLUMNS = ("losses", "n_tokens", "end_losses")
 DataFile = Annotated[Path, typer.Argument(help="JSONL or Parquet file, one sample a row.")]
-Rules = Annotated[str, typer.Option(help="Step rules: auto, lines or sentences.")]
+Rules = Annotated[str, cli_option(ChunkOptions, "rules")]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,7 +86,7 @@ def options(
     """Options of all commands."""
     del version
     if debug:
-        os.environ["SKIPTHINK_DEBUG"] = "1"  # the stages of a run are processes of their own
+        os.environ["SKIPTHINK_DEBUG"] = "1"  # the jobs of a run are processes of their own
 
 
 @app.command()
@@ -85,21 +105,46 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Runs a recipe from data to table; finished stages are skipped, killed ones resumed."""
+    """Runs a recipe from data to table; finished jobs are kept, killed ones resumed."""
     from skipthink.run.recipe import load_recipe
     from skipthink.run.runner import run_recipe
-    from skipthink.run.scheduler import StageCrashedError
+    from skipthink.run.scheduler import JobCrashedError
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
     folder = Path("runs") / loaded.name if out is None else out
     try:
         run_recipe(loaded, folder, reuse=reuse or ())
-    except StageCrashedError as error:
+    except JobCrashedError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(f"\nstopped; the same command goes on from where {folder} stands", err=True)
         raise typer.Exit(130) from None
+
+
+@app.command()
+def schema(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(help="A recipe that names methods of your own, whose options are to be in it."),
+    ] = None,
+    pretraining: Annotated[
+        bool, typer.Option("--pretrain", help="The schema of recipes of skipthink pretrain.")
+    ] = False,
+) -> None:
+    """Prints the JSON schema of recipes, which editors complete and check keys with."""
+    from skipthink.io.recipes import read_mapping, read_text, schema_of
+    from skipthink.run.recipe import recipe_kind, recipe_kind_of
+
+    kind: type[Options] = recipe_kind()
+    if pretraining:
+        from skipthink.testbed.options import PretrainRecipe
+
+        kind = PretrainRecipe
+    elif recipe is not None:
+        content = read_mapping(read_text(recipe), name=str(recipe))
+        kind = recipe_kind_of(content, name=str(recipe), folder=recipe.resolve().parent)
+    typer.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -111,8 +156,8 @@ def pretrain(
     changes: Changes = None,
 ) -> None:
     """Makes and pre-trains a student of the test bed; the same command goes on after a kill."""
+    from skipthink.testbed.options import load_pretrain_recipe
     from skipthink.testbed.pretraining import pretrain
-    from skipthink.testbed.settings import load_pretrain_recipe
 
     loaded = load_pretrain_recipe(recipe, changes=changes or ())
     folder = Path("runs") / f"pretrain-{loaded.name}" if out is None else out
@@ -148,12 +193,12 @@ def chunk(
         ),
     ] = None,
     *,
-    chunks: Annotated[int, typer.Option("--chunks", "--m", "-M", help="M, the number of chunks.")],
-    eta: Annotated[float, typer.Option(help="Least gain of an accepted change, nats.")] = 0.1,
-    method: Annotated[str, typer.Option(help="average, greedy, anneal or optimal.")] = "greedy",
-    objective: Annotated[str, typer.Option(help="mean, variance or max.")] = "mean",
-    scope: Annotated[str, typer.Option(help="pair or left (greedy).")] = "pair",
-    min_steps: Annotated[int, typer.Option(help="Least steps of a chunk.")] = 1,
+    chunks: Annotated[int, cli_option(ChunkOptions, "M", "--chunks", "--m", "-M")],
+    eta: Annotated[float, cli_option(SearchOptions, "eta")] = SEARCH.eta,
+    method: Annotated[str, cli_option(SearchOptions, "method")] = SEARCH.method,
+    objective: Annotated[str, cli_option(SearchOptions, "objective")] = SEARCH.objective,
+    scope: Annotated[str, cli_option(SearchOptions, "scope")] = SEARCH.scope,
+    min_steps: Annotated[int, cli_option(SearchOptions, "min_steps")] = SEARCH.min_steps,
     rules: Rules = "auto",
     column: Annotated[
         str, typer.Option(help="Column of the rationales: texts, or lists of steps.")
@@ -223,12 +268,14 @@ def export(
 def score(
     file: DataFile,
     student: Annotated[str, typer.Option(help="Folder or name of the student that scores.")],
-    chunks: Annotated[int, typer.Option("--chunks", "-M", help="M, the number of chunks.")],
+    chunks: Annotated[int, cli_option(ChunkOptions, "M", "--chunks", "-M")],
     passes: Annotated[
         str, typer.Option(help="conditioned: M passes; free: one; both: conditioned, and how far they agree.")
     ] = "conditioned",
     rules: Rules = "auto",
-    batch_tokens: Annotated[int, typer.Option(help="Padded tokens of a forward pass.")] = 8192,
+    batch_tokens: Annotated[
+        int, cli_option(ScoringOptions, "score_batch_tokens", "--batch-tokens")
+    ] = SCORING.score_batch_tokens,
     autocast: Annotated[str | None, typer.Option(help="bfloat16 or float16.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU where there is one.")] = None,
     cache: Annotated[
@@ -264,18 +311,18 @@ def make_task(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     n: Annotated[int, typer.Option("-n", help="Number of samples.")] = 100,
     seed: Annotated[int, typer.Option(help="Seeds the samples.")] = 0,
-    knobs: Annotated[str, typer.Option(help="Options of the task as JSON.")] = "{}",
+    task_options: Annotated[str, typer.Option("--options", help="Options of the task as JSON.")] = "{}",
     out: Out = None,
 ) -> None:
     """Makes samples of a task."""
     from skipthink import tasks
 
     try:
-        options = json.loads(knobs)
+        options = json.loads(task_options)
     except ValueError as error:
-        raise InvalidInputError(f'--knobs is no JSON ({error}); write {{"n_words": 3}}') from None
+        raise InvalidInputError(f'--options is no JSON ({error}); write {{"n_words": 3}}') from None
     if not isinstance(options, dict) or {"split", "n", "seed"} & set(options):
-        raise InvalidInputError(f"--knobs is {knobs}; give a JSON object of the task's own options")
+        raise InvalidInputError(f"--options is {task_options}; give a JSON object of the task's own options")
     _write(tasks.rows(task, split=split, n=n, seed=seed, **options), out)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from skipthink.run.recipe import ALL_METHODS
+from skipthink.run.tables import PLACE, with_tables
+from skipthink.training.methods import own_methods
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -83,7 +84,7 @@ def page_of(method):
     return METHODS / f"{shared.replace('+', '-')}.md"
 
 
-@pytest.mark.parametrize("method", ALL_METHODS)
+@pytest.mark.parametrize("method", own_methods())
 def test_every_method_has_a_page_with_its_parts(method):
     text = page_of(method).read_text(encoding="utf-8")
     title, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
@@ -97,4 +98,11 @@ def test_every_method_has_a_page_with_its_parts(method):
 
 
 def test_every_page_is_of_a_method():
-    assert set(METHODS.glob("*.md")) == {page_of(name) for name in ALL_METHODS} | {METHODS / "README.md"}
+    assert set(METHODS.glob("*.md")) == {page_of(name) for name in own_methods()} | {METHODS / "README.md"}
+
+
+@pytest.mark.parametrize("name", ["recipes.md", "testbed.md"])
+def test_tables_of_options_are_made_from_the_declarations(name):
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert PLACE.search(text)
+    assert with_tables(text) == text, f"write them anew: python -m skipthink.run.tables docs/{name}"

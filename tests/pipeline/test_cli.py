@@ -198,3 +198,35 @@ def test_a_missing_extra_says_what_installs_it(names, arguments, extra, rows_fil
     )
     assert done.returncode == 2
     assert done.stderr == f"error: this command needs the package {names[0]}: pip install '{extra}'\n"
+
+
+def test_schema_has_every_option_and_those_of_methods_of_ones_own(tmp_path):
+    found = json.loads(cli("schema").stdout)
+    assert {"name", "data", "training", "seeds"} < set(found["properties"])
+    assert found["properties"]["methods"]["items"]["enum"][0] == "answer-only"
+    overrides = found["$defs"]["TrainingSection_methods"]["properties"]
+    assert {"stt", "base+sbc", "icot-si"} < set(overrides)
+    assert "corpus" in json.loads(cli("schema", "--pretrain").stdout)["properties"]
+    (tmp_path / "my_method.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from skipthink.options import option\n"
+        "from skipthink.training.method import Method\n"
+        "from skipthink.training.options import TrainingOptions\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class OwnOptions(TrainingOptions):\n"
+        "    share_of_mine: float = option(0.5, 'a share', le=1)\n"
+        "class Own(Method):\n"
+        "    name, Options = 'own', OwnOptions\n"
+        "METHOD = Own()\n"
+    )
+    (tmp_path / "r.yaml").write_text("methods: [base, my_method.py]\n")
+    found = json.loads(cli("schema", "r.yaml", cwd=tmp_path).stdout)
+    assert "my_method.py" in found["properties"]["methods"]["items"]["enum"]
+    option = found["$defs"]["TrainingSection"]["properties"]["share_of_mine"]
+    assert (option["default"], option["maximum"], option["description"]) == (0.5, 1, "a share")
+
+
+def test_help_is_what_the_declarations_say():
+    text = " ".join(cli("chunk", "--help").stdout.split())
+    assert "Least gain of an accepted change, in nats. [default: 0.1]" in text
+    assert "What the search minimises (mean, variance, max). [default: mean]" in text

@@ -1,4 +1,4 @@
-"""Cross-fitted skip data through the stages of a run, and what the run says of them."""
+"""Cross-fitted skip data through the jobs of a run, and what the run says of them."""
 
 import json
 
@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.skip_report import format_skips, skip_summary
-from skipthink.run.stages import build_stages
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 
 RECIPE = """
 name: folds
@@ -17,7 +17,7 @@ answer: number
 data:
   task: multi_step_arithmetic
   sizes: {train: 9, validation: 1, test: 2}
-  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 2}
 training: {epochs: 2, batch_size: 8}
@@ -32,35 +32,38 @@ def run(tmp_path_factory):
     folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
     (folder.path / "logs").mkdir()
     folder.adopt(recipe)
-    stages = build_stages(recipe)
-    for name in stages:
-        run_stage(folder, name, lambda done, total: None)
-        if name == "skip-data/s0":
+    graph = build_graph(recipe)
+    for job in graph:
+        run_job(folder, graph, job, lambda done, total: None)
+        if job.kind == "skip-data":
             break
-    return folder, recipe, stages
+    return folder, graph
 
 
-def test_the_stages_of_cross_fitting():
-    stages = build_stages(parse_recipe(RECIPE + "seeds: [0, 3]", name="r"))
-    folds = [name for name, stage in stages.items() if stage.fold is not None]
+def test_the_jobs_of_cross_fitting():
+    graph = build_graph(parse_recipe(RECIPE + "seeds: [0, 3]", name="r"))
+    folds = [job.name for job in graph if job.fold is not None]
     assert folds == [f"train/base+sbc/fold{fold}/s{seed}" for seed in (0, 3) for fold in (0, 1)]
-    assert stages["skip-data/s3"].needs == ("prepare", "train/base+sbc/s3", *folds[2:])
-    assert {stages[name].kind for name in folds} == {"train"}
-    assert not [stage for stage in build_stages(parse_recipe(RECIPE.replace("crossfit: 2", ""), name="r")).values()
-                if stage.fold is not None]  # fmt: skip
+    skip_data = graph.named("skip-data/s3")
+    assert [job.name for job in graph.needs[skip_data]] == ["prepare", "train/base+sbc/s3", *folds[2:]]
+    assert [job.name for job in graph.judges(skip_data)] == folds[2:]
+    assert {job.kind for job in graph if job.fold is not None} == {"train"}
+    alone = build_graph(parse_recipe(RECIPE.replace("crossfit: 2", ""), name="r"))
+    assert not [job for job in alone if job.fold is not None]
+    assert [job.name for job in alone.judges(alone.named("skip-data/s0"))] == ["train/base+sbc/s0"]
 
 
 def test_a_judge_never_saw_what_it_judges(run):
-    folder, _, stages = run
+    folder, graph = run
     everything = pq.read_table(folder.path / "data" / "train.parquet")["id"].to_pylist()
     judged = pq.read_table(folder.path / "skip-data" / "s0" / "skip.parquet")
     chunks = pq.read_table(folder.path / "train" / "base+sbc" / "s0" / "chunks.parquet")
     cuts = dict(zip(chunks["id"].to_pylist(), chunks["boundaries"].to_pylist(), strict=True))
     assert judged["boundaries"].to_pylist() == [cuts[name] for name in everything]
     left_out = []
-    for stage in (stage for stage in stages.values() if stage.fold is not None):
-        own = pq.read_table(folder.stage(stage.name) / "chunks.parquet")
-        assert set(pq.read_table(folder.stage(stage.name) / "items.parquet")["id"].to_pylist()) == set(
+    for job in (job for job in graph if job.fold is not None):
+        own = pq.read_table(folder.of(job) / "chunks.parquet")
+        assert set(pq.read_table(folder.of(job) / "items.parquet")["id"].to_pylist()) == set(
             own["id"].to_pylist()
         )
         assert own["boundaries"].to_pylist() == [cuts[name] for name in own["id"].to_pylist()]
@@ -71,8 +74,7 @@ def test_a_judge_never_saw_what_it_judges(run):
 
 
 def test_a_run_tells_its_skips_and_warns(run):
-    folder, recipe, stages = run
-    (row,) = skip_summary(recipe, folder, stages)
+    (row,) = skip_summary(*run)
     assert (row["seed"], row["task"], row["judges"]) == (0, "multi_step_arithmetic", 2)
     assert row["asked"] >= 9
     assert row["groups"][0]["rows"] == 9

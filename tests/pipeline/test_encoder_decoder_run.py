@@ -14,8 +14,9 @@ from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
 from skipthink.publish.exports import export_trained
 from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import load_recipe
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 from skipthink.student import Student
 from skipthink.student.inference import Decoding, answer_questions
 from skipthink.student.markers import get_markers
@@ -29,7 +30,7 @@ answer: number
 data:
   task: multi_step_arithmetic
   sizes: {train: 16, validation: 4, test: 4}
-  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {architecture: t5, vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 2}
 training: {epochs: 4, batch_size: 8, learning_rate: 1e-2, save_steps: 20}
@@ -156,9 +157,10 @@ def test_what_an_encoder_decoder_cannot_do_is_said_before_training(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     folder.adopt(load_recipe(tmp_path / "masked.yaml"))
-    run_stage(folder, "prepare", lambda done, total: None)
+    graph = build_graph(folder.recipe())
+    run_job(folder, graph, graph.named("prepare"), lambda done, total: None)
     with pytest.raises(InvalidInputError, match="reads it in its encoder, where no token is predicted"):
-        run_stage(folder, "student/s0", lambda done, total: None)
+        run_job(folder, graph, graph.named("student/s0"), lambda done, total: None)
 
 
 def test_a_block_of_thought_is_refused(ran):

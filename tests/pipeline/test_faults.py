@@ -14,8 +14,8 @@ import pytest
 
 from skipthink.core.ledger_file import read_ledger
 from skipthink.run.folder import RunFolder
-from skipthink.run.recipe import METHOD_NAMES, load_recipe
-from skipthink.run.stages import build_stages
+from skipthink.run.jobs import PREPARE, build_graph
+from skipthink.run.recipe import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -25,7 +25,7 @@ answer: number
 data:
   task: multi_step_arithmetic
   sizes: {train: 24, validation: 4, test: 8}
-  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 1024}
 chunks: {M: 2}
 training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
@@ -95,8 +95,8 @@ def whole(tmp_path_factory):
     return recipe, folder / "run", done.stdout
 
 
-def stage_names(recipe):
-    return list(build_stages(load_recipe(recipe)))
+def jobs_of(recipe):
+    return {job.name: job for job in build_graph(load_recipe(recipe))}
 
 
 def test_results_have_the_schema_of_the_readme(whole):
@@ -104,7 +104,7 @@ def test_results_have_the_schema_of_the_readme(whole):
     content = results(out)
     assert list(content) == ["schema", "task", "recipe", "versions", "methods", "summary"]
     assert (content["schema"], content["task"], content["recipe"]) == (2, "multi_step_arithmetic", "tiny")
-    assert [row["method"] for row in content["methods"]] == list(METHOD_NAMES)
+    assert [row["method"] for row in content["methods"]] == list(load_recipe(whole[0]).methods)
     for row in content["methods"]:
         assert list(row) == [
             "method", "seed", "n", "right", "wrong", "unparsed", "timeouts", "unended", "looped",
@@ -145,7 +145,7 @@ def documented_files():
             choices, _, after = rest.partition("}")
             for choice in choices.split(","):
                 pattern = re.escape(before + choice + after).replace(r"\*", ".+")
-                yield re.sub("METHOD|STAGE", "[^/]+", pattern)
+                yield re.sub("METHOD|JOB", "[^/]+", pattern)
 
 
 def test_the_page_of_formats_names_every_file_of_a_finished_run(whole):
@@ -173,7 +173,7 @@ def test_the_same_command_again_keeps_everything(whole):
     recipe, out, _ = whole
     before, notes = results(out), done_times(out)
     done = run(recipe, out)
-    assert all(f"kept   {name}  (finished before)" in done.stdout for name in stage_names(recipe))
+    assert all(f"kept   {name}  (finished before)" in done.stdout for name in jobs_of(recipe))
     assert "start" not in done.stdout
     assert (results(out), done_times(out)) == (before, notes)
 
@@ -186,7 +186,7 @@ def test_a_changed_recipe_is_refused(whole, tmp_path):
     assert done.returncode == 2
     assert "was made with another recipe: chunks.M is 2 there and 3 now; choose another --out" in done.stderr
     changed.write_text(recipe.read_text() + "workers: 2\n")
-    assert run(changed, out).stdout.count("kept") == len(stage_names(recipe))
+    assert run(changed, out).stdout.count("kept") == len(jobs_of(recipe))
 
 
 def test_a_run_takes_over_what_another_has_computed(whole, tmp_path):
@@ -212,17 +212,18 @@ def test_what_is_no_run_is_not_reused(tiny, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path):
+def test_a_run_killed_in_every_job_ends_like_one_that_was_not(whole, tmp_path):
     recipe, undisturbed, printed = whole
     out = tmp_path / "run"
     killed_in, notes = [], {}
     in_order = [line.split()[1] for line in printed.splitlines() if line.startswith("start ")]
-    assert sorted(in_order) == sorted(stage_names(recipe))
+    assert sorted(in_order) == sorted(jobs_of(recipe))
+    jobs = jobs_of(recipe)
     for name in in_order:
-        if kill_when(recipe, out, lambda name=name: is_within(out, name)):
-            assert not (RunFolder(out).stage(name) / "done.json").exists()
+        if kill_when(recipe, out, lambda name=name: is_within(out, jobs[name])):
+            assert not (RunFolder(out).of(jobs[name]) / "done.json").exists()
             killed_in.append(name)
-        assert notes.items() <= done_times(out).items(), "a finished stage was run again"
+        assert notes.items() <= done_times(out).items(), "a finished job was run again"
         notes = done_times(out)
     asked = ledger_batches(out)
     done = run(recipe, out)
@@ -235,19 +236,19 @@ def test_a_run_killed_in_every_stage_ends_like_one_that_was_not(whole, tmp_path)
         "a question was lost or asked twice"
     )
     for name in ("chunks.parquet", "items.parquet"):
-        for method in METHOD_NAMES:
+        for method in load_recipe(recipe).methods:
             path = Path("train") / method / "s0" / name
             assert pq.read_table(out / path).equals(pq.read_table(undisturbed / path)), path
     skip = Path("skip-data") / "s0" / "skip.parquet"
     assert pq.read_table(out / skip).equals(pq.read_table(undisturbed / skip))
 
 
-def is_within(out, name):
-    """Whether a stage is in the midst of its work, with something to lose."""
-    folder = RunFolder(out).stage(name)
+def is_within(out, job):
+    """Whether a job is in the midst of its work, with something to lose."""
+    folder = RunFolder(out).of(job)
     if (folder / "done.json").exists():
         return False
-    match name.split("/")[0]:
+    match job.kind:
         case "train":
             return any((folder / "checkpoints").glob("checkpoint-*/skipthink.json"))
         case "skip-data":
@@ -255,11 +256,11 @@ def is_within(out, name):
         case "evaluate":
             return any(folder.glob("*/s0/done.json"))
         case _:
-            return RunFolder(out).log(name).exists()
+            return RunFolder(out).log(job).exists()
 
 
 def done_times(out):
-    """When each finished stage was noted as finished."""
+    """When each finished job was noted as finished."""
     return {str(path.relative_to(out)): path.stat().st_mtime_ns for path in Path(out).rglob("done.json")}
 
 
@@ -273,7 +274,7 @@ def ledger_batches(out):
 
 
 def start(recipe, out):
-    """Starts a run and waits for the worker of its first stage; (process, worker's id)."""
+    """Starts a run and waits for the worker of its first job; (process, worker's id)."""
     process = subprocess.Popen(
         command(recipe, out),
         stdout=subprocess.PIPE,
@@ -281,7 +282,7 @@ def start(recipe, out):
         text=True,
         start_new_session=True,
     )
-    while not RunFolder(out).log("prepare").exists():
+    while not RunFolder(out).log(PREPARE).exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     # a worker is in a session of its own before it opens its log
@@ -327,23 +328,23 @@ def test_a_killed_run_takes_its_children_with_it(tiny, tmp_path):
 
 
 @linux_only
-def test_a_crashed_stage_is_reported_with_the_end_of_its_log(tiny, tmp_path):
+def test_a_crashed_job_is_reported_with_the_end_of_its_log(tiny, tmp_path):
     process, worker = start(tiny, tmp_path / "run")
-    with RunFolder(tmp_path / "run").log("prepare").open("a") as log:
+    with RunFolder(tmp_path / "run").log(PREPARE).open("a") as log:
         log.write("the last thing it said\n")
     os.kill(worker, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "stage prepare was ended by signal 9; it may have run out of memory" in errors
+    assert "job prepare was ended by signal 9; it may have run out of memory" in errors
     assert "  | the last thing it said" in errors
     assert "Traceback" not in errors
 
 
-def test_a_stage_that_refuses_its_input_says_why(tiny, tmp_path):
+def test_a_job_that_refuses_its_input_says_why(tiny, tmp_path):
     tiny.write_text(TINY.replace("n_operations: 2", "n_operation: 2"))
     done = run(tiny, tmp_path / "run", check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: stage prepare: ")
+    assert done.stderr.startswith("error: job prepare: ")
     assert "n_operation" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -380,5 +381,5 @@ def test_other_data_are_refused(tmp_path):
     data.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
     done = run(recipe, out, check=False)
     assert done.returncode == 2
-    assert "stage prepare in" in done.stderr
+    assert "job prepare in" in done.stderr
     assert "was finished with other data than now; choose another --out" in done.stderr

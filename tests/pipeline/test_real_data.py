@@ -1,4 +1,4 @@
-"""Real rationales through every stage: what goes in comes out, or is counted by the reason it did not."""
+"""Real rationales through every job: what goes in comes out, or is counted by the reason it did not."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ import torch
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import load_recipe
-from skipthink.run.stages import build_stages
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 from skipthink.student.models import make_tokenizer, save_student
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -70,19 +70,19 @@ def choose(stem):
 
 
 def run_all(folder, rows, answer, student, longest, last="evaluate"):
-    """All stages, one after the other; the run folder and what each stage noted."""
+    """All jobs, one after the other; the run folder and what each job noted."""
     folder.mkdir(exist_ok=True)
     (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "r.yaml").write_text(RECIPE.format(answer=answer, student=student, longest=longest))
     recipe, run = load_recipe(folder / "r.yaml"), RunFolder(folder / "run")
     (run.path / "logs").mkdir(parents=True)
     run.adopt(recipe)
-    stages = build_stages(recipe)
+    graph = build_graph(recipe)
     notes = {}
-    for name, stage in stages.items():
-        run_stage(run, name, lambda done, total: None)
-        notes[name] = run.done(name, stage.fingerprint)["result"]
-        if name == last:
+    for job in graph:
+        run_job(run, graph, job, lambda done, total: None)
+        notes[job.name] = run.done(job, graph.fingerprints[job])["result"]
+        if job.name == last:
             break
     evaluated = {
         path.parent.parent.name: json.loads(path.read_text())["result"]
@@ -92,7 +92,7 @@ def run_all(folder, rows, answer, student, longest, last="evaluate"):
 
 
 def check_counts(run, notes, evaluated, rows, longest):
-    """Adds up what every stage says."""
+    """Adds up what every job says."""
     prepared = notes["prepare"]
     loading, splitting = prepared["loading"], prepared["splitting"]
     assert loading["read"] == len(rows) == loading["kept"] + sum(loading["dropped"].values())

@@ -6,8 +6,8 @@ import pytest
 
 from skipthink import tasks
 from skipthink.exceptions import RecipeError
-from skipthink.io.sections import first_difference
-from skipthink.run.recipe import METHOD_NAMES, load_recipe, parse_recipe
+from skipthink.options import first_difference
+from skipthink.run.recipe import load_recipe, parse_recipe
 
 ROOT = Path(__file__).parents[2]
 SMALL = """
@@ -16,6 +16,8 @@ answer: number
 data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
 chunks: {M: 3}
 """
+COMPARED = ("answer-only", "base", "base+ac", "base+sbc", "skip-all", "stt")
+"""What is compared where a recipe names no methods."""
 
 MISTAKES = {
     "unknown key": (SMALL + "sed: [1]", r"r\.yaml: unknown key sed; did you mean seeds\?"),
@@ -36,15 +38,35 @@ MISTAKES = {
     "unknown method": (SMALL + "methods: [base, sst]", r"methods\.1 is 'sst', but must be 'answer-only'"),
     "method overridden that does not exist": (
         SMALL + "training: {methods: {bas: {}}}",
-        r"training\.methods\.bas",
+        r"unknown key training\.methods\.bas; did you mean training\.methods\.base\?",
+    ),
+    "option of another method": (
+        SMALL + "training: {methods: {base: {truncate: 0.5}}}",
+        r"unknown key training\.methods\.base\.truncate; known keys: activation_checkpointing",
+    ),
+    "wrong value in a method": (
+        SMALL + "training: {methods: {stt: {skip_weight: 1.5}}}",
+        r"training\.methods\.stt\.skip_weight must be below 1, got 1\.5",
+    ),
+    "values in a method that do not go together": (
+        SMALL + "training: {bf16: true, methods: {stt: {fp16: true}}}",
+        r"training\.methods\.stt\.bf16 is set beside fp16",
+    ),
+    "wrong value in a section of a section": (
+        SMALL + "training: {lora: {rank: 0}}",
+        r"training\.lora\.rank must be at least 1, got 0",
+    ),
+    "options of a task without one": (
+        SMALL.replace("task: multi_step_arithmetic", "file: a.jsonl, task_options: {n: 1}"),
+        r"data\.task_options is given without task",
     ),
     "method twice": (SMALL + "methods: [base, base]", r"methods names 'base' twice"),
-    "no method": (SMALL + "methods: []", r"methods is \[\]: List should have at least 1 item"),
+    "no method": (SMALL + "methods: []", r"methods must have at least 1 entry, got \[\]"),
     "negative eta": (
         SMALL.replace("{M: 3}", "{M: 3, eta: -1}"),
-        r"chunks\.eta is -1: .*greater than or equal to 0",
+        r"chunks\.eta must be at least 0, got -1",
     ),
-    "M of zero": (SMALL.replace("M: 3", "M: 0"), r"chunks\.M is 0"),
+    "M of zero": (SMALL.replace("M: 3", "M: 0"), r"chunks\.M must be at least 1, got 0"),
     "M as text": (SMALL.replace("M: 3", "M: 'three'"), r"chunks\.M is 'three': .*valid integer"),
     "negative seed": (SMALL + "seeds: [-1]", r"seeds has the negative seed -1"),
     "key twice": (SMALL + "seeds: [0]\nseeds: [1]", r"key 'seeds' stands twice.*line 7"),
@@ -54,16 +76,25 @@ MISTAKES = {
         r"could not determine a constructor",
     ),
     "a list": ("- 1", r"holds list, not sections"),
-    "a name that is a path": (SMALL.replace("name: small", "name: ../up"), r"name is '\.\./up'"),
-    "two sources": (SMALL.replace("data: {", "data: {file: a.jsonl, "), r"data has task and file"),
-    "a task without sizes": (SMALL.replace(", test: 2", ""), r"data has a task but not all of sizes"),
+    "a name that is a path": (
+        SMALL.replace("name: small", "name: ../up"),
+        r"name must match .*, got '\.\./up'",
+    ),
+    "two sources": (
+        SMALL.replace("data: {", "data: {file: a.jsonl, "),
+        r"data\.file is given beside task; give one source",
+    ),
+    "a task without sizes": (
+        SMALL.replace(", test: 2", ""),
+        r"data\.sizes lacks a number, but a task needs train, validation and test",
+    ),
     "a system text without a chat": (
         SMALL + "student: {path: gpt2, system: Be brief.}",
-        r"student has system, which a plain prompt has no place for; set prompt_format: chat",
+        r"student\.system is given, which a plain prompt has no place for; set prompt_format: chat",
     ),
     "a chat without a template": (
         SMALL + "student: {prompt_format: chat}",
-        r"student has prompt_format chat, but a student made from a config has no chat template",
+        r"student\.prompt_format is chat, but a student without path has no chat template; give path",
     ),
     "markers of no kind": (
         SMALL + "student: {markers: text_}",
@@ -71,13 +102,13 @@ MISTAKES = {
     ),
     "a loaded student with sizes": (
         SMALL + "student: {path: gpt2, hidden_size: 8}",
-        r"student has path and hidden_size; a loaded student has its sizes already",
+        r"student\.hidden_size is given beside path; a loaded student has its sizes already",
     ),
     "heads that do not fit": (
         SMALL + "student: {hidden_size: 10, num_heads: 4}",
-        r"student has hidden_size 10",
+        r"student\.hidden_size is 10, not a multiple of num_heads, 4",
     ),
-    "votes that are all the same": (SMALL + "skip: {votes: 3}", r"skip has votes: 3 at temperature 0"),
+    "votes that are all the same": (SMALL + "skip: {votes: 3}", r"skip\.votes is 3 at temperature 0"),
 }
 
 
@@ -103,10 +134,10 @@ def test_a_recipe_survives_being_written_out():
     )
     again = parse_recipe(recipe.to_yaml(), name="again")
     assert first_difference(recipe, again) is None
-    assert again.training.of("stt").epochs == 5
-    assert again.training.of("stt").learning_rate == 3e-3
-    assert again.training.of("base").epochs == recipe.training.epochs
-    assert again.methods == list(METHOD_NAMES)
+    assert again.options_of(again.method("stt")).epochs == 5
+    assert again.options_of(again.method("stt")).learning_rate == 3e-3
+    assert again.options_of(again.method("base")).epochs == recipe.training.epochs == 3
+    assert again.methods == COMPARED
 
 
 def test_exponents_are_numbers_without_a_dot_too():
@@ -118,7 +149,7 @@ def test_exponents_are_numbers_without_a_dot_too():
     ("change", "difference"),
     [
         ("training: {batch_size: 16}", ("training.batch_size", 32, 16)),
-        ("methods: [base]", ("methods", list(METHOD_NAMES), ["base"])),
+        ("methods: [base]", ("methods", list(COMPARED), ["base"])),
         ("training: {methods: {stt: {epochs: 5}}}", ("training.methods.stt.epochs", None, 5)),
         ("workers: 2\nthreads: 4", None),
     ],
@@ -147,10 +178,10 @@ def test_keys_can_be_set_from_outside(tmp_path):
         "seeds=[4]",
     ]
     recipe = load_recipe(path, changes=changes)
-    assert (recipe.training.of("base").epochs, recipe.training.of("stt").epochs) == (2, 7)
-    assert recipe.training.of("base").learning_rate == 1e-4
-    assert (recipe.methods, recipe.seeds) == (["base", "stt"], [4])
-    assert load_recipe(path).methods == list(METHOD_NAMES)
+    base, stt = (recipe.options_of(method) for method in recipe.chosen)
+    assert (base.epochs, stt.epochs, base.learning_rate) == (2, 7, 1e-4)
+    assert (recipe.methods, recipe.seeds) == (("base", "stt"), (4,))
+    assert load_recipe(path).methods == COMPARED
 
 
 @pytest.mark.parametrize(
@@ -194,9 +225,9 @@ def test_shipped_recipes_are_valid(path, tmp_path):
 def test_the_test_bed_has_a_valid_recipe_for_every_task(task):
     recipe = load_recipe(ROOT / "recipes" / "testbed" / f"{task}.yaml")
     assert (recipe.name, recipe.data.task, recipe.student.testbed) == (f"testbed-{task}", task, "S")
+    how = {method.name: recipe.options_of(method) for method in recipe.chosen}
     step_sizes = {
-        name: recipe.training.of(name).batch_size * recipe.training.of(name).gradient_accumulation_steps
-        for name in recipe.methods
+        name: options.batch_size * options.gradient_accumulation_steps for name, options in how.items()
     }
     # M + 1 items of a chunk-wise method are one sample of Base: a step sees as many samples
     assert step_sizes["base+sbc"] == step_sizes["base"] * (recipe.chunks.M + 1)
@@ -210,4 +241,4 @@ def test_a_resolved_recipe_is_read_again(student):
     recipe = parse_recipe(SMALL + f"student: {student}", name="r.yaml")
     again = parse_recipe(recipe.to_yaml(), name="again.yaml")
     assert first_difference(recipe, again) is None
-    assert again.student.model_dump() == recipe.student.model_dump()
+    assert again == recipe

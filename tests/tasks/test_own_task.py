@@ -12,9 +12,9 @@ import pytest
 
 from skipthink import tasks
 from skipthink.exceptions import InvalidInputError
+from skipthink.run.jobs import PREPARE, build_graph
 from skipthink.run.prepare import prepare_splits
 from skipthink.run.recipe import load_recipe
-from skipthink.run.stages import build_stages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "tasks.md"
 
@@ -93,11 +93,11 @@ def test_the_file_of_a_recipe_lies_beside_it_and_counts_by_its_content(folder):
     recipe = load_recipe(folder / "recipe.yaml")
     assert recipe.data.task == str(folder / "coin_flip.py")
     assert recipe.task_name == "coin_flip"
-    before = build_stages(recipe)["prepare"].fingerprint
-    assert before == build_stages(recipe)["prepare"].fingerprint
+    before = build_graph(recipe).fingerprints[PREPARE]
+    assert before == build_graph(recipe).fingerprints[PREPARE]
     with (folder / "coin_flip.py").open("a") as stream:
         stream.write("# changed\n")
-    assert before != build_stages(recipe)["prepare"].fingerprint
+    assert before != build_graph(recipe).fingerprints[PREPARE]
 
 
 TASK_OF_TEXT = "from skipthink.tasks.base import Draft, Role, Task\nfrom dataclasses import dataclass\n"
@@ -140,7 +140,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, code, message):
         (tmp_path / "own.py").write_text(code)
     with pytest.raises(InvalidInputError, match=message):
         list(tasks.rows(str(tmp_path / "own.py"), split="train", n=1))
-    assert not [name for name in sys.modules if name.startswith("_skipthink_task_") and "own" in name]
+    assert not [name for name in sys.modules if name.startswith("_skipthink_own_") and "own" in name]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_data_never_name_code(tmp_path, monkeypatch):
         "name: r\ntask: evil.py\nanswer: number\ndata: {file: evil.jsonl, sizes: {validation: 1, test: 1}}\nchunks: {M: 2}\n"
     )
     recipe = load_recipe(tmp_path / "r.yaml")
-    build_stages(recipe)
+    build_graph(recipe)
     tables, _ = prepare_splits(recipe.data, recipe.answer)
     assert tables["train"]["task"].to_pylist() == ["evil.py"] * 2
     assert not (tmp_path / "ran").exists()

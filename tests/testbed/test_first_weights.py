@@ -6,12 +6,12 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.io.sections import parse_sections
+from skipthink.io.recipes import parse_options
 from skipthink.student.models import load_student
 from skipthink.testbed.corpus import Corpus
 from skipthink.testbed.first_weights import N_BACK, set_lookup_heads
+from skipthink.testbed.options import PretrainRecipe
 from skipthink.testbed.pretraining import pretrain
-from skipthink.testbed.settings import PretrainRecipe
 
 VOCABULARY = 500
 # tokens of "{a} has the {x} . {b} has the {y} . {c} has the {z} . {a, b or c} has the"
@@ -113,7 +113,7 @@ def test_students_that_cannot_hold_them_are_refused(model, said):
 
 
 def test_a_recipe_asks_for_them_and_for_an_opening(tmp_path):
-    recipe = parse_sections(RECIPE, PretrainRecipe, name="looks-up.yaml")
+    recipe = parse_options(RECIPE, PretrainRecipe, name="looks-up.yaml")
     pretrain(recipe, tmp_path / "run")
     model, tokenizer = load_student(tmp_path / "run" / "start")
     again, _ = load_student(tmp_path / "run" / "start")

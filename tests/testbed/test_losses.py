@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
-from skipthink.run.stages import build_stages
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 from skipthink.student import Student
 
 RECIPE = """
@@ -17,7 +17,7 @@ answer: number
 data:
   task: multi_step_arithmetic
   sizes: {train: 8, validation: 1, test: 4}
-  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 2}
 training: {epochs: 1, batch_size: 8}
@@ -36,9 +36,9 @@ def run(tmp_path_factory):
     folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
     (folder.path / "logs").mkdir()
     folder.adopt(recipe)
-    for name, stage in build_stages(recipe).items():
-        if stage.kind != "evaluate":
-            run_stage(folder, name, lambda done, total: None)
+    for job in (graph := build_graph(recipe)):
+        if job.kind != "evaluate":
+            run_job(folder, graph, job, lambda done, total: None)
     return folder.path
 
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from skipthink import testbed
 from skipthink.cli import app
 from skipthink.exceptions import InvalidInputError, RecipeError, RunError
-from skipthink.io.sections import parse_sections
+from skipthink.io.recipes import parse_options
 from skipthink.student import Student
+from skipthink.testbed.options import PretrainRecipe, load_pretrain_recipe
 from skipthink.testbed.pretraining import pretrain
 from skipthink.testbed.primitives import FAMILIES
-from skipthink.testbed.settings import PretrainRecipe, load_pretrain_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "testbed"
 N_STEPS = 10
@@ -34,8 +34,8 @@ training: {{batch_blocks: 4, micro_batch_blocks: 2, learning_rate: 1e-2, save_st
 
 
 def tiny(**changes):
-    recipe = parse_sections(TINY, PretrainRecipe, name="tiny.yaml")
-    return recipe.model_copy(update=changes)
+    recipe = parse_options(TINY, PretrainRecipe, name="tiny.yaml")
+    return recipe.replace(**changes)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_a_wrong_recipe_is_refused(old, new, message, tmp_path):
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
-    recipe = parse_sections(TINY.replace("batch_blocks: 4", "batch_blocks: 5"), PretrainRecipe, name="t")
+    recipe = parse_options(TINY.replace("batch_blocks: 4", "batch_blocks: 5"), PretrainRecipe, name="t")
     with pytest.raises(
         InvalidInputError, match="batch_blocks 5 is no multiple of micro_batch_blocks 2 times 1"
     ):

@@ -15,10 +15,10 @@ from training_calls import train_by_name
 
 from skipthink.exceptions import RunError
 from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
 from skipthink.run.ranks import Ranks
 from skipthink.run.recipe import load_recipe
-from skipthink.run.stages import build_stages
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 from skipthink.student.models import make_student, save_student
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributed")]
@@ -146,7 +146,7 @@ answer: number
 data:
   task: multi_step_arithmetic
   sizes: {train: 11, validation: 2, test: 2}
-  knobs: {n_operations: 1, max_value: 20, max_number: 9}
+  task_options: {n_operations: 1, max_value: 20, max_number: 9}
 student: {vocab_size: 400, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 1}
 training: {epochs: 2, batch_size: 4, save_steps: 4, chunk_dropout: 0.2}
@@ -157,7 +157,7 @@ methods: [base+sbc, stt]
 
 
 def test_torchrun_of_a_recipe_equals_one_process_with_the_doubled_batch(tmp_path):
-    """All stages: files of both runs hold the same chunks, skip data and counts, and weights to 1e-4 (AdamW)."""
+    """All jobs: files of both runs hold the same chunks, skip data and counts, and weights to 1e-4 (AdamW)."""
     (tmp_path / "two.yaml").write_text(RECIPE)
     (tmp_path / "one.yaml").write_text(RECIPE.replace("batch_size: 4, save", "batch_size: 8, save"))
     command = ["-m", "skipthink", "run", str(tmp_path / "two.yaml"), "--out", str(tmp_path / "two")]
@@ -167,10 +167,10 @@ def test_torchrun_of_a_recipe_equals_one_process_with_the_doubled_batch(tmp_path
     recipe, folder = load_recipe(tmp_path / "one.yaml"), RunFolder(tmp_path / "one")
     folder.path.mkdir()
     folder.adopt(recipe)
-    stages = build_stages(recipe)
+    graph = build_graph(recipe)
     torch.set_num_threads(1)
-    for name in stages:
-        run_stage(folder, name, lambda done, total: None)
+    for job in graph:
+        run_job(folder, graph, job, lambda done, total: None)
     assert (tmp_path / "two" / "table.txt").exists()
     for method in recipe.methods:
         part = Path("train") / method / "s0"

@@ -1,4 +1,4 @@
-"""Training and the stages of a run under kills, full disks and damaged files: what is said, and that nothing is lost."""
+"""Training and the jobs of a run under kills, full disks and damaged files: what is said, and that nothing is lost."""
 
 import errno
 import os
@@ -20,10 +20,10 @@ from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import DataError, LedgerError, RunError
 from skipthink.io.files import describe_full_disk
 from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
 from skipthink.run.process import NO_ROOM, REFUSED, work
 from skipthink.run.recipe import load_recipe
-from skipthink.run.stages import build_stages
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 
 N_KILLS = 10
 SETTINGS = {
@@ -40,7 +40,7 @@ answer: number
 data:
   task: multi_step_arithmetic
   sizes: {train: 8, validation: 2, test: 3}
-  knobs: {n_operations: 2, max_value: 20, max_number: 9}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 2}
 training: {epochs: 2, batch_size: 8, save_steps: 2}
@@ -151,10 +151,10 @@ def test_a_full_disk_is_known_by_its_error(error, message):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run of all stages that nothing disturbed."""
+    """A run of all jobs that nothing disturbed."""
     folder = make_run(tmp_path_factory.mktemp("finished"))
-    for name in build_stages(folder.recipe()):
-        run_stage(folder, name, lambda done, total: None)
+    for job in (graph := build_graph(folder.recipe())):
+        run_job(folder, graph, job, lambda done, total: None)
     return folder
 
 
@@ -166,14 +166,14 @@ def make_run(out):
     return folder
 
 
-def run_limited(in_child, folder, name, n_bytes):
-    """Runs a stage as its process does, no file of which may grow beyond so many bytes; (exit code, last line)."""
+def run_limited(in_child, folder, job, n_bytes):
+    """Runs a job as its process does, no file of which may grow beyond so many bytes; (exit code, last line)."""
     reader, writer = os.pipe()  # the log, on another disk
 
     def limited():
         sys.stderr = os.fdopen(writer, "w", buffering=1)
         resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
-        return work(folder.path, name, 1)
+        return work(folder.path, job.name, 1)
 
     child = in_child(limited)
     os.close(writer)
@@ -184,24 +184,24 @@ def run_limited(in_child, folder, name, n_bytes):
 
 
 def contents(folder):
-    """All files of finished stages, less model cards: evaluation puts its figures into them."""
-    stages = [path.parent for path in folder.path.rglob("done.json")]
+    """All files of finished jobs, less model cards: evaluation puts its figures into them."""
+    jobs = [path.parent for path in folder.path.rglob("done.json")]
     return {
         path: path.read_bytes()
-        for stage in stages
-        for path in stage.rglob("*")
+        for job in jobs
+        for path in job.rglob("*")
         if path.is_file() and path.name != "README.md"
     }
 
 
-def test_a_full_disk_in_every_stage(finished, tmp_path, in_child):
+def test_a_full_disk_in_every_job(finished, tmp_path, in_child):
     """At several sizes, so that each kind of file meets it: a clear error, nothing lost, and the run goes on."""
-    folder, stages = make_run(tmp_path), build_stages(finished.recipe())
-    for name, stage in stages.items():
+    folder, graph = make_run(tmp_path), build_graph(finished.recipe())
+    for job in graph:
         failures = []
         for n_bytes in (60, 1500, 5000, 30_000, 70_000):
             before = contents(folder)
-            code, said = run_limited(in_child, folder, name, n_bytes)
+            code, said = run_limited(in_child, folder, job, n_bytes)
             assert before.items() <= contents(folder).items()
             if code == 0:
                 break
@@ -210,16 +210,16 @@ def test_a_full_disk_in_every_stage(finished, tmp_path, in_child):
                 "make room, and the same call goes on" in said
                 or "make room and give the same command" in said
             )
-            assert folder.done(name, stage.fingerprint) is None
+            assert folder.done(job, graph.fingerprints[job]) is None
             failures.append(said)
-        assert len(failures) >= 2, name
-        assert run_limited(in_child, folder, name, resource.RLIM_INFINITY)[0] == 0
+        assert len(failures) >= 2, job.name
+        assert run_limited(in_child, folder, job, resource.RLIM_INFINITY)[0] == 0
     assert_same_run(folder, finished)
 
 
 def assert_same_run(left, right):
     for method in ("base+sbc", "stt"):
-        assert_same_training(*(folder.stage(f"train/{method}/s0") for folder in (left, right)))
+        assert_same_training(*(folder.path / f"train/{method}/s0" for folder in (left, right)))
     for name in ("skip-data/s0/skip.parquet", "evaluate/stt/s0/predictions.parquet"):
         assert pq.read_table(left.path / name) == pq.read_table(right.path / name)
     batches = [
@@ -255,7 +255,7 @@ def test_a_run_on_a_disk_that_is_full(tmp_path):
         pytest.skip("file systems cannot be mounted here")
     assert "exit code 2" in done.stdout, done.stdout + done.stderr
     (error,) = done.stderr.splitlines()
-    assert error.startswith("error: stage train/base+sbc/s0: no room to write")
+    assert error.startswith("error: job train/base+sbc/s0: no room to write")
     assert "make room and give the same command again" in error
     assert [f"/run/{name}/done.json" in done.stdout for name in ("data", "student/s0")] == [True, True]
 
@@ -285,7 +285,7 @@ def damaged(finished, tmp_path):
 
 
 DAMAGES = [
-    # file, damage, stage that reads it, what is deleted, what is said
+    # file, damage, job that reads it, what is deleted, what is said
     ("data/train.parquet", cut, "train/stt/s0", "data", r"cannot read .*train\.parquet: .*; delete the folder .*data and"),
     ("train/base+sbc/s0/chunks.parquet", flip, "skip-data/s0", "train/base+sbc/s0", r"chunks\.parquet: .*; delete the folder"),
     ("train/base+sbc/s0/model/model.safetensors", cut, "skip-data/s0", "train/base+sbc/s0",
@@ -299,31 +299,33 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(
-    ("file", "damage", "stage", "remedy", "message"),
+    ("file", "damage", "job", "remedy", "message"),
     DAMAGES,
     ids=[f"{row[0]} {n}" for n, row in enumerate(DAMAGES)],
 )
 def test_a_damaged_file_is_named_and_mended_as_it_says(
-    damaged, finished, in_child, file, damage, stage, remedy, message
+    damaged, finished, in_child, file, damage, job, remedy, message
 ):
-    """The stage that needs it says which file and what to do; that done, the run ends like the one before."""
+    """The job that needs it says which file and what to do; that done, the run ends like the one before."""
     damage(damaged.path / file)
     if not file.endswith("done.json"):
-        (damaged.stage(stage) / "done.json").unlink(missing_ok=True)
+        (damaged.path / job / "done.json").unlink(missing_ok=True)
+    graph = build_graph(damaged.recipe())
     with pytest.raises((RunError, DataError, LedgerError), match=message):
-        run_stage(damaged, stage, lambda done, total: None)
+        run_job(damaged, graph, graph.named(job), lambda done, total: None)
     path = damaged.path / remedy
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name in build_stages(damaged.recipe()):
-        run_stage(damaged, name, lambda done, total: None)
+    for one in graph:
+        run_job(damaged, graph, one, lambda done, total: None)
     assert_same_run(damaged, finished)
 
 
 def test_a_cut_off_checkpoint_is_refused_and_the_one_before_goes_on(finished, tmp_path):
     """Also boundaries: what is damaged is named; deleted as it says, training ends with the same bits."""
     folder = make_run(tmp_path)
+    graph = build_graph(folder.recipe())
     for name in ("prepare", "student/s0"):
-        run_stage(folder, name, lambda done, total: None)
+        run_job(folder, graph, graph.named(name), lambda done, total: None)
 
     class StoppedError(Exception):
         pass
@@ -332,22 +334,23 @@ def test_a_cut_off_checkpoint_is_refused_and_the_one_before_goes_on(finished, tm
         if step == total - 1:
             raise StoppedError
 
-    stage, checkpoints = "train/base+sbc/s0", folder.stage("train/base+sbc/s0") / "checkpoints"
+    job = graph.named("train/base+sbc/s0")
+    checkpoints = folder.of(job) / "checkpoints"
     with pytest.raises(StoppedError):
-        run_stage(folder, stage, stop)
+        run_job(folder, graph, job, stop)
     before, newest = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))[-2:]
     cut(newest / "optimizer.pt")
     with pytest.raises(
         DataError, match=r"cannot go on from .*: optimizer\.pt holds \d+ bytes, \d+ were written; delete it"
     ):
-        run_stage(folder, stage, lambda done, total: None)
+        run_job(folder, graph, job, lambda done, total: None)
     assert before.is_dir()
     shutil.rmtree(newest)
     flip(checkpoints / "boundaries" / "epoch-0001.npz")
     with pytest.raises(
         DataError, match=r"cannot read .*epoch-0001\.npz: .*; delete .*checkpoints to train anew"
     ):
-        run_stage(folder, stage, lambda done, total: None)
+        run_job(folder, graph, job, lambda done, total: None)
     (checkpoints / "boundaries" / "epoch-0001.npz").unlink()
-    run_stage(folder, stage, lambda done, total: None)
-    assert_same_training(folder.stage(stage), finished.stage(stage))
+    run_job(folder, graph, job, lambda done, total: None)
+    assert_same_training(folder.of(job), finished.of(job))

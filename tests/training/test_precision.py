@@ -9,7 +9,6 @@ from training_calls import train_by_name
 
 from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.run.recipe import parse_recipe
-from skipthink.run.settings import training_settings
 
 SETTINGS = {
     "batch_size": 8,
@@ -85,28 +84,29 @@ training:
 
 def test_recipes_pass_arguments_through():
     recipe = parse_recipe(RECIPE, name="wide.yaml")
-    settings = training_settings(recipe, "base+sbc")
-    assert settings["fsdp"] is True
-    assert settings["fsdp_config"] == {
-        "fsdp_version": 2,
-        "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"],
-    }
-    assert settings["report_to"] == ["wandb", "trackio"]
-    assert (settings["fp16"], settings["activation_checkpointing"]) == (True, True)
-    assert (settings["loss_norm"], settings["long_items"]) == ("item", "drop")
-    assert settings["lora"] is None
-    assert training_settings(recipe, "base")["deepspeed"] == {"zero_optimization": {"stage": 2}}
-    lora = training_settings(recipe, "answer-only")["lora"]
-    assert (lora["rank"], lora["alpha"], lora["target_modules"]) == (4, 32.0, ["q_proj", "v_proj"])
+
+    def options_of(name):
+        return recipe.options_of(recipe.method(name))
+
+    options = options_of("base+sbc")
+    assert options.fsdp is True
+    assert options.fsdp_config == {"fsdp_version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}
+    assert options.report_to == ("wandb", "trackio")
+    assert (options.fp16, options.activation_checkpointing) == (True, True)
+    assert (options.loss_norm, options.long_items) == ("item", "drop")
+    assert options.lora is None
+    assert options_of("base").deepspeed == {"zero_optimization": {"stage": 2}}
+    lora = options_of("answer-only").lora
+    assert (lora.rank, lora.alpha, lora.target_modules) == (4, 32.0, ("q_proj", "v_proj"))
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("{bf16: true, fp16: true}", "has bf16 and fp16"),
-        ("{fsdp: true, deepspeed: {}}", "has fsdp and deepspeed"),
-        ("{fsdp_config: {}}", "fsdp_config, which fsdp: true asks for"),
-        ("{fsdp: true, lora: {rank: 8}}", "has lora and sharding"),
+        ("{bf16: true, fp16: true}", "training.bf16 is set beside fp16"),
+        ("{fsdp: true, deepspeed: {}}", "training.fsdp is set beside deepspeed"),
+        ("{fsdp_config: {}}", "training.fsdp_config is set, which needs fsdp: true"),
+        ("{fsdp: true, lora: {rank: 8}}", "training.lora is set beside sharding"),
         ("{lora: {ranks: 8}}", "did you mean training.lora.rank"),
     ],
 )

@@ -1,5 +1,5 @@
-"""A run: the stages of a recipe in one folder, each finished once, resumed where it was killed.
+"""A run: the jobs of a recipe in one folder, each finished once, resumed where it was killed.
 
-Floors, from below: `state` (what a folder remembers), `stages` (the graph), `prepare`, `work` (what
-stages do), `scheduler` (processes), `run` (all of it).
+From below: `recipe` (what is computed), `fingerprints` and `jobs` (the graph), `folder` (what a run remembers),
+`prepare`, `work` (what jobs do), `process`, `scheduler` and `ranks` (processes), `report`, `runner` (all of it).
 """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -14,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, RecipeError, RunError
 from skipthink.io.files import parse_object, write_bytes, write_json, write_text
-from skipthink.io.sections import first_difference
+from skipthink.options import first_difference
+from skipthink.run.fingerprints import Kind, maker
+from skipthink.run.jobs import PREPARE, Graph, Job, build_graph
 from skipthink.run.recipe import Recipe, parse_recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DONE_FILE = "done.json"
+DONE_FILE, JOBS_FILE = "done.json", "jobs.json"
 LOCK_FILE = ".lock"
+RESUMED = (Kind.TRAIN, Kind.SKIP_DATA)
+"""Jobs that go on from what a killed process has left; the others start anew."""
 LOCK_WAIT_SECONDS = 5.0
 """Children of a killed run hold its lock until they have ended too, which takes a moment."""
 
@@ -36,17 +38,17 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def stage(self, name: str) -> Path:
-        """Folder of a stage: `prepare` keeps its files in `data/`, all others in a folder of their name."""
-        return self.path / ("data" if name == "prepare" else name)
+    def of(self, job: Job) -> Path:
+        """The folder of a job's files."""
+        return self.path / job.folder
 
-    def log(self, name: str) -> Path:
-        """What a stage printed, over all its tries."""
-        return self.path / "logs" / f"{name.replace('/', '.')}.log"
+    def log(self, job: Job) -> Path:
+        """What a job printed, over all its tries."""
+        return self.path / "logs" / f"{job.name.replace('/', '.')}.log"
 
-    def progress(self, name: str) -> Path:
-        """How far a running stage has come."""
-        return self.path / "logs" / f"{name.replace('/', '.')}.progress"
+    def progress(self, job: Job) -> Path:
+        """How far a running job has come."""
+        return self.path / "logs" / f"{job.name.replace('/', '.')}.progress"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
@@ -117,36 +119,91 @@ class RunFolder:
                 f"{path} is no recipe of this version ({error}); choose another --out, or delete the folder"
             ) from error
 
-    def done(self, name: str, fingerprint: str) -> dict[str, Any] | None:
-        """What a finished stage noted, or None where it is not finished.
+    def begin(self, graph: Graph) -> None:
+        """Notes the jobs of a run that begins or goes on, so that its processes need not read the data to know them.
 
         Raises:
-            RunError: it was finished with other inputs.
+            RunError: a job was begun, but not finished, with other inputs or by another skipthink: what is left of it
+                cannot be gone on with.
         """
-        path = self.stage(name) / DONE_FILE
+        known = self._jobs().get("jobs", {})
+        for job in graph:
+            before = known.get(job.name)
+            begun = job.kind in RESUMED and self.of(job).exists() and not (self.of(job) / DONE_FILE).exists()
+            if begun and before is not None and before["fingerprint"] != graph.fingerprints[job]:
+                raise RunError(self._is_of_others(job, before, "begun"))
+        jobs = {job.name: {"fingerprint": graph.fingerprints[job], **maker(job.kind)} for job in graph}
+        write_json(self.path / JOBS_FILE, {"schema": 1, "data": graph.data, "jobs": jobs})
+
+    def graph(self) -> Graph:
+        """The jobs of the run that has begun in this folder; the data are not read again.
+
+        Raises:
+            RunError: the recipe, or code of the user's own, is not what the run has begun with.
+        """
+        noted = self._jobs()
+        graph = build_graph(self.recipe(), data=noted.get("data"))
+        for job in graph:
+            known = noted.get("jobs", {}).get(job.name)
+            if known is not None and known["fingerprint"] != graph.fingerprints[job]:
+                raise RunError(
+                    f"the inputs of job {job.name} have changed since the run began, such as the code of a task or "
+                    "method; start the run again"
+                )
+        return graph
+
+    def _jobs(self) -> dict[str, Any]:
+        """What `begin` has noted; empty before."""
+        path = self.path / JOBS_FILE
+        try:
+            return parse_object(path.read_bytes(), "it")
+        except FileNotFoundError:
+            return {}
+        except (OSError, DataError) as error:
+            raise RunError(f"cannot read {path}: {error}; delete it and start the run again") from error
+
+    def done(self, job: Job, fingerprint: str) -> dict[str, Any] | None:
+        """What a finished job noted, or None where it is not finished.
+
+        Raises:
+            RunError: it was finished with other inputs, or by another skipthink.
+        """
+        path = self.of(job) / DONE_FILE
         try:
             content = parse_object(path.read_bytes(), "it")
         except FileNotFoundError:
             return None
         except (OSError, DataError) as error:
-            raise RunError(f"cannot read {path}: {error}; delete it to run the stage again") from error
+            raise RunError(f"cannot read {path}: {error}; delete it to run the job again") from error
         if content.get("fingerprint") != fingerprint:
-            what = "data" if name == "prepare" else "inputs"
-            raise RunError(
-                f"stage {name} in {self.path} was finished with other {what} than now; "
-                "choose another --out, or delete the folder to start anew"
-            )
+            raise RunError(self._is_of_others(job, content, "finished"))
         return content
 
-    def take_over(self, name: str, fingerprint: str, other: RunFolder) -> bool:
-        """Copies a stage that another run has finished with the same inputs; False where that has none.
+    def _is_of_others(self, job: Job, note: dict[str, Any], what: str) -> str:
+        """Says why a job's files are not those that it would make now."""
+        now = maker(job.kind)
+        then = {key: note.get(key) for key in now}
+        if then != now:
+            return (
+                f"job {job.name} in {self.path} was {what} by {_named(then)}, and this is {_named(now)}, which may "
+                "make other results; choose another --out, delete the folder to start anew, or go on with the version "
+                "it was made with"
+            )
+        inputs = "data" if job == PREPARE else "inputs"
+        return (
+            f"job {job.name} in {self.path} was {what} with other {inputs} than now; "
+            "choose another --out, or delete the folder to start anew"
+        )
+
+    def take_over(self, job: Job, fingerprint: str, other: RunFolder) -> bool:
+        """Copies a job that another run has finished with the same inputs; False where that has none.
 
         What says that it is finished is copied last: after a kill in between it is copied again.
 
         Raises:
             RunError: its files cannot be copied.
         """
-        source, target = other.stage(name), self.stage(name)
+        source, target = other.of(job), self.of(job)
         try:
             done = (source / DONE_FILE).read_bytes()
             if parse_object(done, "it").get("fingerprint") != fingerprint:
@@ -159,15 +216,16 @@ class RunFolder:
             raise RunError(f"cannot take {source} over: {error}; leave out --reuse") from error
         return True
 
-    def finish(self, name: str, fingerprint: str, result: dict[str, Any], seconds: float) -> None:
-        """Notes that a stage is finished; its files must be complete by now."""
-        folder = self.stage(name)
+    def finish(self, job: Job, fingerprint: str, result: dict[str, Any], seconds: float) -> None:
+        """Notes that a job is finished; its files must be complete by now."""
+        folder = self.of(job)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(
             folder / DONE_FILE,
             {
-                "schema": 1,
-                "stage": name,
+                "schema": 2,
+                "job": job.name,
+                **maker(job.kind),
                 "fingerprint": fingerprint,
                 "seconds": round(seconds, 3),
                 "result": result,
@@ -175,8 +233,15 @@ class RunFolder:
         )
 
 
-def read_stage_table(path: Path) -> pa.Table:
-    """A Parquet file that a finished stage has written.
+def _named(made_by: dict[str, Any]) -> str:
+    """What made a job's files, in words."""
+    if made_by["skipthink"] is None:
+        return "an older skipthink"
+    return f"skipthink {made_by['skipthink']} (format {made_by['format']})"
+
+
+def read_job_table(path: Path) -> pa.Table:
+    """A Parquet file that a finished job has written.
 
     Raises:
         RunError: it is missing or damaged.
@@ -190,8 +255,8 @@ def read_stage_table(path: Path) -> pa.Table:
         raise _unreadable(path, error) from error
 
 
-def read_stage_json(path: Path) -> dict[str, Any]:
-    """An object of JSON that a finished stage has written.
+def read_job_json(path: Path) -> dict[str, Any]:
+    """An object of JSON that a finished job has written.
 
     Raises:
         RunError: it is missing or damaged.
@@ -207,29 +272,3 @@ def _unreadable(path: Path, error: Exception) -> RunError:
         f"cannot read {path}: {error}; delete the folder {path.parent} and give the same command again, which makes "
         "it anew"
     )
-
-
-def fingerprint_of(*parts: Any) -> str:
-    """A hash of plain data."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def hash_files(path: Path) -> str:
-    """A hash of the content of a file, or of all files of a folder with their names.
-
-    Raises:
-        RunError: something cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
-        for file in files:
-            digest.update(str(file.relative_to(path)).encode() + b"\0")
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    except OSError as error:
-        raise RunError(
-            f"cannot read the data: {error}; check data.file or data.task of the recipe, or give --data FILE"
-        ) from error
-    return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""The process of one stage; `python -m skipthink.run.process RUN_DIR STAGE` runs one by hand.
+"""The process of one job; `python -m skipthink.run.process RUN_DIR JOB` runs one by hand.
 
-Exit codes: 0 finished · 2 refused (a wrong recipe, data or setting; the last line says which) · 3 no
+Exit codes: 0 finished · 2 refused (a wrong recipe, data or option; the last line says which) · 3 no
 room left on the disk · else a crash.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -16,14 +17,21 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from skipthink.exceptions import SkipthinkError
 from skipthink.io.files import describe_full_disk
+from skipthink.run.fingerprints import Kind
+
+if TYPE_CHECKING:
+    from skipthink.run.jobs import Job
 
 PROGRESS_SECONDS = 0.5
 REFUSED, NO_ROOM = 2, 3
 """Exit codes; the second one tells also where a log without room cannot."""
+REFUSAL = "ERROR: "
+"""What the line begins with that says why a job was refused."""
+LOG = logging.getLogger(__name__)
 
 
 class Descriptor(Protocol):
@@ -34,23 +42,23 @@ class Descriptor(Protocol):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one stage by hand; returns the exit code."""
+    """Runs one job by hand; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m skipthink.run.process", description="Runs one stage of a run folder."
+        prog="python -m skipthink.run.process", description="Runs one job of a run folder."
     )
     parser.add_argument("run_dir", type=Path)
-    parser.add_argument("stage")
+    parser.add_argument("job")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
-    return work(options.run_dir, options.stage, options.threads)
+    return work(options.run_dir, options.job, options.threads)
 
 
-def run_child(run_dir: Path, stage: str, threads: int, log: Path, lock: Descriptor) -> None:
+def run_child(run_dir: Path, job: str, threads: int, log: Path, lock: Descriptor) -> None:
     """What a process of the pipeline does.
 
     Args:
         run_dir: the run folder.
-        stage: name of the stage.
+        job: name of the job.
         threads: bound on threads.
         log: file that takes all output, appended to.
         lock: descriptor of the folder's lock. It stays open here, so that no other run enters the folder as
@@ -62,25 +70,27 @@ def run_child(run_dir: Path, stage: str, threads: int, log: Path, lock: Descript
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     _end_with_parent()
-    code = work(run_dir, stage, threads)
-    if (
-        code == NO_ROOM
-    ):  # what is buffered for the log cannot be written either: leaving must not fail over it
+    code = work(run_dir, job, threads)
+    if code == NO_ROOM:
+        # what is buffered for the log cannot be written either: leaving must not fail over it
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
     sys.exit(code)
 
 
-def work(run_dir: Path, stage: str, threads: int) -> int:
-    """Runs one stage; returns the exit code."""
+def work(run_dir: Path, name: str, threads: int) -> int:
+    """Runs the job of a name; returns the exit code."""
     from skipthink.run.folder import RunFolder
-    from skipthink.run.work import run_stage
+    from skipthink.run.work import run_job
 
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
     folder = RunFolder(run_dir)
-    set_threads(threads, stage)
     try:
-        run_stage(folder, stage, ProgressFile(folder.progress(stage)))
+        graph = folder.graph()
+        job = graph.named(name)
+        set_threads(threads, job)
+        run_job(folder, graph, job, ProgressFile(folder.progress(job)))
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise
@@ -94,8 +104,7 @@ def work(run_dir: Path, stage: str, threads: int) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # the log may have no room either: the code tells then
-        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    LOG.error("%s", " ".join(message.split()))  # the log may have no room either: the code tells then
     return code
 
 
@@ -111,7 +120,7 @@ class ProgressFile:
         self._last = float("-inf")
 
     def __call__(self, done: int, total: int) -> None:
-        """Notes how far the stage has come."""
+        """Notes how far the job has come."""
         now = time.monotonic()
         if now - self._last < PROGRESS_SECONDS and done < total:
             return
@@ -135,7 +144,7 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
-def stage_environment(threads: int) -> dict[str, str]:
+def job_environment(threads: int) -> dict[str, str]:
     """Environment that bounds the threads of every library that starts its own, set before any is loaded."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
     return {
@@ -145,9 +154,9 @@ def stage_environment(threads: int) -> dict[str, str]:
     }
 
 
-def set_threads(threads: int, stage: str) -> None:
+def set_threads(threads: int, job: Job) -> None:
     """Bounds torch's threads; `prepare` needs no torch, and is not made to load it."""
-    if stage == "prepare":
+    if job.kind is Kind.PREPARE:
         return
     import torch
 

@@ -1,9 +1,9 @@
 """One run in several processes: `torchrun --nproc_per_node N -m skipthink run recipe.yaml`.
 
-Every process goes through the same stages in the same order. A training stage is run by all of them, each on its
-part of every step; any other stage by the first process alone, while the others wait for its note that the stage
-is finished. The run folder lies where all processes see it. When one process fails, torchrun ends the others;
-the same command goes on from there.
+Every process goes through the same jobs in the same order. A training job is run by all of them, each on its part of
+every step; any other job by the first process alone, while the others wait for its note that the job is finished. The
+run folder lies where all processes see it. When one process fails, torchrun ends the others; the same command goes on
+from there.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.io.progress import Display, format_progress, format_seconds
+from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
-from skipthink.run.process import set_threads, stage_environment
+from skipthink.run.jobs import Graph, Job, build_graph
+from skipthink.run.process import job_environment, set_threads
 from skipthink.run.recipe import Recipe
-from skipthink.run.stages import Stage
-from skipthink.run.work import run_stage
+from skipthink.run.work import run_job
 
 POLL_SECONDS = 0.2
+LONGEST_READING = timedelta(hours=12)
+"""Bound on the time the first process may take to read the data; torchrun ends the others when it fails."""
 
 
 @dataclass(frozen=True)
@@ -54,42 +58,61 @@ class Ranks:
             raise RunError(f"the environment has {found}; torchrun sets both to numbers") from None
 
 
-def lead(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage], ranks: Ranks, display: Display) -> None:
-    """What the first process does: runs every stage that is not finished, in the order of the graph.
+def shared_graph(ranks: Ranks, recipe: Recipe) -> Graph:
+    """The jobs of a run of several processes: the first one reads the data and tells the others their hash.
+
+    The others are told through the store of torchrun. Where there is none, each process reads the data itself.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return build_graph(recipe)
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    key = f"skipthink/data/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    if ranks.rank == 0:
+        graph = build_graph(recipe)
+        store.set(key, graph.data or "")
+        return graph
+    store.wait([key], LONGEST_READING)
+    return build_graph(recipe, data=store.get(key).decode("ascii") or None)
+
+
+def lead(folder: RunFolder, graph: Graph, ranks: Ranks, display: Display) -> None:
+    """What the first process does: runs every job that is not finished, in the order of the graph.
 
     Args:
-        recipe: of the run.
         folder: the run folder, locked, its recipe written.
-        stages: all stages by name.
+        graph: the jobs.
         ranks: which process this is.
         display: where progress is shown.
     """
-    _set_up(recipe)
-    display.line(f"{ranks.n_ranks} processes: they train together, one stage after the other")
-    for name, stage in stages.items():
-        if folder.done(name, stage.fingerprint) is not None:
+    _set_up(graph.recipe)
+    display.line(f"{ranks.n_ranks} processes: they train together, one job after the other")
+    for job in graph:
+        if folder.done(job, graph.fingerprints[job]) is not None:
             continue
-        display.line(f"start  {name}")
+        display.line(f"start  {job.name}")
         started = time.monotonic()
-        set_threads(recipe.threads, name)
-        run_stage(folder, name, partial(_show, display, name, started))
-        display.line(f"done   {name}  {format_seconds(time.monotonic() - started)}")
+        set_threads(graph.recipe.threads, job)
+        run_job(folder, graph, job, partial(_show, display, job, started))
+        display.line(f"done   {job.name}  {format_seconds(time.monotonic() - started)}")
     _leave()
 
 
-def follow(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> None:
+def follow(folder: RunFolder, graph: Graph) -> None:
     """What every other process does: trains with the first one, and else waits for it.
 
     Raises:
         RunError: torchrun has ended, so that nobody would tell that the first process has failed.
     """
-    _set_up(recipe)
+    _set_up(graph.recipe)
     parent = os.getppid()
-    for name, stage in stages.items():
-        if stage.kind == "train" and folder.done(name, stage.fingerprint) is None:
-            set_threads(recipe.threads, name)
-            run_stage(folder, name, _say_nothing, is_main=False)
-        while folder.done(name, stage.fingerprint) is None:
+    for job in graph:
+        fingerprint = graph.fingerprints[job]
+        if job.kind is Kind.TRAIN and folder.done(job, fingerprint) is None:
+            set_threads(graph.recipe.threads, job)
+            run_job(folder, graph, job, _say_nothing, is_main=False)
+        while folder.done(job, fingerprint) is None:
             if os.getppid() != parent:
                 raise RunError("torchrun has ended; start the run again, it goes on from where it stands")
             time.sleep(POLL_SECONDS)
@@ -97,7 +120,7 @@ def follow(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> None:
 
 
 def _set_up(recipe: Recipe) -> None:
-    os.environ.update(stage_environment(recipe.threads))
+    os.environ.update(job_environment(recipe.threads))
 
 
 def _leave() -> None:
@@ -107,8 +130,8 @@ def _leave() -> None:
         distributed.destroy_process_group()
 
 
-def _show(display: Display, name: str, started: float, done: int, total: int) -> None:
-    display.show([format_progress(name, done, total, time.monotonic() - started)])
+def _show(display: Display, job: Job, started: float, done: int, total: int) -> None:
+    display.show([format_progress(job.name, done, total, time.monotonic() - started)])
 
 
 def _say_nothing(done: int, total: int) -> None:

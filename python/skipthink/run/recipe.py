@@ -1,305 +1,140 @@
 """Recipes: strict YAML files that say what a run computes.
 
-A recipe is plain data. It is read by `yaml.safe_load`, every key is known to the models below, and an
-unknown or doubled key is an error that names the file, the key and the nearest key that exists.
+A recipe is a tree of options: each section is declared beside the code that uses it, and the section `training` is put
+together from the options of the methods there are, those of the user's own that the recipe names included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast
 
-from pydantic import (
-    Field,
-    create_model,
-    field_serializer,
-    field_validator,
-    model_validator,
-)
+from skipthink.answers.options import CheckOptions
+from skipthink.data.options import DataOptions
+from skipthink.evaluation.options import EvaluationOptions
+from skipthink.exceptions import InvalidInputError, RecipeError
+from skipthink.io.own_code import is_own_code, is_own_file
+from skipthink.io.recipes import read_mapping, read_options, read_text, to_yaml
+from skipthink.options import OptionError, merge, option, pick
+from skipthink.scoring.options import ChunkOptions
+from skipthink.skipping.options import SkipOptions
+from skipthink.student.options import StudentOptions
+from skipthink.training.method import Method
+from skipthink.training.methods import find_method, own_methods
+from skipthink.training.options import TrainingOptions
 
-from skipthink.exceptions import RecipeError
-from skipthink.io.sections import Section, parse_sections, read_recipe_text
-from skipthink.student.options import StudentSection
-from skipthink.training.method_table import MethodName
-
-ALL_METHODS: tuple[MethodName, ...] = get_args(MethodName)
-METHOD_NAMES = ALL_METHODS[:6]
-"""What is compared where a recipe names no methods: the method itself and its controls."""
-
-ItemPart = Literal["question", "rationale", "answer"]
-ITEM_PARTS: tuple[ItemPart, ...] = get_args(ItemPart)
+RUN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
-class Sizes(Section):
-    """Numbers of samples a split.
-
-    For data made by a task all three are made; for a file `validation` and `test` are taken out of what the
-    file does not assign to a split itself, and `train` bounds the training samples (None: all there are).
-    """
-
-    train: int | None = Field(default=None, ge=1)
-    validation: int | None = Field(default=None, ge=0)
-    test: int | None = Field(default=None, ge=1)
-
-
-class DataSection(Section):
-    """Where samples come from: made by a task of `skipthink.tasks`, or read from a file.
-
-    Attributes:
-        task: name of a task, e.g. "multi_step_arithmetic", or a task of your own: a Python file ("my_task.py", relative
-            to the recipe), which is run, or a module that can be imported ("my_package.my_task").
-        file: JSONL or Parquet file, or a folder of `datasets`; relative to the recipe. `--data` overrides it.
-        hub: name of a data set on the hub.
-        columns: our column (question, rationale, answer, …) to the file's column.
-        sizes: samples a split.
-        knobs: options of the task.
-        seed: seeds making and splitting, the same for every seed of the run.
-        teacher: "correct" keeps samples whose teacher answer is right, "all" keeps the others too.
-    """
-
-    task: str | None = None
-    file: str | None = None
-    hub: str | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
-    sizes: Sizes = Sizes()
-    knobs: dict[str, Any] = Field(default_factory=dict)
-    seed: int = Field(default=0, ge=0)
-    teacher: Literal["correct", "all"] = "correct"
-
-    @property
-    def has_task_file(self) -> bool:
-        """Whether the task is a Python file of the user's own."""
-        return self.task is not None and self.task.endswith(".py")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DataSection:
-        sources = [key for key in ("task", "file", "hub") if getattr(self, key) is not None]
-        if len(sources) > 1:
-            raise ValueError(f"has {' and '.join(sources)}; give one source of data")
-        if self.knobs and self.task is None:
-            raise ValueError("has knobs, which only a task takes; give task or remove knobs")
-        taken = sorted({"seed", *Sizes.model_fields} & set(self.knobs))
-        if taken:
-            raise ValueError(f"has {taken[0]} among its knobs, but sizes and seed are keys of their own")
-        if self.task is not None and None in (self.sizes.train, self.sizes.validation, self.sizes.test):
-            raise ValueError("has a task but not all of sizes: {train, validation, test}; give all three")
-        return self
-
-
-class ChunksSection(Section):
-    """Chunks and their search (method §4). `research_every` counts epochs between two searches."""
-
-    M: int = Field(ge=1)
-    method: Literal["average", "greedy", "anneal", "optimal"] = "greedy"
-    objective: Literal["mean", "variance", "max"] = "mean"
-    eta: float = Field(default=0.1, ge=0)
-    scope: Literal["pair", "left"] = "pair"
-    min_steps: int = Field(default=1, ge=0)
-    rules: Literal["auto", "lines", "sentences"] | list[str] = "auto"
-    stages: Literal["conditioned", "free"] = "conditioned"
-    research_every: int = Field(default=1, ge=1)
-    score_batch_tokens: int = Field(default=8192, ge=1)
-
-
-class LoraSection(Section):
-    """Low-rank adapters instead of training all weights; see `skipthink.training.lora.add_lora`."""
-
-    rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=32.0, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
-    train_markers: bool = True
-
-
-class TrainingValues(Section):
-    """What one method's training takes. Either `epochs` or `max_steps` bounds it; `max_steps` wins.
-
-    `batch_size` is that of one process. `fsdp`, `fsdp_config`, `deepspeed` and `report_to` go to
-    `transformers.TrainingArguments` as they stand.
-    """
-
-    epochs: float = Field(default=3, gt=0)
-    max_steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    gradient_accumulation_steps: int = Field(default=1, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    warmup_steps: float = Field(default=0.05, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    adam_beta2: float = Field(default=0.999, gt=0, lt=1)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    bf16: bool = False
-    fp16: bool = False
-    activation_checkpointing: bool = False
-    lora: LoraSection | None = None
-    loss_norm: Literal["batch_tokens", "item"] = "batch_tokens"
-    chunk_dropout: float = Field(default=0.0, ge=0, lt=1)
-    batching: Literal["stage", "shuffled"] = "stage"
-    skip_weight: float | None = Field(default=None, gt=0, lt=1)
-    thought: Literal["per-chunk", "collapse", "none"] = "per-chunk"
-    truncate: float = Field(default=0.5, gt=0, le=1)
-    truncate_of: Literal["target", "rationale"] = "target"
-    loss_on: list[ItemPart] = Field(default_factory=lambda: list(ITEM_PARTS), min_length=1)
-    remove_per_epoch: float = Field(default=8, gt=0)
-    remove_from_epoch: float = Field(default=0, ge=0)
-    remove_all_beyond: int | None = Field(default=None, ge=1)
-    removal_smoothing: float | None = Field(default=4, gt=0)
-    reset_optimizer: bool = True
-    max_item_tokens: int | None = Field(default=None, ge=2)
-    long_items: Literal["error", "drop"] = "error"
-    save_steps: int = Field(default=200, ge=1)
-    report_to: list[str] = Field(default_factory=list)
-    fsdp: bool = False
-    fsdp_config: dict[str, Any] | None = None
-    deepspeed: dict[str, Any] | None = None
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> TrainingValues:
-        if self.bf16 and self.fp16:
-            raise ValueError("has bf16 and fp16; give one of them")
-        if self.fsdp and self.deepspeed is not None:
-            raise ValueError("has fsdp and deepspeed; give one of them")
-        if self.fsdp_config is not None and not self.fsdp:
-            raise ValueError("has fsdp_config, which fsdp: true asks for")
-        if self.lora is not None and (self.fsdp or self.deepspeed is not None):
-            raise ValueError("has lora and sharding; adapters are small: leave out fsdp and deepspeed")
-        return self
-
-
-def _override_model() -> type[Section]:
-    """`TrainingValues` with every key optional: what a single method may set differently."""
-    fields: dict[str, Any] = {
-        name: (field.rebuild_annotation() | None, None) for name, field in TrainingValues.model_fields.items()
-    }
-    return create_model("TrainingOverride", __base__=Section, **fields)
-
-
-TrainingOverride = _override_model()
-
-
-class TrainingSection(TrainingValues):
+@dataclass(frozen=True, kw_only=True)
+class TrainingSection(TrainingOptions):
     """Training of all methods; `methods` holds what single methods set differently."""
 
-    methods: dict[MethodName, TrainingOverride] = Field(default_factory=dict)  # type: ignore[valid-type]
+    methods: dict[str, dict[str, Any]] = option(dict, "what single methods set differently", sections={})
+    known: ClassVar[Mapping[str, Method]] = {}
+    """The methods by name whose options the section has."""
 
-    @field_serializer("methods")
-    def _only_what_is_set(self, methods: dict[str, Section]) -> dict[str, Any]:
-        return {name: override.model_dump(exclude_unset=True) for name, override in methods.items()}
+    def check(self) -> None:
+        """What a method sets differently goes together with the rest."""
+        for name in self.methods:
+            try:
+                self.of(self.known[name])
+            except OptionError as error:
+                raise OptionError(f"methods.{name}.{error.name}", error.problem) from None
 
-    def of(self, method: str) -> TrainingValues:
-        """The values of one method."""
-        own = self.model_dump(exclude={"methods"})
-        override = self.methods.get(cast("MethodName", method))
-        if override is not None:
-            own |= override.model_dump(exclude_unset=True)
-        return TrainingValues.model_validate(own)
-
-
-class SkipSection(Section):
-    """How skip data are made (method §6, docs/skipping.md).
-
-    Attributes:
-        continuation: who writes the chunks after a dropped one.
-        max_growth: share by which those the student writes may be longer than the teacher's; None: no bound.
-        votes: continuations a question.
-        temperature: of the votes.
-        crossfit: F: judges, each of which was not trained on the samples it judges; 1: the student itself.
-        batch_size: continuations side by side.
-        keep_prefixes: whether what is common to a sample's prompts is read once.
-    """
-
-    continuation: Literal["student", "teacher"] = "student"
-    max_growth: float | None = Field(default=0.25, ge=0, allow_inf_nan=False)
-    votes: int = Field(default=1, ge=1)
-    temperature: float = Field(default=0.0, ge=0)
-    crossfit: int = Field(default=1, ge=1)
-    batch_size: int = Field(default=128, ge=1)
-    keep_prefixes: bool = True
-
-    @model_validator(mode="after")
-    def _votes_differ(self) -> SkipSection:
-        if self.votes > 1 and self.temperature == 0:
-            raise ValueError(
-                f"has votes: {self.votes} at temperature 0, where all votes are the same; raise it"
-            )
-        return self
+    def of(self, method: Method) -> TrainingOptions:
+        """The options of one method: an instance of `method.Options`."""
+        return pick(method.Options, self, **self.methods.get(method.name, {}))
 
 
-class EvaluationSection(Section):
-    """How methods are compared (method §8). Tune on `split: validation`, report on `split: test`.
+@dataclass(frozen=True, kw_only=True)
+class Recipe(CheckOptions):
+    """A recipe of `skipthink run`."""
 
-    Attributes:
-        split: the split of the questions.
-        batch_size: questions side by side.
-        alone_questions: how many are answered once more one at a time, to be timed.
-        stage_questions: how many the accuracy by stage is measured on.
-    """
+    name: str = option(help="names the run folder; letters, digits, `.`, `_`, `-`", pattern=RUN_NAME)
+    task: str | None = option(None, "label in the results; null: the task or the name of the data")
+    data: DataOptions = option(DataOptions, "where samples come from")
+    student: StudentOptions = option(StudentOptions, "the student before it is trained")
+    chunks: ChunkOptions = option(help="chunks and their search")
+    training: TrainingSection = option(TrainingSection, "how students are trained")
+    skip: SkipOptions = option(SkipOptions, "how skip data are made")
+    evaluation: EvaluationOptions = option(EvaluationOptions, "how methods are compared")
+    methods: tuple[str, ...] = option(
+        tuple,
+        "what is trained and compared: names of [methods](methods/README.md), or a method of your own: a Python file, "
+        "looked for beside the recipe and run, or a module; the judges they need are trained too",
+        min_length=1,
+    )
+    seeds: tuple[int, ...] = option(
+        (0,), "every method is trained once per seed; the data stay the same", min_length=1
+    )
+    workers: int = option(1, "jobs that run side by side, each a process", ge=1, affects_results=False)
+    threads: int = option(1, "threads of each job", ge=1, affects_results=False)
 
-    split: Literal["test", "validation"] = "test"
-    batch_size: int = Field(default=64, ge=1)
-    alone_questions: int = Field(default=20, ge=0)
-    stage_questions: int = Field(default=32, ge=0)
+    found: ClassVar[Mapping[str, Method]] = {}
+    """The methods a recipe may name, by what it names them with: a name, a file or a module."""
 
-
-class Recipe(Section):
-    """A whole recipe.
-
-    Attributes:
-        name: names the run folder; letters, digits, ".", "_", "-".
-        task: label in the results; the task or the file's name where None.
-        answer: how answers are checked.
-        tolerance: largest absolute difference of two numbers that count as equal.
-        relative_tolerance: largest difference as a share of the gold number; the larger tolerance counts.
-        methods: what is trained and compared.
-        seeds: every method is trained once a seed.
-        workers: stages run side by side.
-        threads: threads of each of them.
-    """
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    task: str | None = None
-    answer: Literal["number", "choice", "yes_no", "date", "string", "maths"]
-    tolerance: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
-    relative_tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    data: DataSection = DataSection()
-    student: StudentSection = StudentSection()
-    chunks: ChunksSection
-    training: TrainingSection = TrainingSection()
-    skip: SkipSection = SkipSection()
-    evaluation: EvaluationSection = EvaluationSection()
-    methods: list[MethodName] = Field(default_factory=lambda: list(METHOD_NAMES), min_length=1)
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
-    workers: int = Field(default=1, ge=1)
-    threads: int = Field(default=1, ge=1)
-
-    @field_validator("methods", "seeds")
-    @classmethod
-    def _no_doubles(cls, values: list[Any]) -> list[Any]:
-        doubled = next((value for value in values if values.count(value) > 1), None)
+    def check(self) -> None:
+        """Nothing is named twice, and judges are there."""
+        for key, values in (("methods", self.methods), ("seeds", self.seeds)):
+            doubled = next((value for value in values if values.count(value) > 1), None)
+            if doubled is not None:
+                raise OptionError(key, f"names {doubled!r} twice")
+        if min(self.seeds) < 0:
+            raise OptionError("seeds", f"has the negative seed {min(self.seeds)}")
+        names = [method.name for method in self.chosen]
+        doubled = next((name for name in names if names.count(name) > 1), None)
         if doubled is not None:
-            raise ValueError(f"names {doubled!r} twice")
-        return values
+            raise OptionError("methods", f"has two methods of the name {doubled!r}; rename one of your own")
+        for method in self.chosen:
+            if method.judge is not None and method.judge not in self.training.known:
+                raise OptionError(
+                    "methods", f"has {method.name}, whose judge is {method.judge!r}: no such method"
+                )
 
-    @field_validator("seeds")
-    @classmethod
-    def _seeds_not_negative(cls, seeds: list[int]) -> list[int]:
-        if min(seeds) < 0:
-            raise ValueError(f"has the negative seed {min(seeds)}")
-        return seeds
+    @property
+    def chosen(self) -> tuple[Method, ...]:
+        """The methods that are compared."""
+        return tuple(self.found[name] for name in self.methods)
+
+    def method(self, name: str) -> Method:
+        """The method of a name, one of the package or of the recipe's own."""
+        return self.training.known[name]
+
+    def options_of(self, method: Method) -> TrainingOptions:
+        """How a method is trained: an instance of `method.Options`."""
+        return self.training.of(method)
+
+    def chunks_of(self, method: Method) -> ChunkOptions:
+        """How a method's rationales are cut; of one that does not search, without the options of the search."""
+        if method.search is None:
+            return ChunkOptions(M=self.chunks.M, rules=self.chunks.rules, method="average")
+        return self.chunks.replace(method=method.search_of(self.chunks))
+
+    @property
+    def checks(self) -> CheckOptions:
+        """How answers are checked."""
+        return pick(CheckOptions, self)
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """What the methods of the user's own are named with."""
+        return tuple(name for name in self.methods if is_own_code(name))
 
     @property
     def task_name(self) -> str:
         """The label of the task in the results."""
         data = self.data
-        file = data.task if data.has_task_file else data.file
+        file = data.own_file or data.file
         source = Path(file).stem if file is not None else data.task or data.hub or self.name
         return self.task or source
 
-    @property
-    def tolerances(self) -> dict[str, float]:
-        """Both tolerances, by their names."""
-        return {"tolerance": self.tolerance, "relative_tolerance": self.relative_tolerance}
+    def to_yaml(self) -> str:
+        """The recipe as it is run, every default written out."""
+        return to_yaml(self)
 
 
 def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Sequence[str] = ()) -> Recipe:
@@ -318,34 +153,119 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
             file, key and nearest key.
     """
     path = Path(path)
-    recipe = parse_recipe(read_recipe_text(path), name=str(path), changes=changes)
-    section = _resolved_data(recipe.data, path.resolve().parent, data)
-    if section.task is None and section.file is None and section.hub is None:
+    folder = path.resolve().parent
+    recipe = parse_recipe(read_text(path), name=str(path), changes=changes, folder=folder)
+    source = _with_paths(recipe.data, folder, data)
+    if source.task is None and source.file is None and source.hub is None:
         raise RecipeError(
             f"{path} names no data; give --data FILE, or data.task, data.file or data.hub in the recipe"
         )
     student = recipe.student
-    if student.path is not None and (path.resolve().parent / student.path).is_dir():
-        student = student.model_copy(update={"path": str((path.resolve().parent / student.path).resolve())})
-    return recipe.model_copy(update={"data": section, "student": student})
+    if student.path is not None and (folder / student.path).is_dir():
+        student = student.replace(path=str((folder / student.path).resolve()))
+    return recipe.replace(data=source, student=student)
 
 
-def parse_recipe(text: str, *, name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Parses the text of a recipe; `name` is the file in messages, `changes` as in `load_recipe`.
+def parse_recipe(text: str, *, name: str, changes: Sequence[str] = (), folder: Path | None = None) -> Recipe:
+    """Parses the text of a recipe.
+
+    Args:
+        text: YAML.
+        name: the file, in messages.
+        changes: as in `load_recipe`.
+        folder: where files of methods are looked for; None: the current folder.
 
     Raises:
         RecipeError: as in `load_recipe`.
     """
-    return parse_sections(text, Recipe, name=name, changes=changes)
+    content = read_mapping(text, name=name, changes=changes)
+    named = content.get("methods")
+    if isinstance(named, list):
+        content["methods"] = [_with_folder(entry, folder) for entry in named]
+    return read_options(content, recipe_kind_of(content, name=name), name=name)
 
 
-def _resolved_data(section: DataSection, folder: Path, data: str | Path | None) -> DataSection:
+def recipe_kind_of(content: Mapping[str, Any], *, name: str, folder: Path | None = None) -> type[Recipe]:
+    """The kind of recipe that a recipe is: which methods it may name and set options of.
+
+    Args:
+        content: its keys as they stand; methods of the user's own are run.
+        name: the file, in messages.
+        folder: where files of methods are looked for; None: the current folder.
+
+    Raises:
+        RecipeError: a method of the user's own cannot be run.
+    """
+    named = content.get("methods")
+    entries = dict.fromkeys(filter(is_own_code, named)) if isinstance(named, list) else {}
+    try:
+        return recipe_kind(tuple((entry, find_method(_with_folder(entry, folder))) for entry in entries))
+    except InvalidInputError as error:
+        raise RecipeError(f"{name}: {error}") from error
+
+
+@functools.lru_cache(maxsize=16)
+def recipe_kind(own: tuple[tuple[str, Method], ...] = ()) -> type[Recipe]:
+    """The class of recipes that may name the methods of the package and some of the user's own.
+
+    Args:
+        own: what each of these is named with, and the method.
+
+    Raises:
+        InvalidInputError: two methods declare an option of the same name.
+    """
+    found = own_methods() | dict(own)
+    known = {method.name: method for method in found.values()}
+    section = merge(
+        "TrainingSection",
+        (method.Options for method in known.values()),
+        TrainingSection,
+        TrainingSection.__doc__ or "",
+    )
+    overrides = option(
+        dict,
+        "what single methods set differently",
+        sections={name: method.Options for name, method in known.items()},
+    )
+    training = make_dataclass(
+        "TrainingSection",
+        [("methods", dict[str, dict[str, Any]], overrides)],
+        bases=(section,),
+        namespace={"__doc__": section.__doc__, "known": known},
+        frozen=True,
+        kw_only=True,
+    )
+    compared = tuple(name for name, method in own_methods().items() if method.compared)
+    fields_of = Recipe.__dataclass_fields__
+    kind = make_dataclass(
+        "Recipe",
+        [
+            ("training", training, option(training, fields_of["training"].metadata["help"])),
+            (
+                "methods",
+                tuple[Literal[*found], ...],  # type: ignore[valid-type]
+                option(compared, fields_of["methods"].metadata["help"], min_length=1),
+            ),
+        ],
+        bases=(Recipe,),
+        namespace={"__doc__": Recipe.__doc__, "found": found},
+        frozen=True,
+        kw_only=True,
+    )
+    return cast("type[Recipe]", kind)
+
+
+def _with_folder(name: Any, folder: Path | None) -> Any:
+    """The absolute path of a file of code; other names as they are."""
+    return str((folder or Path()).resolve() / name) if is_own_file(name) else name
+
+
+def _with_paths(options: DataOptions, folder: Path, data: str | Path | None) -> DataOptions:
+    """The source of the data with absolute paths, or the file that takes its place."""
     if data is not None:
-        return section.model_copy(
-            update={"task": None, "hub": None, "knobs": {}, "file": str(Path(data).resolve())}
-        )
-    if section.file is not None:
-        return section.model_copy(update={"file": str((folder / section.file).resolve())})
-    if section.task is not None and section.has_task_file:
-        return section.model_copy(update={"task": str((folder / section.task).resolve())})
-    return section
+        return options.replace(task=None, hub=None, task_options={}, file=str(Path(data).resolve()))
+    if options.file is not None:
+        return options.replace(file=str((folder / options.file).resolve()))
+    if options.own_file is not None:
+        return options.replace(task=str((folder / options.own_file).resolve()))
+    return options

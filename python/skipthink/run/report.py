@@ -11,10 +11,11 @@ import numpy as np
 
 from skipthink.exceptions import RunError
 from skipthink.io.files import write_json, write_text
-from skipthink.run.folder import RunFolder, read_stage_table
-from skipthink.run.recipe import ALL_METHODS, Recipe
+from skipthink.run.fingerprints import Kind
+from skipthink.run.folder import RunFolder, read_job_table
+from skipthink.run.jobs import Graph, Job
 from skipthink.run.skip_report import align, format_skips, skip_summary
-from skipthink.run.stages import JUDGE, Stage, evaluation_fingerprint, evaluation_name
+from skipthink.training.method import Needs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,43 +67,39 @@ COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 )
 
 
-def write_report(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> tuple[dict[str, Any], str]:
+def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
     """Writes `results.json`, `table.txt`, `chunks.json` and `skips.json` of a finished run.
 
     Args:
-        recipe: the recipe.
-        folder: the run folder; its `evaluate` stage is finished.
-        stages: all stages by name.
+        folder: the run folder; its job `evaluate` is finished.
+        graph: the jobs.
 
     Returns:
         The results and the table.
 
     Raises:
-        RunError: a stage is not finished.
+        RunError: a job is not finished.
     """
-    rows = [
-        _row(recipe, folder, stages, method, seed)
-        for method in ALL_METHODS
-        if method in recipe.methods
-        for seed in recipe.seeds
-    ]
+    recipe = graph.recipe
+    rows = [_row(folder, graph, method.name, seed) for method in recipe.chosen for seed in recipe.seeds]
+    reference = next((method.name for method in recipe.chosen if method.is_reference), None)
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "task": recipe.task_name,
         "recipe": recipe.name,
         "versions": versions(),
-        "methods": with_speedups(rows),
+        "methods": with_speedups(rows, reference),
     }
     results["summary"] = summarise(results["methods"])
     table = format_table(results)
     stages_table = format_stages(results["methods"])
     if stages_table:
         table += "\n\n" + stages_table
-    chunks = chunk_summary(recipe, folder, stages)
+    chunks = chunk_summary(folder, graph)
     if chunks:
         table += "\n\n" + format_chunks(chunks)
         write_json(folder.path / "chunks.json", {"schema": SCHEMA, "chunks": chunks})
-    skips = skip_summary(recipe, folder, stages)
+    skips = skip_summary(folder, graph)
     if skips:
         table += "\n\n" + format_skips(skips)
         write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips})
@@ -122,13 +119,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def with_speedups(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Adds speed-ups against the Base of the same seed (method §8); None where there is no Base.
+def with_speedups(rows: Sequence[dict[str, Any]], reference: str | None) -> list[dict[str, Any]]:
+    """Adds speed-ups against the reference of the same seed, Base (method §8); None where there is none.
 
     Args:
-        rows: one a method and seed, with tokens_per_answer and seconds_per_answer.
+        rows: one per method and seed, with tokens_per_answer and seconds_per_answer.
+        reference: name of the method that speed-ups are measured against.
     """
-    base = {row["seed"]: row for row in rows if row["method"] == "base"}
+    base = {row["seed"]: row for row in rows if row["method"] == reference}
     names = {
         "speedup_tokens": "tokens_per_answer",
         "speedup_seconds": "seconds_per_answer",
@@ -144,7 +142,7 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Each method over its seeds: mean, standard deviation (None of one seed) and number of seeds of each measure.
 
     Args:
-        rows: one a method and seed, as in `results.json`.
+        rows: one per method and seed, as in `results.json`.
 
     Returns:
         Method → measure → {mean, sd, n}; a measure no seed has is left out.
@@ -198,23 +196,29 @@ def format_stages(rows: Sequence[dict[str, Any]]) -> str:
     return align(lines)
 
 
-def chunk_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
+def chunk_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
     """How chunks came out: lengths in steps, empty ones and the share skipped, a stage (method §4).
 
     Returns:
         Rows with method, seed, stage, mean_steps, sd_steps, empty (share) and skipped (share; None where no
         skip data were made).
     """
+    judged = {graph.judges(job)[0].method: job.method for job in graph if job.kind is Kind.SKIP_DATA}
     summary = []
-    for seed in recipe.seeds:
-        skip = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
-        skipped = np.asarray(read_stage_table(skip)["skipped"].to_pylist()) if skip.exists() else None
-        for method in (name for name in ALL_METHODS if name.startswith("base+")):
-            if f"train/{method}/s{seed}" not in stages:
-                continue
-            table = read_stage_table(folder.stage(f"train/{method}/s{seed}") / "chunks.parquet")
-            lengths = np.diff(np.asarray(table["boundaries"].to_pylist()), axis=1)
-            summary += _stage_rows(method, seed, lengths, skipped if method == JUDGE else None)
+    for job in graph:
+        if job.kind is not Kind.TRAIN or job.fold is not None:
+            continue
+        method = graph.recipe.method(str(job.method))
+        if not method.has_chunks or method.needs is not Needs.NOTHING:
+            continue
+        skipped = None
+        if method.name in judged:
+            skip_data = Job(Kind.SKIP_DATA, judged[method.name], job.seed)
+            table = read_job_table(folder.of(skip_data) / "skip.parquet")
+            skipped = np.asarray(table["skipped"].to_pylist())
+        table = read_job_table(folder.of(job) / "chunks.parquet")
+        lengths = np.diff(np.asarray(table["boundaries"].to_pylist()), axis=1)
+        summary += _stage_rows(method.name, job.seed or 0, lengths, skipped)
     return summary
 
 
@@ -235,22 +239,12 @@ def format_chunks(chunks: list[dict[str, Any]]) -> str:
     return align(lines)
 
 
-def _row(
-    recipe: Recipe, folder: RunFolder, stages: dict[str, Stage], method: str, seed: int
-) -> dict[str, Any]:
-    evaluated = folder.done(
-        evaluation_name(method, seed), evaluation_fingerprint(stages, recipe, method, seed)
-    )
-    train = f"train/{method}/s{seed}"
-    trained = folder.done(train, stages[train].fingerprint)
+def _row(folder: RunFolder, graph: Graph, method: str, seed: int) -> dict[str, Any]:
+    evaluation, train = Job(Kind.EVALUATE, method, seed), Job(Kind.TRAIN, method, seed)
+    evaluated = folder.done(evaluation, graph.fingerprints[evaluation])
+    trained = folder.done(train, graph.fingerprints[train])
     if evaluated is None or trained is None:
         raise RunError(f"{method} with seed {seed} is not finished in {folder.path}")
-    lacking = [key for key in MEASURED if key not in evaluated["result"]]
-    if lacking:
-        raise RunError(
-            f"{method} with seed {seed} was evaluated by an older skipthink, which did not measure "
-            f"{', '.join(lacking)}; delete {folder.stage('evaluate')} and run again"
-        )
     measured = {key: evaluated["result"][key] for key in MEASURED}
     return {
         "method": method,

@@ -12,11 +12,12 @@ from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.io.progress import Display
+from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
-from skipthink.run.ranks import Ranks, follow, lead
+from skipthink.run.jobs import Graph, Job, build_graph
+from skipthink.run.ranks import Ranks, follow, lead, shared_graph
 from skipthink.run.recipe import Recipe
 from skipthink.run.scheduler import Scheduler
-from skipthink.run.stages import Stage, build_stages
 
 
 def run_recipe(
@@ -26,14 +27,14 @@ def run_recipe(
     reuse: Sequence[str | Path] = (),
     display: Display | None = None,
 ) -> dict[str, Any]:
-    """Runs a recipe in a folder: finished stages are skipped, killed ones resumed.
+    """Runs a recipe in a folder: finished jobs are kept, killed ones resumed.
 
-    Started by torchrun, it is called in every process of the run (`pipeline.ranks`).
+    Started by torchrun, it is called in every process of the run (`skipthink.run.ranks`).
 
     Args:
         recipe: what to compute.
         out: the run folder.
-        reuse: other run folders: stages they have finished with the same inputs are copied from there. `evaluate` is
+        reuse: other run folders: jobs they have finished with the same inputs are copied from there. `evaluate` is
             not, because seconds compare within one process only.
         display: where progress is shown; standard output by default.
 
@@ -41,42 +42,41 @@ def run_recipe(
         The content of `results.json`; nothing in the processes that follow the first one.
 
     Raises:
-        RunError: the folder is in use, was made with another recipe or data, or a stage failed.
+        RunError: the folder is in use, was made with another recipe or data, or a job failed.
     """
     from skipthink.run.report import write_report
 
     folder, display = RunFolder(out), display or Display()
-    stages = build_stages(recipe)
     ranks = Ranks.of_environment()
     if reuse and ranks.n_ranks > 1:
         raise RunError("--reuse takes a single process: give the command once without torchrun, then with it")
     others = [_other_run(path) for path in reuse]
     if ranks.rank > 0:
         with _ended_in_order():
-            follow(recipe, folder, stages)
+            follow(folder, shared_graph(ranks, recipe))
         return {}
+    graph = build_graph(recipe) if ranks.n_ranks == 1 else shared_graph(ranks, recipe)
     with folder.locked() as lock, _ended_in_order():
         folder.adopt(recipe)
-        finished = [
-            name for name, stage in stages.items() if folder.done(name, stage.fingerprint) is not None
-        ]
+        finished = [job for job in graph if folder.done(job, graph.fingerprints[job]) is not None]
+        folder.begin(graph)
         taken = {
-            name: source
-            for name, stage in stages.items()
-            if name not in finished and (source := _take_over(folder, stage, others)) is not None
+            job: source
+            for job in graph
+            if job not in finished and (source := _take_over(folder, graph, job, others)) is not None
         }
         workers = recipe.workers if ranks.n_ranks == 1 else 1
-        display.line(f"run {recipe.name} in {folder.path}: {len(stages)} stages, {workers} at a time")
-        for name in finished:
-            display.line(f"kept   {name}  (finished before)")
-        for name, source in taken.items():
-            display.line(f"taken  {name}  (from {source})")
+        display.line(f"run {recipe.name} in {folder.path}: {len(graph)} jobs, {workers} at a time")
+        for job in finished:
+            display.line(f"kept   {job.name}  (finished before)")
+        for job, source in taken.items():
+            display.line(f"taken  {job.name}  (from {source})")
         if ranks.n_ranks > 1:
-            lead(recipe, folder, stages, ranks, display)
+            lead(folder, graph, ranks, display)
         else:
             scheduler = Scheduler(
                 folder,
-                stages,
+                graph,
                 [*finished, *taken],
                 workers=workers,
                 threads=recipe.threads,
@@ -84,7 +84,7 @@ def run_recipe(
                 display=display,
             )
             scheduler.run()
-        results, table = write_report(recipe, folder, stages)
+        results, table = write_report(folder, graph)
     display.line("\n" + table)
     return results
 
@@ -95,11 +95,11 @@ def _other_run(path: str | Path) -> RunFolder:
     return RunFolder(path)
 
 
-def _take_over(folder: RunFolder, stage: Stage, others: list[RunFolder]) -> Path | None:
-    """The first of other runs that a stage could be copied from; None where there is none."""
-    if stage.kind == "evaluate":
+def _take_over(folder: RunFolder, graph: Graph, job: Job, others: list[RunFolder]) -> Path | None:
+    """The first of other runs that a job could be copied from; None where there is none."""
+    if job.kind is Kind.EVALUATE:
         return None
-    return next((o.path for o in others if folder.take_over(stage.name, stage.fingerprint, o)), None)
+    return next((o.path for o in others if folder.take_over(job, graph.fingerprints[job], o)), None)
 
 
 @contextmanager

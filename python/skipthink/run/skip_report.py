@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from skipthink.exceptions import RunError
+from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
-from skipthink.run.recipe import Recipe
-from skipthink.run.stages import Stage
+from skipthink.run.jobs import Graph
 
 COSTS = (
     "asked",
@@ -20,32 +20,28 @@ COSTS = (
 )
 
 
-def skip_summary(recipe: Recipe, folder: RunFolder, stages: dict[str, Stage]) -> list[dict[str, Any]]:
+def skip_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
     """The skip data of each seed.
 
     Args:
-        recipe: of the run.
         folder: the run folder.
-        stages: all stages by name.
+        graph: the jobs of the run.
 
     Returns:
-        A row a seed: seed, task, judges, votes; asked (questions), tokens_generated, prompt_tokens, prompt_tokens_read,
-        unparsed, regrown, seconds; groups (`skipping.statistics.group_skips`), warnings. No row where no skip data were
-        made.
+        A row per seed (and judge): seed, task, judges, votes; asked (questions), tokens_generated, prompt_tokens,
+        prompt_tokens_read, unparsed, regrown, seconds; groups (`skipping.statistics.group_skips`), warnings. No row
+        where no skip data were made.
 
     Raises:
         RunError: skip data of a seed are not finished.
     """
     rows = []
-    for seed in recipe.seeds:
-        name = f"skip-data/s{seed}"
-        if name not in stages:
-            continue
-        done = folder.done(name, stages[name].fingerprint)
+    for job in (job for job in graph if job.kind is Kind.SKIP_DATA):
+        done = folder.done(job, graph.fingerprints[job])
         if done is None:
-            raise RunError(f"{name} is not finished in {folder.path}")
+            raise RunError(f"{job.name} is not finished in {folder.path}")
         report = done["result"]
-        row = {"seed": seed, "task": recipe.task_name}
+        row = {"seed": job.seed, "task": graph.recipe.task_name}
         rows.append(row | {key: report[key] for key in ("judges", "votes", *COSTS, "groups", "warnings")})
     return rows
 

@@ -1,10 +1,10 @@
-"""What each stage does: reads the files of the stages it needs, writes its own, returns what to note."""
+"""What each job does: reads the files of the jobs it needs, writes its own, returns what to note."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,77 +13,111 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.exceptions import RunError
-from skipthink.run.folder import RunFolder, read_stage_json, read_stage_table
+from skipthink.run.fingerprints import Kind
+from skipthink.run.folder import RunFolder, read_job_json, read_job_table
+from skipthink.run.jobs import PREPARE, Graph, Job, evaluations
 from skipthink.run.recipe import Recipe
-from skipthink.run.settings import search_method
-from skipthink.run.stages import (
-    JUDGE,
-    Stage,
-    build_stages,
-    evaluation_fingerprint,
-    evaluation_name,
-    fold_name,
-)
-from skipthink.student.options import FRAME_KEYS
-from skipthink.training.method_table import METHODS
+from skipthink.training.method import Method, Needs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from skipthink.answers.options import CheckOptions
-    from skipthink.scoring.options import ChunkOptions
-    from skipthink.training.method import Method
-    from skipthink.training.options import TrainingOptions
-
 Progress = Callable[[int, int], None]
 
 
-def run_stage(folder: RunFolder, name: str, progress: Progress, *, is_main: bool = True) -> None:
-    """Runs one stage of a run folder and notes that it is finished; finished before, it does nothing.
+@dataclass(frozen=True)
+class Task:
+    """A job in its run: what its work reads and writes.
+
+    Attributes:
+        folder: the run folder.
+        graph: the jobs of the run.
+        job: the job at hand.
+        progress: called with (done, in all), in units of the job's own.
+    """
+
+    folder: RunFolder
+    graph: Graph
+    job: Job
+    progress: Progress
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the run."""
+        return self.graph.recipe
+
+    @property
+    def seed(self) -> int:
+        """The seed of the job's student."""
+        return self.job.seed or 0
+
+    @property
+    def out(self) -> Path:
+        """Where the job writes."""
+        return self.folder.of(self.job)
+
+    def samples(self, split: str) -> pa.Table:
+        """The samples of a split."""
+        return read_job_table(self.folder.of(PREPARE) / f"{split}.parquet")
+
+    def folds(self, samples: pa.Table) -> npt.NDArray[np.int64]:
+        """The fold of each sample; without cross-fitting there is one."""
+        from skipthink.skipping.folds import assign_folds
+
+        return assign_folds(samples["id"].to_pylist(), self.recipe.skip.crossfit, self.seed)
+
+    def boundaries(self, trained: Job, samples: pa.Table) -> npt.NDArray[np.int64]:
+        """The chunks that a student was trained on, int64 (n, M + 1), row by row those of the samples."""
+        path = self.folder.of(trained) / "chunks.parquet"
+        return np.asarray(_column(path, "boundaries", samples), dtype=np.int64)
+
+    def skipped(self, skip_data: Job, samples: pa.Table) -> npt.NDArray[np.bool_]:
+        """Skip data, bool (n, M)."""
+        path = self.folder.of(skip_data) / "skip.parquet"
+        return np.asarray(_column(path, "skipped", samples), dtype=np.bool_)
+
+
+def run_job(folder: RunFolder, graph: Graph, job: Job, progress: Progress, *, is_main: bool = True) -> None:
+    """Runs one job of a run folder and notes that it is finished; finished before, it does nothing.
 
     Args:
         folder: a run folder whose recipe is written.
-        name: a name of `build_stages`.
-        progress: called with (done, in all), in units of the stage's own.
-        is_main: False in a process that only takes part in the stage: another one notes that it is finished.
+        graph: the jobs of the recipe.
+        job: one of them.
+        progress: called with (done, in all), in units of the job's own.
+        is_main: False in a process that only takes part in the job: another one notes that it is finished.
 
     Raises:
-        RunError: no such stage, or files of other inputs.
-        SkipthinkError: whatever the stage refuses.
+        RunError: files of other inputs.
+        SkipthinkError: whatever the job refuses.
     """
-    recipe = folder.recipe()
-    stages = build_stages(recipe)
-    if name not in stages:
-        raise RunError(f"no stage {name!r} in {folder.path}; its stages are {', '.join(stages)}")
-    stage = stages[name]
-    if folder.done(name, stage.fingerprint) is not None:
+    fingerprint = graph.fingerprints[job]
+    if folder.done(job, fingerprint) is not None:
         return
-    folder.stage(name).mkdir(parents=True, exist_ok=True)
+    folder.of(job).mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    if stage.kind == "evaluate":
-        result = _evaluate(recipe, folder, stages, progress)
-    else:
-        result = _BODIES[stage.kind](recipe, folder, stage, progress)
+    task = Task(folder, graph, job, progress)
+    result = _BODIES[job.kind](task)
     if is_main:
-        if stage.kind == "train" and stage.fold is None:
-            _dress(recipe, folder, name.split("/")[1], _seed(stage), None)
-        folder.finish(name, stage.fingerprint, result, time.monotonic() - started)
+        if job.kind is Kind.TRAIN and job.fold is None:
+            _dress(task, job, None)
+        folder.finish(job, fingerprint, result, time.monotonic() - started)
 
 
-def _prepare(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+def _prepare(task: Task) -> dict[str, Any]:
     """Data from their source into three splits that share no question."""
     from skipthink.io.files import write_json, write_parquet
     from skipthink.run.prepare import prepare_splits
 
-    splits, report = prepare_splits(recipe.data, recipe.answer)
+    splits, report = prepare_splits(task.recipe.data, task.recipe.answer)
     for split, table in splits.items():
-        write_parquet(folder.stage("prepare") / f"{split}.parquet", table)
-        progress(len(report["splits"]), 3)
-    write_json(folder.stage("prepare") / "report.json", report)
+        write_parquet(task.out / f"{split}.parquet", table)
+        task.progress(len(report["splits"]), 3)
+    write_json(task.out / "report.json", report)
     return report
 
 
-def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+def _student(task: Task) -> dict[str, Any]:
     """A fresh student with the markers of M chunks in its vocabulary."""
     import torch
 
@@ -92,118 +126,88 @@ def _student(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress
     from skipthink.student.models import grow_vocabulary, load_student, make_student
     from skipthink.student.student import Student
     from skipthink.testbed import student_path
-    from skipthink.training.methods import own_methods
 
-    seed, section = _seed(stage), recipe.student
-    around = section.model_dump(include=set(FRAME_KEYS))
+    options, n_chunks = task.recipe.student, task.recipe.chunks.M
     warnings = []
-    if section.is_loaded:
-        torch.manual_seed(seed)  # rows of new markers are drawn at random
-        path = student_path(section.testbed) if section.testbed is not None else section.path
+    if options.is_loaded:
+        torch.manual_seed(task.seed)  # rows of new markers are drawn at random
+        path = student_path(options.testbed) if options.testbed is not None else options.path
         model, tokenizer = load_student(str(path))
-        frame = make_frame(tokenizer, **around)
-        grow_vocabulary(model, tokenizer, recipe.chunks.M, frame)
-        if tokenizer.chat_template is not None and section.prompt_format == "plain":
+        frame = make_frame(tokenizer, **options.frame())
+        grow_vocabulary(model, tokenizer, n_chunks, frame)
+        if tokenizer.chat_template is not None and options.prompt_format == "plain":
             warnings.append(
-                f"student {section.path} has a chat template, which its prompts do without; "
+                f"student {options.path} has a chat template, which its prompts do without; "
                 "student.prompt_format: chat uses it"
             )
     else:
-        samples = _samples(folder, "train")
+        samples = task.samples("train")
         texts = [
             text for column in ("question", "rationale", "answer") for text in samples[column].to_pylist()
         ]
-        config = section.model_dump(exclude={"path", "testbed", *FRAME_KEYS})
-        frame = replace(PLAIN, markers=section.markers, think=section.think)
-        model, tokenizer = make_student(texts, n_chunks=recipe.chunks.M, seed=seed, frame=frame, **config)
-    student = Student.of(model, tokenizer, n_chunks=recipe.chunks.M, frame=frame)
-    for name in recipe.methods:
-        method = own_methods()[name]
-        method.refuse(_options(recipe, method), student.markers)
+        frame = replace(PLAIN, markers=options.markers, think=options.think)
+        model, tokenizer = make_student(
+            texts, n_chunks=n_chunks, seed=task.seed, frame=frame, **options.sizes()
+        )
+    student = Student.of(model, tokenizer, n_chunks=n_chunks, frame=frame)
+    for method in task.recipe.chosen:
+        method.refuse(task.recipe.options_of(method), student.markers)
     # of all splits, before hours of training
     for split in ("train", "validation", "test"):
-        refuse_samples(_samples(folder, split), frame)
-    student.save(folder.stage(stage.name))
+        refuse_samples(task.samples(split), frame)
+    student.save(task.out)
     return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer), "warnings": warnings}
 
 
-def _train(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
+def _train(task: Task) -> dict[str, Any]:
     """One method, one seed."""
-    from skipthink.training.methods import own_methods
     from skipthink.training.train import train_method
 
-    method, seed = own_methods()[stage.name.split("/")[1]], _seed(stage)
-    samples = _samples(folder, "train")
+    recipe, graph, job = task.recipe, task.graph, task.job
+    method = recipe.method(str(job.method))
+    samples = task.samples("train")
     extras: dict[str, Any] = {}
-    if stage.fold is not None:
+    if job.fold is not None:
         # the chunks that will be asked about, not those of a search of its own
-        rows = np.flatnonzero(_folds(recipe, samples, seed) != stage.fold)
-        extras["boundaries"] = _boundaries(folder, seed, samples)[rows]
-        samples = samples.take(rows)
-    elif f"train/{JUDGE}/s{seed}" in stage.needs:
-        extras["boundaries"] = _boundaries(folder, seed, samples)
-        if method.name == "stt":
-            extras["skipped"] = _skipped(folder, seed, samples)
+        extras["boundaries"] = task.boundaries(replace(job, fold=None), samples)
+    elif method.needs is not Needs.NOTHING:
+        extras["boundaries"] = task.boundaries(graph.judge_of(method, task.seed), samples)
+    if method.needs is Needs.SKIPS:
+        extras["skipped"] = task.skipped(graph.skips_of(method, task.seed), samples)
+    if job.fold is not None:
+        rows = np.flatnonzero(task.folds(samples) != job.fold)
+        samples, extras = samples.take(rows), {name: values[rows] for name, values in extras.items()}
     return train_method(
         method,
-        student=folder.stage(f"student/s{seed}"),
+        student=task.folder.of(Job(Kind.STUDENT, seed=task.seed)),
         samples=samples,
-        out=folder.stage(stage.name),
-        options=_options(recipe, method),
-        chunks=_chunks(recipe),
-        seed=seed,
-        progress=progress,
+        out=task.out,
+        options=recipe.options_of(method),
+        chunks=recipe.chunks_of(method),
+        seed=task.seed,
+        progress=task.progress,
         **extras,
     )
 
 
-def _options(recipe: Recipe, method: Method) -> TrainingOptions:
-    """The recipe's words as a method's options."""
-    from skipthink.training.options import LoraOptions
-
-    values = recipe.training.of(method.name).model_dump()
-    values["lora"] = None if values["lora"] is None else LoraOptions(**values["lora"])
-    known = {one.name for one in fields(method.Options)}
-    return method.Options(**{name: _frozen(value) for name, value in values.items() if name in known})
-
-
-def _chunks(recipe: Recipe, method: Method | None = None) -> ChunkOptions:
-    """The recipe's words on chunks; of a method, with the search that cuts them."""
-    from skipthink.scoring.options import ChunkOptions
-
-    values = {name: _frozen(value) for name, value in recipe.chunks.model_dump().items()}
-    chunks = ChunkOptions(passes=values.pop("stages"), **values)
-    return chunks if method is None else chunks.replace(method=method.search_of(chunks))
-
-
-def _check(recipe: Recipe) -> CheckOptions:
-    from skipthink.answers.options import CheckOptions
-
-    return CheckOptions(answer=recipe.answer, **recipe.tolerances)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: dict[str, Any] | None) -> None:
+def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None) -> None:
     """Makes the saved student an ordinary folder with a model card, which says what is known of it by now."""
     from skipthink.publish.folder import dress_student
     from skipthink.run.report import versions
 
-    trained = folder.stage(f"train/{method}/s{seed}")
-    summary = read_stage_json(trained / "train.json")
-    values = recipe.training.of(method)
+    recipe, method = task.recipe, task.recipe.method(str(trained.method))
+    folder = task.folder.of(trained)
+    summary = read_job_json(folder / "train.json")
     dress_student(
-        trained / "model",
+        folder / "model",
         facts={
             "data": recipe.task_name,
-            "training samples": _samples(folder, "train").num_rows,
+            "training samples": task.samples("train").num_rows,
             "student": _student_name(recipe),
-            "seed": seed,
+            "seed": trained.seed,
             "training steps": summary["train_steps"],
             "target tokens": summary["train_target_tokens"],
-            "learning rate": values.learning_rate,
+            "learning rate": recipe.options_of(method).learning_rate,
             "chunking": _chunking(recipe, method),
             **versions(),
         },
@@ -213,88 +217,72 @@ def _dress(recipe: Recipe, folder: RunFolder, method: str, seed: int, metrics: d
 
 def _student_name(recipe: Recipe) -> str:
     """What the student was before it was trained, in words."""
-    section = recipe.student
-    if section.path is not None:
-        return Path(section.path).name
-    if section.testbed is not None:
-        return f"{section.testbed} of skipthink's test bed"
-    return f"{section.architecture}, {section.num_layers} layers, width {section.hidden_size}, from scratch"
+    options = recipe.student
+    if options.path is not None:
+        return Path(options.path).name
+    if options.testbed is not None:
+        return f"{options.testbed} of skipthink's test bed"
+    sizes = options.sizes()
+    return "{architecture}, {num_layers} layers, width {hidden_size}, from scratch".format(**sizes)
 
 
-def _chunking(recipe: Recipe, method: str) -> str:
-    """How the chunks of a method came about, in words; methods that skip take those of their judge."""
-    spec, chunks = METHODS[method], recipe.chunks
-    if spec.scheme != "chunkwise":
+def _chunking(recipe: Recipe, method: Method) -> str:
+    """How the chunks of a method came about, in words; methods that need a judge take those of the judge."""
+    if not method.has_chunks:
         return "none"
-    search = search_method(recipe, method)
-    if search == "average" or not (spec.searches or spec.skips):
+    while method.needs is not Needs.NOTHING:
+        method = recipe.method(str(method.judge))
+    chunks = recipe.chunks_of(method)
+    if chunks.method == "average":
         return "average"
-    return f"{search}, objective {chunks.objective}, eta {chunks.eta}"
+    return f"{chunks.method}, objective {chunks.objective}, eta {chunks.eta}"
 
 
-def _skip_data(recipe: Recipe, folder: RunFolder, stage: Stage, progress: Progress) -> dict[str, Any]:
-    """The judge of this seed, or one a fold, is asked which chunks it can do without."""
-    from skipthink.skipping.options import SkipOptions
+def _skip_data(task: Task) -> dict[str, Any]:
+    """The judge of this seed, or one per fold, is asked which chunks it can do without."""
     from skipthink.skipping.skip_data import make_skip_data
 
-    seed = _seed(stage)
-    samples = _samples(folder, "train")
-    names = [f"train/{JUDGE}/s{seed}"]
-    if recipe.skip.crossfit > 1:
-        names = [fold_name(seed, fold) for fold in range(recipe.skip.crossfit)]
+    recipe, samples = task.recipe, task.samples("train")
+    judges = task.graph.judges(task.job)
     return make_skip_data(
-        judges=[folder.stage(name) / "model" for name in names],
-        folds=_folds(recipe, samples, seed),
+        judges=[task.folder.of(judge) / "model" for judge in judges],
+        folds=task.folds(samples),
         samples=samples,
-        boundaries=_boundaries(folder, seed, samples),
-        out=folder.stage(stage.name),
-        check=_check(recipe),
-        options=SkipOptions(**recipe.skip.model_dump()),
-        chunks=_chunks(recipe),
-        seed=seed,
-        progress=progress,
+        boundaries=task.boundaries(replace(judges[0], fold=None), samples),
+        out=task.out,
+        check=recipe.checks,
+        options=recipe.skip,
+        chunks=recipe.chunks,
+        seed=task.seed,
+        progress=task.progress,
     )
 
 
-def _folds(recipe: Recipe, samples: pa.Table, seed: int) -> npt.NDArray[np.int64]:
-    """The fold of each sample; without cross-fitting there is one."""
-    from skipthink.skipping.folds import assign_folds
-
-    return assign_folds(samples["id"].to_pylist(), recipe.skip.crossfit, seed)
-
-
-def _evaluate(
-    recipe: Recipe, folder: RunFolder, stages: dict[str, Stage], progress: Progress
-) -> dict[str, Any]:
+def _evaluate(task: Task) -> dict[str, Any]:
     """All methods and seeds one after the other; those evaluated before a kill are not evaluated again."""
     from skipthink.evaluation.measure import evaluate
-    from skipthink.evaluation.options import EvaluationOptions
-    from skipthink.training.methods import own_methods
 
-    samples = _samples(folder, recipe.evaluation.split)
-    # Base first: speed-ups are measured against it
-    methods = sorted(recipe.methods, key=lambda method: method != "base")
-    parts = [(method, seed) for seed in recipe.seeds for method in methods]
-    for index, (method, seed) in enumerate(parts):
-        name, fingerprint = (
-            evaluation_name(method, seed),
-            evaluation_fingerprint(stages, recipe, method, seed),
-        )
-        if folder.done(name, fingerprint) is None:
+    recipe, folder = task.recipe, task.folder
+    samples = task.samples(recipe.evaluation.split)
+    parts = evaluations(recipe)
+    for index, (part, method) in enumerate(parts):
+        fingerprint = task.graph.fingerprints[part]
+        if folder.done(part, fingerprint) is None:
             started = time.monotonic()
+            trained = Job(Kind.TRAIN, part.method, part.seed)
             result = evaluate(
-                student=folder.stage(f"train/{method}/s{seed}") / "model",
+                student=folder.of(trained) / "model",
                 samples=samples,
-                mode=METHODS[method].mode,
-                out=folder.stage(name),
-                check=_check(recipe),
-                options=EvaluationOptions(**recipe.evaluation.model_dump()),
-                chunks=_chunks(recipe, own_methods()[method]),
-                progress=partial(_report_part, progress, index, len(parts)),
+                mode=method.mode,
+                out=folder.of(part),
+                check=recipe.checks,
+                options=recipe.evaluation,
+                chunks=recipe.chunks_of(method),
+                progress=partial(_report_part, task.progress, index, len(parts)),
             )
-            _dress(recipe, folder, method, seed, {**result, "split": recipe.evaluation.split})
-            folder.finish(name, fingerprint, result, time.monotonic() - started)
-        _report_part(progress, index, len(parts), 1, 1)
+            _dress(task, trained, {**result, "split": recipe.evaluation.split})
+            folder.finish(part, fingerprint, result, time.monotonic() - started)
+        _report_part(task.progress, index, len(parts), 1, 1)
     return {"evaluated": len(parts)}
 
 
@@ -303,31 +291,17 @@ def _report_part(progress: Progress, index: int, n_parts: int, done: int, total:
     progress(100 * index + 100 * done // max(total, 1), 100 * n_parts)
 
 
-_BODIES = {"prepare": _prepare, "student": _student, "train": _train, "skip-data": _skip_data}
-
-
-def _seed(stage: Stage) -> int:
-    return int(stage.name.rpartition("/s")[2])
-
-
-def _samples(folder: RunFolder, split: str) -> pa.Table:
-    return read_stage_table(folder.stage("prepare") / f"{split}.parquet")
-
-
-def _boundaries(folder: RunFolder, seed: int, samples: pa.Table) -> npt.NDArray[np.int64]:
-    """Chunks of the judge, int64 (n, M + 1), row by row those of the samples."""
-    path = folder.stage(f"train/{JUDGE}/s{seed}") / "chunks.parquet"
-    return np.asarray(_column(path, "boundaries", samples), dtype=np.int64)
-
-
-def _skipped(folder: RunFolder, seed: int, samples: pa.Table) -> npt.NDArray[np.bool_]:
-    """Skip data, bool (n, M)."""
-    path = folder.stage(f"skip-data/s{seed}") / "skip.parquet"
-    return np.asarray(_column(path, "skipped", samples), dtype=np.bool_)
+_BODIES: dict[Kind, Callable[[Task], dict[str, Any]]] = {
+    Kind.PREPARE: _prepare,
+    Kind.STUDENT: _student,
+    Kind.TRAIN: _train,
+    Kind.SKIP_DATA: _skip_data,
+    Kind.EVALUATE: _evaluate,
+}
 
 
 def _column(path: Path, column: str, samples: pa.Table) -> list[Any]:
-    table = read_stage_table(path)
+    table = read_job_table(path)
     if table["id"].to_pylist() != samples["id"].to_pylist():
         raise RunError(
             f"{path} is not about the samples of data/train.parquet; delete the run folder to start anew"

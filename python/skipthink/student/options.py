@@ -2,68 +2,126 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
-
-from skipthink.io.sections import Section
-
-FRAME_KEYS = ("markers", "prompt_format", "system", "think")
-"""Keys of a student that say what stands around questions: arguments of `skipthink.student.frame.make_frame`."""
+from skipthink.options import OptionError, Options, option
 
 
-class StudentSection(Section):
-    """The student: of the hub or of a folder (`path`), of the test bed, or a small one made from a config.
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(Options):
+    """What stands around questions: arguments of `skipthink.student.frame.make_frame`."""
 
-    Attributes:
-        path: folder, or name on the hub.
-        testbed: name of a pre-trained student that comes with the package, e.g. "S".
-        markers: new special tokens, or ordinary text: nothing is added to the vocabulary.
-        prompt_format: plain, or by the student's chat template.
-        system: text of the chat's system message.
-        think: whether chains of thought stand in a `<think>` block.
+    markers: Literal["tokens", "text"] = option(
+        "tokens",
+        "whether markers are new special tokens, or ordinary text: nothing is added to the vocabulary",
+    )
+    prompt_format: Literal["plain", "chat"] = option(
+        "plain", "how questions are put: plainly, or by the chat template of the student at `path`"
+    )
+    system: str | None = option(None, "text of the chat's system message")
+    think: bool = option(False, "whether chains of thought stand in a `<think>` block")
+
+
+ARCHITECTURES = Literal["llama", "gpt2", "t5"]
+SIZES: dict[str, Any] = {
+    "architecture": "llama",
+    "vocab_size": 1024,
+    "hidden_size": 96,
+    "num_layers": 3,
+    "num_heads": 4,
+    "intermediate_size": None,
+    "max_length_tokens": 1024,
+}
+"""Sizes of a student made from a config where the options do not give them."""
+
+
+def _unless_given(name: str) -> str:
+    """What a size is where it is not given."""
+    default = "by architecture" if SIZES[name] is None else f"`{SIZES[name]}`"
+    return f"null: {default}, or that of a loaded student"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentOptions(FrameOptions):
+    """A student: loaded from a folder or the hub (`path`) or the test bed (`testbed`), or made from sizes.
+
+    Sizes that are not given stay None, so that a recipe that was written out is read as it was.
     """
 
-    path: str | None = None
-    testbed: str | None = None
-    markers: Literal["tokens", "text"] = "tokens"
-    prompt_format: Literal["plain", "chat"] = "plain"
-    system: str | None = None
-    think: bool = False
-    architecture: Literal["llama", "gpt2", "t5"] = "llama"
-    vocab_size: int = Field(default=1024, ge=258)
-    hidden_size: int = Field(default=96, ge=1)
-    num_layers: int = Field(default=3, ge=1)
-    num_heads: int = Field(default=4, ge=1)
-    intermediate_size: int | None = Field(default=None, ge=1)
-    max_length_tokens: int = Field(default=1024, ge=8)
+    path: str | None = option(
+        None, "folder (looked for beside the recipe) or name on the hub; then no sizes can be given"
+    )
+    testbed: str | None = option(
+        None, "name of a pre-trained student that comes with the package, e.g. `S`, instead of `path`"
+    )
+    architecture: ARCHITECTURES | None = option(
+        None, f"architecture of a student made from sizes; {_unless_given('architecture')}"
+    )
+    vocab_size: int | None = option(
+        None,
+        "greatest size of the byte-level BPE vocabulary, which is trained on the training samples; "
+        + _unless_given("vocab_size"),
+        ge=258,
+    )
+    hidden_size: int | None = option(None, f"width; {_unless_given('hidden_size')}", ge=1)
+    num_layers: int | None = option(
+        None, f"layers; of `t5`, of its encoder and of its decoder; {_unless_given('num_layers')}", ge=1
+    )
+    num_heads: int | None = option(
+        None, f"attention heads; a divisor of the width; {_unless_given('num_heads')}", ge=1
+    )
+    intermediate_size: int | None = option(
+        None, f"width of the feed-forward layers; {_unless_given('intermediate_size')}", ge=1
+    )
+    max_length_tokens: int | None = option(
+        None,
+        "longest sequence the student is given, with an encoder on each side; longer samples are an error; "
+        + _unless_given("max_length_tokens"),
+        ge=8,
+    )
 
-    @model_validator(mode="after")
-    def _path_or_config(self) -> StudentSection:
-        config = sorted(self.model_fields_set - {"path", "testbed", *FRAME_KEYS})
+    def check(self) -> None:
+        """One source of the student, and sizes that fit it."""
         if self.path is not None and self.testbed is not None:
-            raise ValueError("has path and testbed; give one of them")
+            raise OptionError("testbed", "is given beside path; give one of them")
         if self.prompt_format == "chat" and self.path is None:
-            raise ValueError("has prompt_format chat, but a student made from a config has no chat template")
-        if self.system is not None and self.prompt_format != "chat":
-            raise ValueError("has system, which a plain prompt has no place for; set prompt_format: chat")
-        source = "path" if self.path is not None else "testbed"
-        if self.is_loaded and config:
-            raise ValueError(f"has {source} and {', '.join(config)}; a loaded student has its sizes already")
-        if self.hidden_size % self.num_heads:
-            raise ValueError(
-                f"has hidden_size {self.hidden_size}, not a multiple of num_heads {self.num_heads}"
+            raise OptionError(
+                "prompt_format",
+                "is chat, but a student without path has no chat template; give path, or leave it out",
             )
-        return self
+        if self.system is not None and self.prompt_format != "chat":
+            raise OptionError(
+                "system", "is given, which a plain prompt has no place for; set prompt_format: chat"
+            )
+        given = [name for name in SIZES if getattr(self, name) is not None]
+        if self.is_loaded and given:
+            source = "path" if self.path is not None else "testbed"
+            raise OptionError(given[0], f"is given beside {source}; a loaded student has its sizes already")
+        sizes = self.sizes()
+        if not self.is_loaded and sizes["hidden_size"] % sizes["num_heads"]:
+            raise OptionError(
+                "hidden_size", f"is {sizes['hidden_size']}, not a multiple of num_heads, {sizes['num_heads']}"
+            )
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the student is loaded, not made from a config."""
+        """Whether the student is loaded, not made from sizes."""
         return self.path is not None or self.testbed is not None
 
-    @model_serializer(mode="wrap")
-    def _no_sizes_of_a_loaded_student(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Sizes that say nothing are left out: written into a run folder, they would contradict its source."""
-        content: dict[str, Any] = dump(self)
-        keys = {"path", "testbed", *FRAME_KEYS} if self.is_loaded else set(content)
-        return {key: value for key, value in content.items() if key in keys}
+    def frame(self) -> dict[str, Any]:
+        """Arguments of `skipthink.student.frame.make_frame`."""
+        return {one.name: getattr(self, one.name) for one in fields(FrameOptions)}
+
+    def sizes(self) -> dict[str, Any]:
+        """The sizes of a student made from a config: those given, the defaults else."""
+        return {
+            name: default if getattr(self, name) is None else getattr(self, name)
+            for name, default in SIZES.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; sizes that are not given are left out."""
+        return {
+            key: value for key, value in super().to_dict().items() if key not in SIZES or value is not None
+        }

@@ -6,16 +6,13 @@ command line or in a call. The column `task` of data is a label and never leads 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import pkgutil
-import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from skipthink.exceptions import InvalidInputError
+from skipthink.io.own_code import is_own_code, load_own
 from skipthink.tasks.base import Task, did_you_mean
 
 
@@ -46,38 +43,4 @@ def find_task(name: str) -> Task[Any]:
             f"no task {name!r}; {did_you_mean(str(name), list(tasks))}tasks are {', '.join(tasks)}, "
             "a file of your own (my_task.py) or a module (my_package.my_task)"
         )
-    try:
-        module = _run_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
-    except Exception as error:
-        raise InvalidInputError(f"cannot load the task {name}: {type(error).__name__}: {error}") from error
-    task = getattr(module, "TASK", None)
-    if not isinstance(task, Task):
-        raise InvalidInputError(f"{name} holds no TASK; give it one: TASK = Task(…), see docs/tasks.md")
-    return task
-
-
-def is_own_code(name: object) -> bool:
-    """Whether a task's name is that of a Python file or of a module in a package."""
-    return isinstance(name, str) and (name.endswith(".py") or ("." in name and is_module_name(name)))
-
-
-def is_module_name(name: str) -> bool:
-    """Whether a text has the form of a module's name, "a.b"."""
-    return all(part.isidentifier() for part in name.split("."))
-
-
-def _run_file(path: Path) -> ModuleType:
-    path = path.resolve()
-    # a name of its own for each file: two files called task.py do not meet
-    name = f"_skipthink_task_{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InvalidInputError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return cast("Task[Any]", load_own(name, "task", "TASK", Task))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.io.files import write_text
+from skipthink.io.recipes import to_yaml
+from skipthink.testbed.options import PretrainRecipe
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from skipthink.testbed.settings import PretrainRecipe
 
 
 def write_student_card(
@@ -72,7 +72,7 @@ def write_student_card(
         "The recipe, as `skipthink pretrain` read it:",
         "",
         "```yaml",
-        recipe.to_yaml().strip(),
+        to_yaml(recipe).strip(),
         "```",
     ]
     write_text(path, "\n".join(lines) + "\n")

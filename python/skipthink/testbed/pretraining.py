@@ -18,16 +18,16 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.io.files import write_text
 from skipthink.io.progress import Display, Meter
-from skipthink.io.sections import first_difference, parse_sections
+from skipthink.io.recipes import parse_options, read_text, to_yaml
+from skipthink.options import first_difference
 from skipthink.student.devices import check_one_device, uses_accelerator
 from skipthink.student.models import make_student, save_student
-from skipthink.student.options import FRAME_KEYS
 from skipthink.student.student import Student
 from skipthink.testbed.card import write_student_card
 from skipthink.testbed.corpus import IGNORED, Corpus, texts
 from skipthink.testbed.first_weights import set_lookup_heads
+from skipthink.testbed.options import PretrainRecipe
 from skipthink.testbed.primitives import FAMILIES
-from skipthink.testbed.settings import PretrainRecipe
 from skipthink.training.resumable import ResumableTrainer
 from skipthink.training.steps import Layout
 
@@ -144,7 +144,7 @@ class _Pretrainer(ResumableTrainer):
             save_steps=training.save_steps,
             logging_steps=training.log_steps,
             save_total_limit=2,
-            report_to=training.report_to or "none",
+            report_to=list(training.report_to) or "none",
             seed=recipe.seed,
             use_cpu=not uses_accelerator(),
             disable_tqdm=True,
@@ -199,9 +199,9 @@ def _check_folder(recipe: PretrainRecipe, folder: Path) -> None:
     """Writes the recipe into a new folder; refuses a folder of another recipe."""
     path = folder / "recipe.yaml"
     if not path.exists():
-        write_text(path, recipe.to_yaml())
+        write_text(path, to_yaml(recipe))
         return
-    there = parse_sections(path.read_text(encoding="utf-8"), PretrainRecipe, name=str(path))
+    there = parse_options(read_text(path), PretrainRecipe, name=str(path))
     difference = first_difference(there, recipe)
     if difference is not None:
         key, old, new = difference
@@ -216,8 +216,9 @@ def _make_start(recipe: PretrainRecipe, folder: Path) -> None:
     corpus = recipe.corpus
     # drawn with a seed of their own: the tokenizer learns words, not the blocks
     sample = islice(texts(corpus.shares, f"tokenizer/{corpus.seed}"), corpus.tokenizer_texts)
-    sizes = recipe.student.model_dump(exclude={"path", "testbed", *FRAME_KEYS})
-    model, tokenizer = make_student(sample, n_chunks=recipe.markers_up_to, seed=recipe.seed, **sizes)
+    model, tokenizer = make_student(
+        sample, n_chunks=recipe.markers_up_to, seed=recipe.seed, **recipe.student.sizes()
+    )
     if recipe.lookup_heads:
         set_lookup_heads(model, recipe.seed)
     save_student(model, tokenizer, folder / "start")

@@ -1,0 +1,250 @@
+"""The jobs of a recipe as a graph: what each needs, in which order they run, and what their results depend on.
+
+    prepare → student → train/{answer-only, base, base+ac, base+sbc}
+            → skip-data → train/{stt, skip-all} → evaluate
+
+With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
+
+All but `prepare` and `evaluate` stand once per seed. `evaluate` is one job, so that all methods are timed one after the
+other, in one process, with nothing else running; its parts, one per method and seed, are finished one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from skipthink.exceptions import RunError
+from skipthink.io.own_code import file_of, is_own_code
+from skipthink.run.fingerprints import Kind, fingerprint_of, hash_files, maker
+from skipthink.run.recipe import Recipe
+from skipthink.training.method import Method, Needs
+
+COSTS = {
+    Kind.PREPARE: 1.0,
+    Kind.STUDENT: 1.0,
+    Kind.TRAIN: 10.0,
+    Kind.SKIP_DATA: 10.0,
+    Kind.EVALUATE: 1.0,
+}
+"""Rough relative durations; only the order in which ready jobs start depends on them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of a run's work.
+
+    Attributes:
+        kind: what it does.
+        method: the method it trains or evaluates; of skip data the judge, where a run has several.
+        seed: of the student.
+        fold: the fold that a cross-fitted judge is not trained on.
+    """
+
+    kind: Kind
+    method: str | None = None
+    seed: int | None = None
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Kind, method, fold and seed: "train/base/s0"."""
+        fold = None if self.fold is None else f"fold{self.fold}"
+        seed = None if self.seed is None else f"s{self.seed}"
+        return "/".join(part for part in (self.kind.value, self.method, fold, seed) if part is not None)
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie in a run folder."""
+        return "data" if self.kind is Kind.PREPARE else self.name
+
+
+PREPARE, EVALUATE = Job(Kind.PREPARE), Job(Kind.EVALUATE)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The jobs of a recipe.
+
+    Attributes:
+        recipe: what they are of.
+        data: hash of the data file, None of other sources.
+        needs: the jobs whose files a job reads; jobs stand behind those they need.
+        fingerprints: hash of all that a job's result depends on; of the parts of `evaluate` too.
+        ranks: length of the longest chain from a job to the end; the longest starts first.
+    """
+
+    recipe: Recipe
+    data: str | None
+    needs: Mapping[Job, tuple[Job, ...]]
+    fingerprints: Mapping[Job, str]
+    ranks: Mapping[Job, float]
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.needs)
+
+    def __len__(self) -> int:
+        return len(self.needs)
+
+    def named(self, name: str) -> Job:
+        """The job of a name.
+
+        Raises:
+            RunError: there is none.
+        """
+        for job in self:
+            if job.name == name:
+                return job
+        raise RunError(f"no job {name!r}; the jobs of this run are {', '.join(job.name for job in self)}")
+
+    def judge_of(self, method: Method, seed: int) -> Job:
+        """The job that trains the judge of a method."""
+        return Job(Kind.TRAIN, method.judge, seed)
+
+    def skips_of(self, method: Method, seed: int) -> Job:
+        """The job that makes the skip data of a method."""
+        return _skip_job(self.recipe, method, seed)
+
+    def judges(self, skip_data: Job) -> tuple[Job, ...]:
+        """The jobs that train who is asked for skip data: one, or one per fold."""
+        return tuple(job for job in self.needs[skip_data] if job.kind is Kind.TRAIN)[
+            -self.recipe.skip.crossfit :
+        ]
+
+
+def build_graph(recipe: Recipe, *, data: str | None = None) -> Graph:
+    """The jobs of a recipe.
+
+    Args:
+        recipe: what is to be computed.
+        data: hash of the data file where it is known; else it is read.
+
+    Raises:
+        RunError: a file of data, or of a task or method of the user's own, cannot be read (its content is part of the
+            fingerprints), or methods are each other's judges.
+    """
+    file = recipe.data.file
+    if data is None and file is not None:
+        data = hash_files(Path(file))
+    needs = _needs(recipe)
+    try:
+        order = tuple(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        circle = " ← ".join(job.name for job in error.args[1])
+        raise RunError(
+            f"methods are each other's judges: {circle}; let one of them have another judge"
+        ) from None
+    code = {recipe.found[name].name: _hash_code(name) for name in recipe.own_files}
+    fingerprints: dict[Job, str] = {}
+    parts = {job: (PREPARE, train) for job, train in _evaluations(recipe).items()}
+    for job, needed in ({job: needs[job] for job in order} | parts).items():
+        upstream = {need.name: fingerprints[need] for need in needed}
+        own = _own_part(recipe, job, data, code)
+        fingerprints[job] = fingerprint_of(job.name, maker(job.kind), own, upstream)
+    return Graph(recipe, data, {job: needs[job] for job in order}, fingerprints, _ranks(needs, order))
+
+
+def evaluations(recipe: Recipe) -> list[tuple[Job, Method]]:
+    """The parts of `evaluate` in the order in which they run: speed-ups are measured against the first method."""
+    methods = sorted(recipe.chosen, key=lambda method: not method.is_reference)
+    return [(Job(Kind.EVALUATE, method.name, seed), method) for seed in recipe.seeds for method in methods]
+
+
+def _evaluations(recipe: Recipe) -> dict[Job, Job]:
+    return {job: Job(Kind.TRAIN, job.method, job.seed) for job, _ in evaluations(recipe)}
+
+
+def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
+    """What each job needs."""
+    needs: dict[Job, tuple[Job, ...]] = {PREPARE: ()}
+    trained = _with_judges(recipe)
+    for seed in recipe.seeds:
+        student = Job(Kind.STUDENT, seed=seed)
+        needs[student] = (PREPARE,)
+        for method in trained:
+            own = [PREPARE, student]
+            if method.needs is not Needs.NOTHING:
+                # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
+                own.append(Job(Kind.TRAIN, method.judge, seed))
+            if method.needs is Needs.SKIPS:
+                skips = _skip_job(recipe, method, seed)
+                needs |= _judging(recipe, skips, recipe.method(str(method.judge)), needs, student)
+                own.append(skips)
+            needs[Job(Kind.TRAIN, method.name, seed)] = tuple(own)
+    needs[EVALUATE] = (PREPARE, *(job for job in needs if job.kind is Kind.TRAIN and job.fold is None))
+    return needs
+
+
+def _judging(
+    recipe: Recipe, skips: Job, judge: Method, known: Mapping[Job, tuple[Job, ...]], student: Job
+) -> dict[Job, tuple[Job, ...]]:
+    """What makes the skip data of a judge, cross-fitted judges included."""
+    if skips in known:
+        return {}
+    trained = Job(Kind.TRAIN, judge.name, skips.seed)
+    n_folds = recipe.skip.crossfit
+    folds = [Job(Kind.TRAIN, judge.name, skips.seed, fold) for fold in range(n_folds) if n_folds > 1]
+    own = [_skip_job(recipe, judge, int(skips.seed or 0))] if judge.needs is Needs.SKIPS else []
+    needs: dict[Job, tuple[Job, ...]] = dict.fromkeys(folds, (PREPARE, student, trained, *own))
+    return {**needs, skips: (PREPARE, trained, *folds)}
+
+
+def _with_judges(recipe: Recipe) -> list[Method]:
+    """The methods that are trained: those compared, and their judges."""
+    methods = {method.name: method for method in recipe.chosen}
+    waiting = list(methods.values())
+    while waiting:
+        method = waiting.pop()
+        if method.needs is not Needs.NOTHING and method.judge not in methods:
+            judge = recipe.method(str(method.judge))
+            methods[judge.name] = judge
+            waiting.append(judge)
+    return list(methods.values())
+
+
+def _skip_job(recipe: Recipe, method: Method, seed: int) -> Job:
+    """The skip data of a method; the judge is named where a run has several."""
+    judges = {other.judge for other in _with_judges(recipe) if other.needs is Needs.SKIPS}
+    return Job(Kind.SKIP_DATA, method.judge if len(judges) > 1 else None, seed)
+
+
+def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str | None]) -> Any:
+    """What a job's result depends on beside the jobs it needs."""
+    if job.kind is Kind.PREPARE:
+        # files count by what is in them, not by where they lie
+        options = recipe.data.to_dict() | {"file": None}
+        task = recipe.data.task
+        if recipe.data.own_file is not None:
+            options["task"] = None
+        return [
+            options,
+            data,
+            _hash_code(task) if task is not None and is_own_code(task) else None,
+            recipe.answer,
+        ]
+    if job.kind is Kind.STUDENT:
+        return [recipe.student.to_dict(), recipe.student.sizes(), recipe.chunks.M]
+    if job.kind is Kind.TRAIN:
+        method = recipe.method(str(job.method))
+        how = [recipe.options_of(method).to_dict(), recipe.chunks_of(method).to_dict(), code.get(method.name)]
+        return how if job.fold is None else [*how, recipe.skip.crossfit]
+    if job.kind is Kind.SKIP_DATA:
+        return [recipe.skip.to_dict(), recipe.checks.to_dict()]
+    measured = [recipe.evaluation.to_dict(), recipe.checks.to_dict()]
+    return measured if job.method is not None else [*measured, [method.name for method in recipe.chosen]]
+
+
+def _hash_code(name: str) -> str | None:
+    file = file_of(name)
+    return None if file is None else hash_files(file)
+
+
+def _ranks(needs: Mapping[Job, tuple[Job, ...]], order: tuple[Job, ...]) -> dict[Job, float]:
+    ranks = {job: COSTS[job.kind] for job in order}
+    for job in reversed(order):  # every job stands behind those it needs
+        for need in needs[job]:
+            ranks[need] = max(ranks[need], COSTS[need.kind] + ranks[job])
+    return ranks
