@@ -199,17 +199,18 @@ SOLVERS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "knobs"), [(name, knobs) for name, (_, cases) in SOLVERS.items() for knobs in cases]
+    ("name", "task_options"),
+    [(name, task_options) for name, (_, cases) in SOLVERS.items() for task_options in cases],
 )
-def test_answers_follow_from_the_question(name, knobs):
+def test_answers_follow_from_the_question(name, task_options):
     solve = SOLVERS[name][0]
-    for rows in tasks.make(name, **SIZES, seed=1, **knobs).values():
+    for rows in tasks.make(name, **SIZES, seed=1, **task_options).values():
         for row in rows:
             assert solve(row["question"]) == row["answer"], row
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "task_options",
     [
         {},
         {"n_objects": 5, "n_swaps": 5, "shuffle_options": True},
@@ -218,10 +219,10 @@ def test_answers_follow_from_the_question(name, knobs):
         {"choices": False, "styles": ["remind"]},
     ],
 )
-def test_shuffled_objects_follow_from_the_question(knobs):
-    for rows in tasks.make("tracking_shuffled_objects", **SIZES, **knobs).values():
+def test_shuffled_objects_follow_from_the_question(task_options):
+    for rows in tasks.make("tracking_shuffled_objects", **SIZES, **task_options).values():
         for row in rows:
-            wanted = (row["answer"], knobs.get("n_objects", 3), knobs.get("n_swaps", 3))
+            wanted = (row["answer"], task_options.get("n_objects", 3), task_options.get("n_swaps", 3))
             assert solve_tracking(row["question"]) == wanted, row
 
 

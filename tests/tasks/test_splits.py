@@ -1,4 +1,4 @@
-"""Splits share no entity and no number combination, whatever their seeds, sizes and knobs."""
+"""Splits share no entity and no number combination, whatever their seeds, sizes and options."""
 
 import itertools
 import re
@@ -48,7 +48,7 @@ def tracked(row):
     return found(["names"], story) | {("things", thing) for thing in things}
 
 
-# name: entities of a row, its number combination, and knobs that another call may have
+# name: entities of a row, its number combination, and options that another call may have
 CASES = {
     "date_understanding": (
         lambda row: found(["names", "events"], row["question"]),
@@ -90,12 +90,15 @@ def test_every_task_has_a_case():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_splits_share_nothing_also_with_other_seeds_sizes_and_knobs(name):
-    entities_of, combination_of, knob_sets = CASES[name]
-    calls = [(seed, n, knobs) for (seed, n), knobs in itertools.product([(0, 300), (7, 150)], knob_sets)]
+def test_splits_share_nothing_also_with_other_seeds_sizes_and_options(name):
+    entities_of, combination_of, option_sets = CASES[name]
+    calls = [
+        (seed, n, task_options)
+        for (seed, n), task_options in itertools.product([(0, 300), (7, 150)], option_sets)
+    ]
     entities, combinations = ({split: set() for split in SPLITS} for _ in range(2))
-    for split, (seed, n, knobs) in itertools.product(SPLITS, calls):
-        for row in tasks.rows(name, split=split, n=n, seed=seed, **knobs):
+    for split, (seed, n, task_options) in itertools.product(SPLITS, calls):
+        for row in tasks.rows(name, split=split, n=n, seed=seed, **task_options):
             entities[split] |= entities_of(row)
             if combination_of is not None:
                 combinations[split].add(combination_of(row))

@@ -63,10 +63,10 @@ def test_the_tables_of_the_docs_are_of_all_tasks():
         re.findall(r"^\| `(\w+)` \| [^|]+\| (?:number|string|choice|yes or no)", text, re.MULTILINE)
     ) == set(tasks.NAMES)
     for name in tasks.NAMES:
-        knobs = tasks.finding.find_task(name).parse_knobs({})
+        task_options = tasks.finding.find_task(name).parse_options({})
         line = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         named = set(re.findall(r"`(\w+)`", line)) | {"styles", "summary_states_answer"}
-        assert set(vars(knobs)) <= named, name
+        assert set(vars(task_options)) <= named, name
 
 
 def test_every_family_has_a_real_file():
@@ -101,7 +101,7 @@ def test_commands():
     done = command("stats", "single_operation", "-n", "50")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
     made = command(
-        "make", "date_understanding", "--split", "test", "-n", "4", "--knobs", '{"choices": false}'
+        "make", "date_understanding", "--split", "test", "-n", "4", "--options", '{"choices": false}'
     )
     rows = list(tasks.rows("date_understanding", split="test", n=4, choices=False))
     assert [json.loads(line) for line in made.stdout.splitlines()] == rows
@@ -110,9 +110,12 @@ def test_commands():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["make", "single_operation", "--knobs", "{"], "--knobs is no JSON"),
-        (["make", "single_operation", "--knobs", "[1]"], "give a JSON object"),
-        (["make", "single_operation", "--knobs", '{"n": 3}'], "give a JSON object of the task's own options"),
+        (["make", "single_operation", "--options", "{"], "--options is no JSON"),
+        (["make", "single_operation", "--options", "[1]"], "give a JSON object"),
+        (
+            ["make", "single_operation", "--options", '{"n": 3}'],
+            "give a JSON object of the task's own options",
+        ),
         (["make", "single_operations"], "did you mean 'single_operation'"),
     ],
 )

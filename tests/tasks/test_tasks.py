@@ -1,4 +1,4 @@
-"""Tasks: every answer is recomputed from the question's words, splits share nothing, knobs are checked."""
+"""Tasks: every answer is recomputed from the question's words, splits share nothing, options are checked."""
 
 import importlib.util
 import itertools
@@ -19,7 +19,7 @@ from skipthink.tasks.words import NAMES, WORDS, all_words
 
 SIZES = {"train": 300, "validation": 40, "test": 60}
 ROW_KEYS = ["id", "task", "question", "rationale", "answer", "split", "steps", "roles", "correct"]
-KNOBS = {
+OPTIONS = {
     "multi_step_arithmetic": [{}, {"operations": ["+", "-", "*", "/"], "n_operations": 5, "min_number": 1}],
     "last_letter_concatenation": [{}, {"n_words": 2}, {"n_words": 8}],
     "tracking_shuffled_objects": [
@@ -35,15 +35,15 @@ KNOBS = {
     "date_understanding": [{}, {"choices": False, "max_days": 28}],
     "multi_hop_yes_no": [{}, {"n_hops": 1, "n_irrelevant": 0}, {"n_hops": 4, "n_irrelevant": 3}],
 }
-CASES = [(name, knobs) for name in tasks.NAMES for knobs in KNOBS[name]]
+CASES = [(name, task_options) for name in tasks.NAMES for task_options in OPTIONS[name]]
 
 
 @pytest.fixture(
     scope="module", params=CASES, ids=[f"{name}-{index}" for index, (name, _) in enumerate(CASES)]
 )
 def made(request):
-    name, knobs = request.param
-    return name, knobs, tasks.make(name, **SIZES, seed=5, **knobs)
+    name, task_options = request.param
+    return name, task_options, tasks.make(name, **SIZES, seed=5, **task_options)
 
 
 def all_rows(splits):
@@ -74,14 +74,14 @@ def test_no_question_stands_twice(made):
 
 
 def test_answers_are_of_the_stated_kind(made):
-    name, knobs, splits = made
+    name, task_options, splits = made
     answers = [row["answer"] for row in all_rows(splits)]
-    assert infer_kind(answers) == tasks.answer_kind(name, **knobs)
+    assert infer_kind(answers) == tasks.answer_kind(name, **task_options)
 
 
 def test_rationales_lead_to_the_answer(made):
-    name, knobs, splits = made
-    kind = tasks.answer_kind(name, **knobs)
+    name, task_options, splits = made
+    kind = tasks.answer_kind(name, **task_options)
     if kind == "yes_no":
         return all_conclude(all_rows(splits))
     for row in all_rows(splits):
@@ -106,8 +106,8 @@ def all_conclude(rows):
 
 
 def test_equations_of_rationales_hold():
-    knobs = {"operations": ["+", "-", "*", "/"], "n_operations": 4}
-    for row in all_rows(tasks.make("multi_step_arithmetic", **SIZES, **knobs)):
+    task_options = {"operations": ["+", "-", "*", "/"], "n_operations": 4}
+    for row in all_rows(tasks.make("multi_step_arithmetic", **SIZES, **task_options)):
         equations = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", row["rationale"])
         assert len(equations) == 4
         before = None
@@ -199,7 +199,7 @@ def test_steps_are_those_split_steps_finds(made):
 
 
 @pytest.mark.parametrize(
-    ("name", "knobs", "n_answers"),
+    ("name", "task_options", "n_answers"),
     [
         ("multi_hop_yes_no", {}, 2),
         ("multi_hop_yes_no", {"n_hops": 1}, 2),
@@ -209,8 +209,8 @@ def test_steps_are_those_split_steps_finds(made):
     ],
 )
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_answers_are_balanced(name, knobs, n_answers, split):
-    counts = Counter(row["answer"] for row in tasks.rows(name, split=split, n=900, **knobs))
+def test_answers_are_balanced(name, task_options, n_answers, split):
+    counts = Counter(row["answer"] for row in tasks.rows(name, split=split, n=900, **task_options))
     assert len(counts) == n_answers
     # five standard deviations of a fair draw
     share = 1 / n_answers
@@ -226,14 +226,14 @@ def test_word_lists():
 
 
 def test_problems_of_a_small_space_are_all_found_and_no_more():
-    knobs = {"operations": ["+"], "n_operations": 1, "min_number": 1, "max_number": 5}
+    task_options = {"operations": ["+"], "n_operations": 1, "min_number": 1, "max_number": 5}
     everything = {(left, right) for left in range(1, 6) for right in range(1, 6)}
     own = {split: {pair for pair in everything if split_of(pair) == split} for split in SPLITS}
     assert all(own.values())
     for split, pairs in own.items():
         found = {
             tuple(map(int, re.findall(r"(\d+) \+ (\d+)", row["rationale"])[0]))
-            for row in tasks.rows("multi_step_arithmetic", split=split, n=len(pairs), **knobs)
+            for row in tasks.rows("multi_step_arithmetic", split=split, n=len(pairs), **task_options)
         }
         assert found == pairs
         one_more = len(pairs) + 1
@@ -241,14 +241,14 @@ def test_problems_of_a_small_space_are_all_found_and_no_more():
             InvalidInputError,
             match=rf"found {len(pairs)} different problems for {split}, but {one_more} are asked for; ask",
         ):
-            list(tasks.rows("multi_step_arithmetic", split=split, n=one_more, **knobs))
-        endless = tasks.rows("multi_step_arithmetic", split=split, **knobs)
+            list(tasks.rows("multi_step_arithmetic", split=split, n=one_more, **task_options))
+        endless = tasks.rows("multi_step_arithmetic", split=split, **task_options)
         assert len(list(itertools.islice(endless, len(pairs)))) == len(pairs)
         with pytest.raises(InvalidInputError, match="an endless stream is asked for"):
             next(endless)
 
 
-def test_knobs_that_lead_nowhere_end_in_a_message():
+def test_options_that_lead_nowhere_end_in_a_message():
     with pytest.raises(InvalidInputError, match="found 0 different problems"):
         # after 3 no number up to 4 divides without a remainder more than once
         tasks.make(
@@ -260,8 +260,8 @@ def test_knobs_that_lead_nowhere_end_in_a_message():
 BAD = [
     ("multi_step_arithmetics", {}, "did you mean 'multi_step_arithmetic'"),
     ("chess", {}, "tasks are date_understanding, distractor_arithmetic, last_letter_concatenation"),
-    (None, {"n_operation": 3}, "has no knob 'n_operation'; did you mean 'n_operations'"),
-    (None, {"name": "Ada"}, "has no knob 'name'; did you mean 'names'"),
+    (None, {"n_operation": 3}, "has no option 'n_operation'; did you mean 'n_operations'"),
+    (None, {"name": "Ada"}, "has no option 'name'; did you mean 'names'"),
     (None, {"n_operations": 0}, "n_operations must be an integer from 1 to 20, got 0"),
     (None, {"n_operations": True}, "n_operations must be an integer"),
     (None, {"n_operations": "3"}, "n_operations must be an integer from 1 to 20, got '3'"),
@@ -341,7 +341,7 @@ def test_bad_input(name, options, message):
 
 
 @pytest.mark.parametrize("name", tasks.NAMES)
-def test_styles_are_a_knob(name):
+def test_styles_are_an_option(name):
     def lines(style):
         rows = tasks.make(name, train=40, validation=0, test=0, styles=[style])["train"]
         return {"\n" in row["rationale"] for row in rows}

@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 _BATCH_ROWS = 10_000
 
 
-def dataset(name: str, /, *, split: str, n: int, seed: int = 0, **knobs: object) -> datasets.Dataset:
+def dataset(name: str, /, *, split: str, n: int, seed: int = 0, **task_options: object) -> datasets.Dataset:
     """The first `n` samples of a task's split, in memory.
 
     Args:
@@ -36,19 +36,19 @@ def dataset(name: str, /, *, split: str, n: int, seed: int = 0, **knobs: object)
         split: "train", "validation" or "test".
         n: how many samples; about 2 kB each.
         seed: seeds the draws. A larger data set of the same seed begins with the same samples.
-        **knobs: options of the task.
+        **task_options: options of the task.
 
     Returns:
         A data set with the columns of `SCHEMA`.
 
     Raises:
-        InvalidInputError: no such task or split, a wrong size, seed or knob, or too few different problems.
+        InvalidInputError: no such task or split, a wrong size, seed or option, or too few different problems.
     """
     from datasets import Dataset
 
     if n is None:
         raise InvalidInputError("a data set in memory has an end: give n, or take stream(…)")
-    rows = tasks.rows(name, split=split, n=n, seed=seed, **knobs)
+    rows = tasks.rows(name, split=split, n=n, seed=seed, **task_options)
     # in batches: as columns the rows take a fraction of what they take as dicts
     in_batches = iter(lambda: list(itertools.islice(rows, _BATCH_ROWS)), [])
     batches = [pa.RecordBatch.from_pylist(batch, schema=SCHEMA) for batch in in_batches]
@@ -56,7 +56,7 @@ def dataset(name: str, /, *, split: str, n: int, seed: int = 0, **knobs: object)
 
 
 def stream(
-    name: str, /, *, split: str, n: int | None = None, seed: int = 0, **knobs: object
+    name: str, /, *, split: str, n: int | None = None, seed: int = 0, **task_options: object
 ) -> datasets.IterableDataset:
     """The samples of a task's split one after the other, made as they are read; without end where `n` is None.
 
@@ -67,7 +67,7 @@ def stream(
         split: "train", "validation" or "test".
         n: how many samples; None: as many as are read.
         seed: seeds the draws.
-        **knobs: options of the task.
+        **task_options: options of the task.
 
     Returns:
         An iterable data set with the columns of `SCHEMA`; `shuffle`, `map`, `skip` and `state_dict` are its own.
@@ -77,13 +77,15 @@ def stream(
     """
     from datasets import Features, IterableDataset
 
-    tasks.rows(name, split=split, n=n, seed=seed, **knobs)  # a mistake shows now, not when reading begins
+    tasks.rows(
+        name, split=split, n=n, seed=seed, **task_options
+    )  # a mistake shows now, not when reading begins
     return IterableDataset.from_generator(
         _generate,
         features=Features.from_arrow_schema(SCHEMA),
-        gen_kwargs={"name": name, "split": split, "n": n, "seed": seed, "knobs": knobs},
+        gen_kwargs={"name": name, "split": split, "n": n, "seed": seed, "task_options": task_options},
     )
 
 
-def _generate(name: str, split: str, n: int | None, seed: int, knobs: dict[str, Any]) -> Iterator[Row]:
-    yield from tasks.rows(name, split=split, n=n, seed=seed, **knobs)
+def _generate(name: str, split: str, n: int | None, seed: int, task_options: dict[str, Any]) -> Iterator[Row]:
+    yield from tasks.rows(name, split=split, n=n, seed=seed, **task_options)

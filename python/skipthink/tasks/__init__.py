@@ -19,7 +19,7 @@ NAMES: tuple[str, ...] = tuple(own_tasks())
 
 
 def make(
-    name: str, /, *, train: int, validation: int, test: int, seed: int = 0, **knobs: object
+    name: str, /, *, train: int, validation: int, test: int, seed: int = 0, **task_options: object
 ) -> dict[str, list[Row]]:
     """Makes the samples of a task.
 
@@ -28,9 +28,9 @@ def make(
         train: samples of the training split.
         validation: samples of the validation split.
         test: samples of the test split. No split depends on the size of another one.
-        seed: the same seed, sizes and knobs give the same samples.
-        **knobs: options of the task, the fields of its `Knobs`; also `share_entities=True`: splits then share entities,
-            as a student from scratch needs it.
+        seed: the same seed, sizes and options give the same samples.
+        **task_options: options of the task, the fields of its `TaskOptions`; also `share_entities=True`: splits then
+            share entities, as a student from scratch needs it.
 
     Returns:
         "train", "validation" and "test", each a list of rows with id, task, question, rationale, answer,
@@ -39,7 +39,7 @@ def make(
         other seeds and sizes (`skipthink.tasks.splits`).
 
     Raises:
-        InvalidInputError: no such task, a wrong size, seed or knob, or too few different problems.
+        InvalidInputError: no such task, a wrong size, seed or option, or too few different problems.
     """
     sizes = {"train": train, "validation": validation, "test": test}
     for split, size in sizes.items():
@@ -47,24 +47,26 @@ def make(
     if not any(sizes.values()):
         raise InvalidInputError("train, validation and test are all 0; ask for one sample at least")
     task = find_task(name)
-    return {split: list(draw_rows(task, split, size, seed, knobs)) for split, size in sizes.items()}
+    return {split: list(draw_rows(task, split, size, seed, task_options)) for split, size in sizes.items()}
 
 
-def rows(name: str, /, *, split: str, n: int | None = None, seed: int = 0, **knobs: object) -> Iterator[Row]:
+def rows(
+    name: str, /, *, split: str, n: int | None = None, seed: int = 0, **task_options: object
+) -> Iterator[Row]:
     """The samples of one split one after the other, as `make` makes them; without end where `n` is None.
 
     Raises:
         InvalidInputError: as `make`; an endless stream raises it when all problems have come.
     """
-    return draw_rows(find_task(name), split, n, seed, knobs)
+    return draw_rows(find_task(name), split, n, seed, task_options)
 
 
-def answer_kind(name: str, /, **knobs: object) -> str:
+def answer_kind(name: str, /, **task_options: object) -> str:
     """The kind of a task's answers, as `skipthink.answers` names it.
 
     Raises:
-        InvalidInputError: no such task, or a wrong knob.
+        InvalidInputError: no such task, or a wrong option.
     """
     task = find_task(name)
-    chosen = task.parse_knobs(knobs)
+    chosen = task.parse_options(task_options)
     return task.answer_kind(chosen) if callable(task.answer_kind) else task.answer_kind

@@ -15,7 +15,7 @@ OPERATIONS = ("+", "-", "*", "/")
 
 @dataclass(frozen=True)
 class Bounds:
-    """The knobs that bound the numbers of a story.
+    """The options that bound the numbers of a story.
 
     Attributes:
         operations: which of "+", "-", "*", "/" may come; divisions leave no remainder.
@@ -32,10 +32,10 @@ class Bounds:
     max_value: int = 99
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_words("operations", self.operations, 1, OPERATIONS)
         check_int("min_number", self.min_number, 1, None)
@@ -49,7 +49,7 @@ class Bounds:
 
 
 def check_items(items: Sequence[str]) -> None:
-    """Checks a knob that lists things, "pear" or "box/boxes".
+    """Checks an option that lists things, "pear" or "box/boxes".
 
     Raises:
         InvalidInputError: no list of words, or one that is neither a singular nor a singular and a plural.

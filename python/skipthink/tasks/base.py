@@ -1,4 +1,4 @@
-"""What a task is made of, the checks of its knobs, and words its sentences share."""
+"""What a task is made of, the checks of its options, and words its sentences share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from skipthink.exceptions import InvalidInputError
 K = TypeVar("K")
 Row = dict[str, Any]
 SHARE_ENTITIES = "share_entities"
-"""A knob of all tasks: every split draws from the whole lists of entities. A student from scratch needs it, which knows
-no name it was not trained on; a pre-trained one does not. Number combinations stay apart."""
+"""An option of all tasks: every split draws from the whole lists of entities. A student from scratch needs it, which
+knows no name it was not trained on; a pre-trained one does not. Number combinations stay apart."""
 
 
 class Role(StrEnum):
@@ -53,31 +53,31 @@ class Draft:
     combination: Hashable = None
 
 
-def _no_pools(knobs: object) -> Mapping[str, int]:
-    del knobs
+def _no_pools(task_options: object) -> Mapping[str, int]:
+    del task_options
     return {}
 
 
 @dataclass(frozen=True)
 class Task(Generic[K]):
-    """A task: how its answers are checked, its knobs, and how to draw one problem.
+    """A task: how its answers are checked, its options, and how to draw one problem.
 
     Attributes:
         name: names the task, like a Python name.
-        answer_kind: kind of its answers, as in `skipthink.answers`; a function of the knobs where they decide.
-        knobs: frozen dataclass of the difficulty knobs; it checks itself.
-        draw: one problem from a random generator, or None where the draw led nowhere. Its knobs hold the
+        answer_kind: kind of its answers, as in `skipthink.answers`; a function of the options where they decide.
+        options: frozen dataclass of the options of difficulty; it checks itself.
+        draw: one problem from a random generator, or None where the draw led nowhere. Its options hold the
             entities of one split only.
-        pools: a function of the knobs: which of them are lists of entities, and how many entries one problem needs
+        pools: a function of the options: which are lists of entities, and how many entries one problem needs
             of each. Every split gets a part of these lists of its own.
 
     Raises:
-        InvalidInputError: a name that is no Python name, or knobs that are no dataclass.
+        InvalidInputError: a name that is no Python name, or options that are no dataclass.
     """
 
     name: str
     answer_kind: str | Callable[[K], str]
-    knobs: type[K]
+    options: type[K]
     draw: Callable[[random.Random, K], Draft | None]
     pools: Callable[[K], Mapping[str, int]] = _no_pools
 
@@ -87,22 +87,24 @@ class Task(Generic[K]):
             raise InvalidInputError(
                 f"a task's name is like a Python name (letters, digits, _), got {self.name!r}"
             )
-        if not is_dataclass(self.knobs):
-            raise InvalidInputError(f"knobs of {self.name} must be a dataclass, got {self.knobs!r}")
+        if not is_dataclass(self.options):
+            raise InvalidInputError(f"options of {self.name} must be a dataclass, got {self.options!r}")
 
-    def parse_knobs(self, knobs: Mapping[str, Any]) -> K:
-        """The knobs given, the others with their defaults; `share_entities`, which all tasks have, is left out.
+    def parse_options(self, task_options: Mapping[str, Any]) -> K:
+        """The options given, the others with their defaults; `share_entities`, which all tasks have, is left out.
 
         Raises:
-            InvalidInputError: no such knob, or a wrong value.
+            InvalidInputError: no such option, or a wrong value.
         """
-        names = [field.name for field in fields(self.knobs)]  # type: ignore[arg-type]
-        own = {name: value for name, value in knobs.items() if name != SHARE_ENTITIES}
+        names = [field.name for field in fields(self.options)]  # type: ignore[arg-type]
+        own = {name: value for name, value in task_options.items() if name != SHARE_ENTITIES}
         for name in own:
             if name not in names:
                 hint = did_you_mean(name, names)
-                raise InvalidInputError(f"{self.name} has no knob {name!r}; {hint}it has {', '.join(names)}")
-        return self.knobs(**own)
+                raise InvalidInputError(
+                    f"{self.name} has no option {name!r}; {hint}it has {', '.join(names)}"
+                )
+        return self.options(**own)
 
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:
@@ -112,7 +114,7 @@ def did_you_mean(name: str, choices: Sequence[str]) -> str:
 
 
 def check_int(name: str, value: object, low: int, high: int | None) -> None:
-    """Checks an integer knob.
+    """Checks an integer option.
 
     Raises:
         InvalidInputError: no integer, or outside `low` … `high` (None: no upper bound).
@@ -128,7 +130,7 @@ def check_int(name: str, value: object, low: int, high: int | None) -> None:
 
 
 def check_flag(name: str, value: object) -> None:
-    """Checks a knob that is on or off.
+    """Checks an option that is on or off.
 
     Raises:
         InvalidInputError: neither true nor false.
@@ -150,7 +152,7 @@ def check_share(name: str, value: object) -> None:
 def check_words(
     name: str, values: object, at_least: int, choices: Sequence[str] | None = None, also: str = ""
 ) -> None:
-    """Checks a knob that lists words.
+    """Checks an option that lists words.
 
     Words may hold letters, hyphens, apostrophes, single spaces and the characters in `also`: quotes and what
     ends a sentence would break the tasks' templates.

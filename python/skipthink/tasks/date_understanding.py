@@ -101,7 +101,7 @@ ASKED = tuple(_ASKED)
 
 
 @dataclass(frozen=True)
-class Knobs:
+class TaskOptions:
     """Difficulty of date understanding.
 
     Attributes:
@@ -130,10 +130,10 @@ class Knobs:
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_words("given", self.given, 1, GIVEN)
         check_words("asked", self.asked, 1, ASKED)
@@ -188,17 +188,17 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
-    dates = _draw_dates(rng, knobs)
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft | None:
+    dates = _draw_dates(rng, task_options)
     if dates is None:
         return None
     options = _draw_options(rng, dates)
     letter = _LETTERS[options.index(dates.answer)]
-    answer = letter if knobs.choices else _written(dates.answer)
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, dates)
+    answer = letter if task_options.choices else _written(dates.answer)
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, dates)
     of = "of " if dates.weekday else ""
     question = f"{dates.given} What is the date {of}{dates.asked} in MM/DD/YYYY?"
-    if knobs.choices:
+    if task_options.choices:
         offered = ", ".join(
             f"({mark}) {_written(date)}" for mark, date in zip(_LETTERS, options, strict=True)
         )
@@ -207,8 +207,8 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
             ("The date {date} is choice ({letter}).", "Among the choices, {date} is ({letter}).")
         )
         sentences.append((Role.REASONING, found.format(date=_written(dates.answer), letter=letter)))
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
-    stated = f"({answer})" if knobs.choices else answer
+    endings = _STATED if rng.random() < task_options.summary_states_answer else _UNSTATED
+    stated = f"({answer})" if task_options.choices else answer
     return Draft(
         key=(_written(dates.stated), dates.to_today and dates.to_today.said, dates.on.said),
         question=question,
@@ -219,20 +219,24 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
     )
 
 
-def _draw_dates(rng: random.Random, knobs: Knobs) -> _Dates | None:
-    first, last = datetime.date(knobs.first_year, 1, 1), datetime.date(knobs.last_year, 12, 31)
+def _draw_dates(rng: random.Random, task_options: TaskOptions) -> _Dates | None:
+    first, last = datetime.date(task_options.first_year, 1, 1), datetime.date(task_options.last_year, 12, 31)
     stated = first + rng.randint(0, (last - first).days) * _DAY
-    name, event, n = rng.choice(knobs.names), rng.choice(knobs.events), rng.randint(2, knobs.max_days)
-    forms, sign = _GIVEN[rng.choice(knobs.given)]
+    name, event, n = (
+        rng.choice(task_options.names),
+        rng.choice(task_options.events),
+        rng.randint(2, task_options.max_days),
+    )
+    forms, sign = _GIVEN[rng.choice(task_options.given)]
     form = rng.choice(forms)
     many = sign * n if "{n}" in form else sign
     to_today = _days(many) if many else None
     today = stated if to_today is None else to_today.apply(stated)
     assert today is not None  # noqa: S101 - days lead everywhere
-    asked, move = rng.choice(_ASKED[rng.choice(knobs.asked)])
+    asked, move = rng.choice(_ASKED[rng.choice(task_options.asked)])
     weekday = "{weekday}" in asked
     if isinstance(move, int):
-        ahead = rng.randint(2, 6) if weekday else rng.randint(2, knobs.max_days)
+        ahead = rng.randint(2, 6) if weekday else rng.randint(2, task_options.max_days)
         move = _days(move * ahead)
         asked = asked.format(n=ahead, weekday=_weekday(today + move.days * _DAY))
     answer = move.apply(today)
@@ -341,8 +345,8 @@ _STYLES = {"tell": _tell, "count": _count, "list": _list_lines}
 
 TASK = Task(
     name="date_understanding",
-    answer_kind=lambda knobs: "choice" if knobs.choices else "date",
-    knobs=Knobs,
+    answer_kind=lambda task_options: "choice" if task_options.choices else "date",
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: {"names": 1, "events": 1},
+    pools=lambda task_options: {"names": 1, "events": 1},
 )

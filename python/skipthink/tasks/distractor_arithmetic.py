@@ -49,7 +49,7 @@ DISTRACTORS = tuple(_DISTRACTORS)
 
 
 @dataclass(frozen=True)
-class Knobs(Bounds):
+class TaskOptions(Bounds):
     """Difficulty of arithmetic with a distractor, beside the bounds of its numbers.
 
     Attributes:
@@ -78,10 +78,10 @@ class Knobs(Bounds):
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         super().__post_init__()
         check_int("min_operations", self.min_operations, 1, 20)
@@ -140,12 +140,12 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
-    story = _draw_story(rng, knobs)
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft | None:
+    story = _draw_story(rng, task_options)
     if story is None:
         return None
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, story)
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, story)
+    endings = _STATED if rng.random() < task_options.summary_states_answer else _UNSTATED
     count = story.things.count(story.answer)
     words = {"name": story.name, "items": story.things.items, "answer": story.answer, "count": count}
     told = [f"{change.opened}." for change in story.changes]
@@ -162,19 +162,21 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
     )
 
 
-def _draw_story(rng: random.Random, knobs: Knobs) -> _Story | None:
-    name, friend, stranger = rng.sample(knobs.names, 3)
-    things, others = draw_things(rng, knobs.items, 2)
-    start = knobs.draw_start(rng)
-    n = rng.randint(knobs.min_operations, knobs.max_operations)
-    changes = draw_changes(rng, knobs, start, n, name=name, friend=friend, things=things)
+def _draw_story(rng: random.Random, task_options: TaskOptions) -> _Story | None:
+    name, friend, stranger = rng.sample(task_options.names, 3)
+    things, others = draw_things(rng, task_options.items, 2)
+    start = task_options.draw_start(rng)
+    n = rng.randint(task_options.min_operations, task_options.max_operations)
+    changes = draw_changes(rng, task_options, start, n, name=name, friend=friend, things=things)
     if changes is None:
         return None
-    place = rng.choice(knobs.places)
+    place = rng.choice(task_options.places)
     needless = []
-    for kind in rng.sample(knobs.distractors, knobs.n_distractors):
+    for kind in rng.sample(task_options.distractors, task_options.n_distractors):
         sentences, called = _DISTRACTORS[kind]
-        number = rng.randint(max(2, knobs.min_number), max(2, knobs.max_number))  # "2 years", never "1 years"
+        number = rng.randint(
+            max(2, task_options.min_number), max(2, task_options.max_number)
+        )  # "2 years", never "1 years"
         words = {"name": name, "friend": friend, "stranger": stranger, "number": number, "place": place}
         words |= {"same": things.count(number), "other": others.count(number), "others": others.items}
         needless.append((rng.choice(sentences).format(**words), number, called.format(**words)))
@@ -237,7 +239,7 @@ _STYLES = {"tell": _tell, "sort": _sort, "list": _list_lines}
 TASK = Task(
     name="distractor_arithmetic",
     answer_kind="number",
-    knobs=Knobs,
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: {"names": 3, "items": 2, "places": 1},
+    pools=lambda task_options: {"names": 3, "items": 2, "places": 1},
 )

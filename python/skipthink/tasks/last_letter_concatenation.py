@@ -12,7 +12,7 @@ from skipthink.tasks.words import NAMES, WORDS
 
 
 @dataclass(frozen=True)
-class Knobs:
+class TaskOptions:
     """Difficulty of last letter concatenation.
 
     Attributes:
@@ -29,10 +29,10 @@ class Knobs:
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_int("n_words", self.n_words, 2, 20)
         check_words("words", self.words, self.n_words)
@@ -62,11 +62,11 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft:
-    words = rng.sample(knobs.words, knobs.n_words)
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft:
+    words = rng.sample(task_options.words, task_options.n_words)
     answer = "".join(word[-1].lower() for word in words)
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, words, answer)
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, words, answer)
+    endings = _STATED if rng.random() < task_options.summary_states_answer else _UNSTATED
     return Draft(
         key=tuple(words),
         question=rng.choice(_QUESTIONS).format(words=" ".join(words)),
@@ -163,7 +163,7 @@ _STYLES = {"tell": _tell, "list": _list_lines, "grow": _grow, "brief": _brief}
 TASK = Task(
     name="last_letter_concatenation",
     answer_kind="string",
-    knobs=Knobs,
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: {"words": knobs.n_words},
+    pools=lambda task_options: {"words": task_options.n_words},
 )

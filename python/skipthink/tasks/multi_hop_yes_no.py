@@ -20,7 +20,7 @@ from skipthink.tasks.words import KINDS, NAMES, TRAITS, both_forms
 
 
 @dataclass(frozen=True)
-class Knobs:
+class TaskOptions:
     """Difficulty of multi-hop yes or no.
 
     Attributes:
@@ -44,10 +44,10 @@ class Knobs:
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_int("n_hops", self.n_hops, 1, 6)
         check_int("n_irrelevant", self.n_irrelevant, 0, 6)
@@ -58,8 +58,8 @@ class Knobs:
         check_share("summary_states_answer", self.summary_states_answer)
 
 
-def _n_kinds(knobs: Knobs) -> int:
-    return 2 * knobs.n_hops + knobs.n_irrelevant
+def _n_kinds(task_options: TaskOptions) -> int:
+    return 2 * task_options.n_hops + task_options.n_irrelevant
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,14 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft:
-    chain, other, irrelevant = _draw_chains(rng, knobs)
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft:
+    chain, other, irrelevant = _draw_chains(rng, task_options)
     facts = [chain.fact, other.fact]
     rules = [rule.told for rule in (*chain.rules, *other.rules, *irrelevant)]
     told = [*rng.sample(facts, len(facts)), *rng.sample(rules, len(rules))]
     question = rng.choice(_QUESTIONS).format(name=chain.name, trait=chain.trait)
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, chain)
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, chain)
+    endings = _STATED if rng.random() < task_options.summary_states_answer else _UNSTATED
     summary = rng.choice(endings).format(answer=chain.answer, name=chain.name)
     return Draft(
         key=(chain.name, chain.kind, *((rule.then, rule.holds) for rule in chain.rules)),
@@ -148,13 +148,13 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft:
     )
 
 
-def _draw_chains(rng: random.Random, knobs: Knobs) -> tuple[_Chain, _Chain, list[_Rule]]:
+def _draw_chains(rng: random.Random, task_options: TaskOptions) -> tuple[_Chain, _Chain, list[_Rule]]:
     """The chain that is asked about, the one that ends with the opposite, and rules nobody needs."""
-    n = knobs.n_hops
-    kinds = rng.sample(knobs.kinds, _n_kinds(knobs))
-    trait, *others = rng.sample(knobs.traits, 1 + knobs.n_irrelevant)
+    n = task_options.n_hops
+    kinds = rng.sample(task_options.kinds, _n_kinds(task_options))
+    trait, *others = rng.sample(task_options.traits, 1 + task_options.n_irrelevant)
     holds = rng.random() < 0.5
-    names = rng.sample(knobs.names, 2)
+    names = rng.sample(task_options.names, 2)
     chain, other = (
         _Chain(name, own[0], _chained(rng, own, trait, truth))
         for name, own, truth in zip(names, (kinds[:n], kinds[n : 2 * n]), (holds, not holds), strict=True)
@@ -225,7 +225,11 @@ _STYLES = {"tell": _tell, "apply": _apply, "list": _list_lines}
 TASK = Task(
     name="multi_hop_yes_no",
     answer_kind="yes_no",
-    knobs=Knobs,
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: {"names": 2, "kinds": _n_kinds(knobs), "traits": 1 + knobs.n_irrelevant},
+    pools=lambda task_options: {
+        "names": 2,
+        "kinds": _n_kinds(task_options),
+        "traits": 1 + task_options.n_irrelevant,
+    },
 )

@@ -29,7 +29,7 @@ from skipthink.tasks.words import ITEMS, NAMES
 
 
 @dataclass(frozen=True)
-class Knobs(Bounds):
+class TaskOptions(Bounds):
     """Difficulty of multi-step arithmetic, beside the bounds of its numbers.
 
     Attributes:
@@ -48,10 +48,10 @@ class Knobs(Bounds):
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_int("n_operations", self.n_operations, 1, 20)
         super().__post_init__()
@@ -100,12 +100,12 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
-    story = _draw_story(rng, knobs)
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft | None:
+    story = _draw_story(rng, task_options)
     if story is None:
         return None
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, story)
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, story)
+    endings = _STATED if rng.random() < task_options.summary_states_answer else _UNSTATED
     summary = rng.choice(endings).format(
         name=story.name, items=story.items, answer=story.answer, count=story.count(story.answer)
     )
@@ -126,11 +126,13 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
     )
 
 
-def _draw_story(rng: random.Random, knobs: Knobs) -> _Story | None:
-    name, friend = rng.sample(knobs.names, 2)
-    (things,) = draw_things(rng, knobs.items, 1)
-    start = knobs.draw_start(rng)
-    changes = draw_changes(rng, knobs, start, knobs.n_operations, name=name, friend=friend, things=things)
+def _draw_story(rng: random.Random, task_options: TaskOptions) -> _Story | None:
+    name, friend = rng.sample(task_options.names, 2)
+    (things,) = draw_things(rng, task_options.items, 1)
+    start = task_options.draw_start(rng)
+    changes = draw_changes(
+        rng, task_options, start, task_options.n_operations, name=name, friend=friend, things=things
+    )
     return None if changes is None else _Story(name, things, start, changes)
 
 
@@ -210,7 +212,7 @@ _STYLES = {"tell": _tell, "calculate": _calculate, "list": _list_lines, "brief":
 TASK = Task(
     name="multi_step_arithmetic",
     answer_kind="number",
-    knobs=Knobs,
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: {"names": 2, "items": 1},
+    pools=lambda task_options: {"names": 2, "items": 1},
 )

@@ -148,7 +148,7 @@ SHAPES = tuple(_SHAPES)
 
 
 @dataclass(frozen=True)
-class Knobs:
+class TaskOptions:
     """Difficulty of single operations.
 
     Attributes:
@@ -176,10 +176,10 @@ class Knobs:
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_words("shapes", self.shapes, 1, SHAPES)
         check_int("min_number", self.min_number, 2, None)
@@ -222,12 +222,12 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
-    story = _draw_story(rng, knobs)
-    if not 1 <= story.answer <= knobs.max_value:
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft | None:
+    story = _draw_story(rng, task_options)
+    if not 1 <= story.answer <= task_options.max_value:
         return None
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, story)
-    endings = _STATED if rng.random() < knobs.summary_states_answer else _UNSTATED
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, story)
+    endings = _STATED if rng.random() < task_options.summary_states_answer else _UNSTATED
     low, high = sorted((story.a, story.b))
     return Draft(
         key=(story.shape.story, story.a, story.b),
@@ -239,15 +239,15 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft | None:
     )
 
 
-def _draw_story(rng: random.Random, knobs: Knobs) -> _Story:
-    shape = _SHAPES[rng.choice(knobs.shapes)]
-    name, friend = rng.sample(knobs.names, 2)
-    (things,) = draw_things(rng, knobs.items, 1)
-    a, b = (rng.randint(knobs.min_number, knobs.max_number) for _ in range(2))
+def _draw_story(rng: random.Random, task_options: TaskOptions) -> _Story:
+    shape = _SHAPES[rng.choice(task_options.shapes)]
+    name, friend = rng.sample(task_options.names, 2)
+    (things,) = draw_things(rng, task_options.items, 1)
+    a, b = (rng.randint(task_options.min_number, task_options.max_number) for _ in range(2))
     if shape.sign == "-":
         a, b = max(a, b), min(a, b)
     c = a + b if shape.sign == "+" else a - b
-    words = {"name": name, "friend": friend, "items": things.items, "place": rng.choice(knobs.places)}
+    words = {"name": name, "friend": friend, "items": things.items, "place": rng.choice(task_options.places)}
     words |= {"na": str(a), "nb": str(b), "a": things.count(a), "b": things.count(b), "c": things.count(c)}
     return _Story(shape, a, b, things, words)
 
@@ -300,7 +300,7 @@ _STYLES = {"tell": _tell, "split": _split, "list": _list_lines}
 TASK = Task(
     name="single_operation",
     answer_kind="number",
-    knobs=Knobs,
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: {"names": 2, "items": 1, "places": 1},
+    pools=lambda task_options: {"names": 2, "items": 1, "places": 1},
 )

@@ -67,7 +67,9 @@ def split_of(combination: Hashable) -> str:
     return "test" if place < HELD_OUT else "validation" if place < 2 * HELD_OUT else "train"
 
 
-def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mapping[str, Any]) -> Iterator[Row]:
+def draw_rows(
+    task: Task[K], split: str, n: int | None, seed: int, task_options: Mapping[str, Any]
+) -> Iterator[Row]:
     """Draws the problems of one split; none stands twice, in any wording.
 
     Args:
@@ -75,21 +77,21 @@ def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mappin
         split: "train", "validation" or "test".
         n: how many problems; None: without end.
         seed: seeds every draw. More problems of a seed begin with the same ones.
-        knobs: options of the task, and `share_entities`; the others keep their defaults.
+        task_options: options of the task, and `share_entities`; the others keep their defaults.
 
     Returns:
         The rows, drawn as they are asked for.
 
     Raises:
-        InvalidInputError: a wrong split, size, seed or knob, at once; fewer different problems than asked for, where
+        InvalidInputError: a wrong split, size, seed or option, at once; fewer different problems than asked for, where
             they run out; a task that draws an empty sentence or an answer not of its kind.
     """
     _check_split(split)
     if n is not None:
         check_int(split, n, 0, None)
     check_int("seed", seed, 0, None)
-    chosen = task.parse_knobs(knobs)
-    share = knobs.get(SHARE_ENTITIES, False)
+    chosen = task.parse_options(task_options)
+    share = task_options.get(SHARE_ENTITIES, False)
     check_flag(SHARE_ENTITIES, share)
     parts = {
         name: split_words(getattr(chosen, name), split, least, name=name)
@@ -103,7 +105,7 @@ def draw_rows(task: Task[K], split: str, n: int | None, seed: int, knobs: Mappin
 
 
 def _draw_drafts(
-    task: Task[K], split: str, n: int | None, seed: int, knobs: K, share: bool
+    task: Task[K], split: str, n: int | None, seed: int, task_options: K, share: bool
 ) -> Iterator[Draft]:
     seen: set[bytes] = set()  # digests: a long stream remembers every problem
     misses = 0
@@ -111,7 +113,7 @@ def _draw_drafts(
         if n is not None and len(seen) == n:
             return
         # a generator per draw: one problem more or less never changes the ones that follow
-        draft = task.draw(random.Random(f"{task.name}/{split}/{seed}/{attempt}"), knobs)
+        draft = task.draw(random.Random(f"{task.name}/{split}/{seed}/{attempt}"), task_options)
         key = b"" if draft is None else _digest(repr(draft.key))
         if draft is None or key in seen or not _belongs(draft, split, share):
             misses += 1
@@ -120,7 +122,7 @@ def _draw_drafts(
                 wanted = "an endless stream is" if n is None else f"{n} are"
                 raise InvalidInputError(
                     f"{task.name} found {len(seen)} different problems for {split}, but {wanted} asked for; "
-                    f"ask for fewer samples or widen the knobs ({_said(knobs)})"
+                    f"ask for fewer samples or widen the options ({_said(task_options)})"
                 )
             continue
         misses = 0
@@ -128,9 +130,9 @@ def _draw_drafts(
         yield draft
 
 
-def _said(knobs: object) -> str:
-    """The knobs by name; of a long list only how long it is."""
-    values = ((field.name, getattr(knobs, field.name)) for field in fields(knobs))  # type: ignore[arg-type]
+def _said(task_options: object) -> str:
+    """The options by name; of a long list only how long it is."""
+    values = ((field.name, getattr(task_options, field.name)) for field in fields(task_options))  # type: ignore[arg-type]
     return ", ".join(
         f"{name}: {len(value)} words"
         if isinstance(value, tuple | list) and len(value) > 8

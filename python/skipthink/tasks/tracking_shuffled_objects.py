@@ -26,7 +26,7 @@ class _Kind:
     """A kind of objects: what they are and the sentences of the question.
 
     Attributes:
-        pool: the knob whose words tell its objects apart.
+        pool: the option whose words tell its objects apart.
         thing: an object, as it follows "has", with `{word}`.
         openings: first sentence of the question, with `{people}`.
         held: what one person has at the start.
@@ -90,7 +90,7 @@ _POOLS = ("colours", "subjects", "positions")
 
 
 @dataclass(frozen=True)
-class Knobs:
+class TaskOptions:
     """Difficulty of tracking shuffled objects.
 
     Attributes:
@@ -121,10 +121,10 @@ class Knobs:
     summary_states_answer: float = 0.75
 
     def __post_init__(self) -> None:
-        """Checks every knob.
+        """Checks every option.
 
         Raises:
-            InvalidInputError: a knob of a wrong type or outside its bounds.
+            InvalidInputError: an option of a wrong type or outside its bounds.
         """
         check_int("n_objects", self.n_objects, 2, 7)
         check_int("n_swaps", self.n_swaps, 1, 20)
@@ -203,12 +203,12 @@ _UNSTATED = (
 )
 
 
-def _draw(rng: random.Random, knobs: Knobs) -> Draft:
-    game = _draw_game(rng, knobs)
-    separator, sentences = _STYLES[rng.choice(knobs.styles)](rng, game)
+def _draw(rng: random.Random, task_options: TaskOptions) -> Draft:
+    game = _draw_game(rng, task_options)
+    separator, sentences = _STYLES[rng.choice(task_options.styles)](rng, game)
     found, stated = (_FOUND, _STATED) if game.options else (_FOUND_OPEN, _STATED_OPEN)
     now = game.now(game.asked, len(game.swaps))
-    endings = stated if rng.random() < knobs.summary_states_answer else _UNSTATED
+    endings = stated if rng.random() < task_options.summary_states_answer else _UNSTATED
     summary = rng.choice(endings).format(answer=game.answer, thing=game.thing, name=game.asked)
     return Draft(
         key=(game.asked, *game.states[0].items(), *game.swaps),
@@ -224,22 +224,22 @@ def _draw(rng: random.Random, knobs: Knobs) -> Draft:
     )
 
 
-def _draw_game(rng: random.Random, knobs: Knobs) -> _Game:
-    kind = _KINDS[rng.choice(knobs.kinds)]
-    people = rng.sample(knobs.names, knobs.n_objects)
-    words = rng.sample(getattr(knobs, kind.pool), knobs.n_objects)
+def _draw_game(rng: random.Random, task_options: TaskOptions) -> _Game:
+    kind = _KINDS[rng.choice(task_options.kinds)]
+    people = rng.sample(task_options.names, task_options.n_objects)
+    words = rng.sample(getattr(task_options, kind.pool), task_options.n_objects)
     things = [kind.thing.format(word=word) for word in words]
     states = [dict(zip(people, things, strict=True))]
     swaps: list[tuple[str, str]] = []
-    while len(swaps) < knobs.n_swaps:
+    while len(swaps) < task_options.n_swaps:
         first, second = rng.sample(people, 2)
         if swaps and len(people) > 2 and set(swaps[-1]) == {first, second}:
             continue  # it would only undo the swap before
         swaps.append((first, second))
         before = states[-1]
         states.append({**before, first: before[second], second: before[first]})
-    options = rng.sample(things, len(things)) if knobs.shuffle_options else things
-    if not knobs.choices:
+    options = rng.sample(things, len(things)) if task_options.shuffle_options else things
+    if not task_options.choices:
         options = []
     return _Game(kind, people, swaps, draw_openers(rng, len(swaps)), states, rng.choice(people), options)
 
@@ -316,8 +316,8 @@ _STYLES = {"tell": _tell, "track": _track, "remind": _remind, "list": _list_line
 
 TASK = Task(
     name="tracking_shuffled_objects",
-    answer_kind=lambda knobs: "choice" if knobs.choices else "string",
-    knobs=Knobs,
+    answer_kind=lambda task_options: "choice" if task_options.choices else "string",
+    options=TaskOptions,
     draw=_draw,
-    pools=lambda knobs: dict.fromkeys(("names", *_POOLS), knobs.n_objects),
+    pools=lambda task_options: dict.fromkeys(("names", *_POOLS), task_options.n_objects),
 )

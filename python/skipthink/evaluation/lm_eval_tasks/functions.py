@@ -18,18 +18,18 @@ def load_questions(
     task: str = "multi_step_arithmetic",
     n: int = 100,
     seed: int = 0,
-    knobs: dict[str, Any] | None = None,
+    task_options: dict[str, Any] | None = None,
     answer: str | None = None,
     **others: Any,
 ) -> dict[str, datasets.Dataset]:
     """The questions, as lm-evaluation-harness wants them; options come from its `--metadata`.
 
     Args:
-        file: a file of samples, such as `runs/demo/data/test.parquet`; then `task` and `knobs` say nothing.
+        file: a file of samples, such as `runs/demo/data/test.parquet`; then `task` and `task_options` say nothing.
         task: a task of `skipthink.tasks`, whose first `n` test questions are asked.
         n: how many questions are asked at most.
         seed: seeds the task.
-        knobs: options of the task.
+        task_options: options of the task.
         answer: kind of the answers; that of the task, or of all gold answers together, where not given.
         others: what else stands in the metadata.
 
@@ -40,8 +40,8 @@ def load_questions(
 
     del others
     if file is None:
-        rows = list(tasks.rows(task, split="test", n=n, seed=seed, **(knobs or {})))
-        kind = answer or tasks.answer_kind(task, **(knobs or {}))
+        rows = list(tasks.rows(task, split="test", n=n, seed=seed, **(task_options or {})))
+        kind = answer or tasks.answer_kind(task, **(task_options or {}))
     else:
         rows = load_samples(file, require_rationale=False).table.slice(0, n).to_pylist()
         kind = answer or infer_kind(row["answer"] for row in rows)
