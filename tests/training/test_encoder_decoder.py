@@ -163,7 +163,7 @@ def test_prompts_at_inference_are_those_of_the_items(t5):
     from dataclasses import replace
 
     _, _, markers, encoded = t5
-    for ids in (markers, replace(markers, head=(7,))):
+    for ids in (markers, replace(markers, prompt_head=(7,))):
         boundaries = skipthink.average_boundaries(encoded.n_steps, M)
         items = join_items([
             build_items(encoded, encoded.plan("chunkwise", boundaries), ids), stepwise_items(encoded, ids)
