@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from skipthink.training.baseline_items import stepwise_items
 from training_calls import evaluate_folder, make_trainer, skip_folders, train_by_name
 from transformers import (
     BartConfig,
@@ -32,6 +31,7 @@ from skipthink.student.student import Student
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.loss import TargetHead
 from skipthink.training.methods import own_methods
+from skipthink.training.methods.stepwise import stepwise_items
 from skipthink.training.steps import Layout
 
 M = 3
@@ -163,7 +163,7 @@ def test_prompts_at_inference_are_those_of_the_items(t5):
     from dataclasses import replace
 
     _, _, markers, encoded = t5
-    for ids in (markers, replace(markers, head=(7,))):
+    for ids in (markers, replace(markers, prompt_head=(7,))):
         boundaries = skipthink.average_boundaries(encoded.n_steps, M)
         items = join_items([
             build_items(encoded, encoded.plan("chunkwise", boundaries), ids), stepwise_items(encoded, ids)

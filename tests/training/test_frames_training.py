@@ -77,7 +77,7 @@ def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name, architect
     assert (found["right"], found["unparsed"]) == (6, 0)
     for row, prediction in zip(ROWS, predictions, strict=True):
         # the chain of thought without its tags, the answer without what announces it
-        assert (prediction["thought"], prediction["answer"]) == (row["rationale"], row["answer"])
+        assert (prediction["chain"], prediction["answer"]) == (row["rationale"], row["answer"])
     about = read_student_file(tmp_path / "model")
     assert about["prompt"] == frame.to_dict()
     assert found["tokens_per_answer"] == pytest.approx(summary["train_target_tokens"] / (6 * 90))
@@ -97,7 +97,7 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     found, predictions = asked(cwt, rows, "full")
     assert found["right"] >= 5
     assert found["n_stage"] == 6
-    assert predictions[0]["thought"] == ROWS[0]["rationale"]
+    assert predictions[0]["chain"] == ROWS[0]["rationale"]
     boundaries = np.asarray(pq.read_table(cwt / "chunks.parquet")["boundaries"].to_pylist())
     reports = [
         skip_folders(

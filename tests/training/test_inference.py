@@ -64,7 +64,7 @@ def test_what_a_checkpoint_says_of_generation_does_not_count(student, encoded, m
 def test_the_end_may_be_kept_from_coming_first(student, encoded, markers, temperature):
     ids = encoded.question[0]
     (first,) = naive_greedy(student, ids, None, 1)
-    ended = replace(markers, end=first)
+    ended = replace(markers, end_id=first)
     options = {"max_new_tokens": 5, "temperature": temperature}
     (at_once,) = generate(student, ended, [Prompt(ids)], **options)
     assert (len(at_once.tokens), at_once.ended) == (0, True)
@@ -79,7 +79,7 @@ def test_stages_that_are_never_empty_do_not_end_at_once(student, encoded, marker
     question = encoded.question[0]
     # all tokens are as likely: the first one is taken
     student.get_output_embeddings().weight.data.zero_()
-    markers = replace(markers, end=0)
+    markers = replace(markers, end_id=0)
     about = {"max_target_tokens": {str(stage): limit for stage, limit in LIMITS.items()}, "empty_stages": [2]}
     decoding = Decoding.of_student(about)
     written = []
@@ -167,4 +167,4 @@ def test_evaluate_counts_and_writes_predictions(parrot, tmp_path):
     assert result["seconds_per_answer"] > 0
     # the samples are known: a right chain writes rationale, answer and four end tokens
     right = next(row for row in table if row["verdict"] == "right")
-    assert right["thought"].strip() == samples["rationale"][int(right["id"][1:])].as_py()
+    assert right["chain"].strip() == samples["rationale"][int(right["id"][1:])].as_py()

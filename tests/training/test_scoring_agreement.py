@@ -7,8 +7,9 @@ import pytest
 
 import skipthink
 from skipthink.exceptions import InvalidInputError
-from skipthink.scoring import StepLosses, compare_passes
+from skipthink.scoring import compare_passes
 from skipthink.scoring.agreement import _costs, _objective, _segmentations, _spearman
+from skipthink.student.losses import StepLosses
 from skipthink.student.score import score_sequences
 
 M = 3
