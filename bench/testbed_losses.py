@@ -97,7 +97,7 @@ def stage_of_steps(recipe: Recipe, method: str, encoded: Any, losses: Any) -> An
     """Index of the chunk that each step stands in, int64 (total_steps,); Base's, of average chunks."""
     chunks = recipe.chunks
     search = pick(SearchOptions, chunks).replace(method=own_methods()[method].search_of(chunks))
-    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search.to_dict())
+    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search.chunk_arguments())
     sizes = np.diff(found.boundaries, axis=1)
     return np.concatenate([np.repeat(np.arange(sizes.shape[1]), row) for row in sizes])
 

@@ -18,9 +18,10 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeVar
 
-from skipthink.exceptions import InvalidInputError
+from skipthink.exceptions import InvalidInputError, InvalidTypeError
 
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "pattern")
 """Bounds an option may have, named as in pydantic."""
@@ -72,11 +73,19 @@ def option(
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of all options; a value that is out of bounds raises `OptionError` when the object is made."""
+    """Base of all options.
+
+    When the object is made, a value that is out of bounds raises `OptionError`, something else where a number belongs
+    `InvalidTypeError`.
+    """
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            problem = find_problem(one, hint_of(type(self), one.name), getattr(self, one.name))
+            hint, value = hint_of(type(self), one.name), getattr(self, one.name)
+            if not _is_number_where_due(hint, value):
+                kind = "number" if float in alternatives(hint) else "whole number"
+                raise InvalidTypeError(f"{one.name} must be a {kind}, got {value!r}")
+            problem = find_problem(one, hint, value)
             if problem is not None:
                 raise OptionError(one.name, problem)
         self.check()
@@ -171,6 +180,14 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return typing.get_args(hint)
     return (hint,)
+
+
+def _is_number_where_due(hint: Any, value: Any) -> bool:
+    """Whether a value can be compared with bounds; all other types are left to who reads a file."""
+    kinds = {kind for kind in alternatives(hint) if kind is not type(None)}
+    if value is None or not kinds or not kinds <= {int, float}:
+        return True
+    return isinstance(value, Real if float in kinds else Integral) and not isinstance(value, bool)
 
 
 def find_problem(one: Field[Any], hint: Any, value: Any) -> str | None:

@@ -14,6 +14,7 @@ from skipthink import _core
 from skipthink.exceptions import DataError
 from skipthink.io.files import atomic_path, write_json
 from skipthink.io.tables import BATCH_ROWS, BatchWriter, check_suffix, count_rows, read_batches
+from skipthink.options import Options
 from skipthink.stream.chunker import Chunker, stream
 
 if TYPE_CHECKING:
@@ -156,8 +157,12 @@ def _job(source: Path, chunker: Chunker) -> dict[str, Any]:
         "source": str(source.resolve()),
         "bytes": state.st_size,
         "changed_ns": state.st_mtime_ns,
-        "settings": json.loads(json.dumps(settings)),
+        "settings": json.loads(json.dumps(settings, default=_options_as_json)),
     }
+
+
+def _options_as_json(options: Options) -> dict[str, Any]:
+    return {type(options).__name__: options.to_dict()}
 
 
 def _write_parts(
