@@ -251,7 +251,6 @@ class SkipLedger:
         }
 
 
-
 def to_flags(right: Any) -> npt.NDArray[np.bool_]:
     """Answers as booleans.
 

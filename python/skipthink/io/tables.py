@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from skipthink.exceptions import DataError
-from skipthink.io.files import parse_object
+from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.io.files import PARQUET_OPTIONS, atomic_path, parse_object
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,12 +50,12 @@ def column_names(path: str | Path) -> list[str]:
     import pyarrow.parquet as pq
 
     suffix = check_suffix(path)
-    with _reading(path):
+    with reading(path):
         if suffix in PARQUET:
             return list(pq.read_schema(path, memory_map=True).names)
         if suffix in ARROW:
             return list(_open_ipc(path).schema.names)
-        first = next(_json_lines(Path(path)), None)
+        first = next(json_objects(path), None)
     if first is None:
         raise DataError(f"{path} holds no row")
     return list(first[1])
@@ -71,7 +71,7 @@ def count_rows(path: str | Path) -> int | None:
     import pyarrow.parquet as pq
 
     suffix = check_suffix(path)
-    with _reading(path):
+    with reading(path):
         if suffix in PARQUET:
             return int(pq.read_metadata(path, memory_map=True).num_rows)
         if suffix in ARROW:
@@ -104,10 +104,12 @@ def read_batches(
         Batches of the same schema, rows in order.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or changes its types on the way.
+        DataError: the file cannot be read, lacks a column, has one twice, or changes its types on the way.
     """
     suffix = check_suffix(path)
     names = column_names(path)
+    if len(set(names)) < len(names):
+        raise DataError(f"{path} has columns of the same name: {', '.join(names)}; rename them")
     missing = [name for name in columns or [] if name not in names]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}, it has {', '.join(names)}")
@@ -119,7 +121,7 @@ def read_batches(
     else:
         batches = _jsonl(Path(path), wanted, skip_rows, batch_rows, absent)
     while True:
-        with _reading(path):
+        with reading(path):
             batch = next(batches, None)
         if batch is None:
             return
@@ -145,6 +147,19 @@ def skip(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBa
         n_rows = max(0, n_rows - batch.num_rows)
 
 
+def write_table(path: str | Path, table: pa.Table) -> None:
+    """Writes a table atomically, of the kind that the file's ending says.
+
+    Raises:
+        DataError: another ending than those of `SUFFIXES`.
+        InvalidInputError: a value that JSON lines cannot hold.
+        OSError: the file cannot be written.
+    """
+    suffix = check_suffix(path)
+    with atomic_path(path) as scratch, BatchWriter(scratch, table.schema, suffix) as writer:
+        writer.write(table)
+
+
 class BatchWriter:
     """Writes tables of one schema to a file, bit by bit.
 
@@ -160,7 +175,7 @@ class BatchWriter:
 
         self._file: Any = None
         if suffix in PARQUET:
-            self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+            self._writer = pq.ParquetWriter(path, schema, **PARQUET_OPTIONS)
         elif suffix in ARROW:
             self._writer = pa.ipc.new_file(str(path), schema)
         else:
@@ -183,24 +198,44 @@ class BatchWriter:
 
 
 def json_lines(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
-    """Rows as lines of JSON, with line ends; NaN, which JSON cannot say, as null."""
+    """Rows as lines of JSON."""
     for batch in batches:
-        for row in batch.to_pylist():
-            sound = {
-                name: None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in row.items()
-            }
-            yield json.dumps(sound, ensure_ascii=False, allow_nan=False) + "\n"
+        yield from map(json_line, batch.to_pylist())
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """A row as a line of JSON, with its line end; NaN and infinity, which JSON cannot say, as null.
+
+    Raises:
+        InvalidInputError: a value that JSON has no form for, such as a date.
+    """
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError:
+        return json.dumps(_finite(row), ensure_ascii=False) + "\n"
+    except TypeError as error:
+        raise InvalidInputError(
+            f"a row cannot be written as JSON: {error}; leave the column out, or write Parquet"
+        ) from error
+
+
+def _finite(value: Any) -> Any:
+    """The value, null in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
-def _reading(path: str | Path) -> Iterator[None]:
-    """Says which file could not be read."""
+def reading(path: str | Path) -> Iterator[None]:
+    """Turns what reading a file raises into a `DataError` that names the file."""
     import pyarrow as pa
 
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -256,7 +291,8 @@ def _jsonl(
         rows.clear()
         return pa.RecordBatch.from_arrays(arrays, names=columns)
 
-    for place, record, size in islice(_json_lines(path), skip_rows, None):
+    for number, record, size in islice(json_objects(path), skip_rows, None):
+        place = f"{path}, line {number}"
         for name in record.keys() & absent:
             raise DataError(
                 f"{place} has {name!r}, which the first line has not; write it in every line, or in none"
@@ -270,14 +306,18 @@ def _jsonl(
         yield batch()
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Place, object and bytes of every line that is not blank."""
-    with path.open("rb") as file:
+def json_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """Objects of a file of JSON lines, with the numbers of their lines, from 1, and their bytes; blank lines left out.
+
+    Raises:
+        DataError: a line that is no object.
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, 1):
             content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if content.strip():
-                place = f"{path}, line {number}"
-                yield place, parse_object(content.rstrip(b"\n"), place), len(content)
+                yield number, parse_object(content.rstrip(b"\n"), f"{path}, line {number}"), len(content)
 
 
 def _json_column(
