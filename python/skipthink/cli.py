@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from skipthink.exceptions import InvalidInputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skipthink.data.sources import RawRows
     from skipthink.stream.chunker import Chunker
 
 app = typer.Typer(
@@ -130,11 +131,11 @@ def split(
     """Splits rationales into steps."""
     import skipthink
     from skipthink.data.sources import read_source
-    from skipthink.io.rows import write_rows
+    from skipthink.io.writer import write_rows
 
     read = read_source(file, None)
     _check_column(file, column, read.columns)
-    texts, ids = read.filled(column), read.ids()
+    texts, ids = _filled(read, column), read.columns.get("id", range(read.n_rows))
     spans = skipthink.split_steps_batch(texts, rules=rules)
     rows = (
         {"id": row_id, "steps": [text[start:end] for start, end in spans[row]]}
@@ -240,7 +241,7 @@ def score(
     out: Out = None,
 ) -> None:
     """Scores the steps of rationales with a student: the losses that chunk searches on."""
-    from skipthink.io.rows import write_rows
+    from skipthink.io.writer import write_rows
     from skipthink.scoring.command import score_file
 
     write_rows(
@@ -273,7 +274,7 @@ def make_task(
 ) -> None:
     """Makes samples of a task."""
     from skipthink import tasks
-    from skipthink.io.rows import write_rows
+    from skipthink.io.writer import write_rows
 
     try:
         options = json.loads(knobs)
@@ -316,8 +317,8 @@ def doctor() -> None:
 
 def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
     """Prints the chunks of a file as JSON lines; rows, and those not searched."""
-    from skipthink.io.rows import print_lines
-    from skipthink.io.tables import json_lines, read_batches
+    from skipthink.io.tables import read_batches
+    from skipthink.io.writer import json_lines, print_lines
     from skipthink.stream.chunker import stream
 
     counts = [0, 0]
@@ -364,3 +365,13 @@ def _check_column(file: Path, column: str, known: Iterable[str]) -> None:
             else "name the column of the rationales with --column"
         )
         raise InvalidInputError(f"{file} has no column {column!r}, it has {', '.join(known)}; {remedy}")
+
+
+def _filled(rows: RawRows, column: str) -> list[Any]:
+    """A column that every row must have."""
+    values = rows.columns[column]
+    for row, value in enumerate(values):
+        if value is None:
+            place = f"{rows.source}, {rows.place(row)}"
+            raise InvalidInputError(f"{place}: {column} is missing; fill it or drop the row")
+    return values

@@ -221,7 +221,7 @@ _IN_WORDS = {
 def _holds(name: str, bound: Any, value: Any) -> bool:
     """Whether a value keeps a bound; NaN keeps none."""
     if name == "min_length":
-        return len(value) >= bound
+        return bool(len(value) >= bound)
     if name == "pattern":
         return re.fullmatch(bound, value) is not None
     return bool({"ge": value >= bound, "gt": value > bound, "le": value <= bound, "lt": value < bound}[name])

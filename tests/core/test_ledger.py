@@ -74,7 +74,7 @@ def test_core_and_reference_refuse_the_same_answers(data):
         assert core.stats() == oracle.stats()
 
 
-@pytest.mark.parametrize("kind", [skipthink.SkipLedger, reference.SkipLedger])
+@pytest.mark.parametrize("kind", [skipthink.SkipLedger, reference.SkipLedger], ids=["core", "reference"])
 def test_states_of_rows_that_are_none(kind):
     ledger = kind(BOUNDARIES)
     for row in (-1, 3):

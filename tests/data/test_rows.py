@@ -1,5 +1,6 @@
 """The reader and the writer of row files."""
 
+import gzip
 import io
 import json
 import os
@@ -10,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.data import load_samples
+from skipthink.data.sources import read_source
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.io.rows import read_rows, write_rows
-from skipthink.io.tables import SUFFIXES, read_batches, write_table
+from skipthink.io.tables import SUFFIXES, JsonLines, read_batches
+from skipthink.io.writer import write_rows, write_table
 
 ROWS = [
     {"id": 1, "text": "a\nb", "losses": [0.5, 2.0], "note": None},
@@ -21,35 +22,33 @@ ROWS = [
 ]
 
 
+def rows_of(path):
+    return [row for batch in read_batches(path) for row in batch.to_pylist()]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_rows_come_back_as_they_were_written(tmp_path, suffix):
     path = tmp_path / f"rows{suffix}"
     write_rows(path, iter(ROWS))
-    read = read_rows(path)
-    assert (read.source, read.n_rows) == (str(path), 2)
-    assert read.columns == {name: [row[name] for row in ROWS] for name in ROWS[0]}
-    assert read.place(1) == ("line 2" if suffix == ".jsonl" else "row 1")
-    assert list(read.ids()) == [1, 2]
+    assert rows_of(path) == ROWS
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
-    assert pa.Table.from_batches(read_batches(path)).num_rows == 2
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_tables_are_written_like_rows(tmp_path, suffix):
     write_rows(tmp_path / f"rows{suffix}", ROWS)
     write_table(tmp_path / f"table{suffix}", pa.Table.from_pylist(ROWS))
-    assert read_rows(tmp_path / f"table{suffix}").columns == read_rows(tmp_path / f"rows{suffix}").columns
+    assert rows_of(tmp_path / f"table{suffix}") == rows_of(tmp_path / f"rows{suffix}")
 
 
-def test_lines_keep_the_types_they_have_and_are_counted(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\n{"a": "x", "b": [1, "y"]}\n \n')
-    read = read_rows(path)
-    assert read.columns == {"a": [1, "x"], "b": [None, [1, "y"]]}
-    assert (read.place(1), read.notes) == ("line 3", {"blank_lines": 2})
-    with pytest.raises(InvalidInputError, match=r"rows.jsonl, line 1: b is missing; fill it or drop the row"):
-        read.filled("b")
-    assert list(read.ids()) == [0, 1]
+def test_lines_are_read_with_their_numbers_packed_or_not(tmp_path):
+    content = b'\xef\xbb\xbf{"a": 1}\r\n\n{"a": "x"}\n \n'
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(content))
+    for name in ("rows.jsonl", "rows.jsonl.gz"):
+        lines = JsonLines(tmp_path / name)
+        assert [(number, record) for number, record, _ in lines] == [(1, {"a": 1}), (3, {"a": "x"})]
+        assert lines.n_blank == 2
 
 
 def test_numbers_that_are_not_finite_are_null_in_json_wherever_they_stand(tmp_path):
@@ -84,27 +83,21 @@ def test_columns_of_the_same_name_are_refused(tmp_path):
     column = pa.array(["x"])
     pq.write_table(pa.Table.from_arrays([column, column], names=["a", "a"]), tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="columns of the same name: a, a; rename them"):
-        read_rows(tmp_path / "rows.parquet")
+        read_source(tmp_path / "rows.parquet", None)
 
 
 def test_text_that_is_not_utf8_is_told(tmp_path):
     text = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff"))
     pq.write_table(pa.table({"a": text}), tmp_path / "rows.parquet")
     with pytest.raises(DataError, match=r"cannot read .*rows.parquet: .*utf-8"):
-        read_rows(tmp_path / "rows.parquet")
-
-
-def test_samples_are_read_from_arrow_files(tmp_path):
-    rows = [{"question": f"How many? {n}", "rationale": "One. Two.", "answer": str(n)} for n in range(3)]
-    write_rows(tmp_path / "rows.arrow", rows)
-    assert load_samples(tmp_path / "rows.arrow").table["answer"].to_pylist() == ["0", "1", "2"]
+        read_source(tmp_path / "rows.parquet", None)
 
 
 def test_lines_are_printed_until_nobody_reads_them(capsys):
     write_rows(None, ROWS[:1])
     assert json.loads(capsys.readouterr().out) == ROWS[0]
     code = (
-        "import itertools\nfrom skipthink.io.rows import write_rows\n"
+        "import itertools\nfrom skipthink.io.writer import write_rows\n"
         "write_rows(None, ({'row': row} for row in itertools.count()))"
     )
     process = subprocess.Popen(

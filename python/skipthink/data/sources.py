@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from skipthink.exceptions import DataError
-from skipthink.io.rows import READABLE, RawRows, read_rows
-
-__all__ = ["SPLITS", "RawRows", "read_source", "same_split", "split_name"]
+from skipthink.io.files import parse_json
+from skipthink.io.tables import JsonLines, read_batches, reading
 
 SPLITS = ("train", "validation", "test")
+SUFFIXES = (".jsonl", ".json", ".parquet")
 _SPLIT_NAMES = {name: name for name in SPLITS} | {
     "training": "train",
     "valid": "validation",
@@ -18,6 +21,17 @@ _SPLIT_NAMES = {name: name for name in SPLITS} | {
     "dev": "validation",
     "testing": "test",
 }
+
+
+@dataclass
+class RawRows:
+    """Rows as the source has them: `columns` of one length, and how to name a row in messages."""
+
+    source: str
+    columns: dict[str, list[Any]]
+    n_rows: int
+    place: Callable[[int], str]
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def split_name(name: str) -> str | None:
@@ -40,12 +54,13 @@ def read_source(source: str | Path, split: str | None) -> RawRows:
     if path.is_dir():
         return _refuse_empty(_read_datasets(str(source), split, is_folder=True))
     suffix = path.suffix.lower()
-    if path.exists() or suffix in READABLE:
-        if suffix not in READABLE:
+    if path.exists() or suffix in SUFFIXES:
+        readers = {".jsonl": _read_jsonl, ".json": _read_json, ".parquet": _read_parquet}
+        if suffix not in readers:
             raise DataError(
-                f"cannot read {source}: files end in {', '.join(READABLE)}; convert it to one of them"
+                f"cannot read {source}: files end in {', '.join(SUFFIXES)}; convert it to one of them"
             )
-        return _refuse_empty(read_rows(path))
+        return _refuse_empty(readers[suffix](path))
     if re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?(:[\w.-]+)?", str(source)):
         return _refuse_empty(_read_datasets(str(source), split, is_folder=False))
     raise DataError(f"cannot read {str(source)!r}: no such file or folder, and no name of a data set")
@@ -55,6 +70,55 @@ def _refuse_empty(raw: RawRows) -> RawRows:
     if raw.n_rows == 0:
         raise DataError(f"{raw.source} holds no row")
     return raw
+
+
+def _read_jsonl(path: Path) -> RawRows:
+    records, lines = [], []
+    found = JsonLines(path)
+    with reading(path):
+        for number, record, _ in found:
+            records.append(record)
+            lines.append(number)
+    return _from_records(path, records, lambda row: f"line {lines[row]}", {"blank_lines": found.n_blank})
+
+
+def _read_json(path: Path) -> RawRows:
+    place = str(path)
+    records = parse_json(_read_bytes(path), place)
+    if not isinstance(records, list):
+        raise DataError(
+            f"{place} holds {type(records).__name__}, not a list of objects; write one, or JSON lines"
+        )
+    for index, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise DataError(f"{place}, element {index} is {type(record).__name__}, not an object")
+    return _from_records(path, records, lambda row: f"element {row}", {})
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _from_records(
+    path: Path, records: list[dict[str, Any]], place: Callable[[int], str], notes: dict[str, Any]
+) -> RawRows:
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return RawRows(str(path), columns, len(records), place, notes)
+
+
+def _read_parquet(path: Path) -> RawRows:
+    columns: dict[str, list[Any]] = {}
+    n_rows = 0
+    with reading(path):
+        for batch in read_batches(path):
+            n_rows += batch.num_rows
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                columns.setdefault(name, []).extend(column.to_pylist())
+    return RawRows(str(path), columns, n_rows, lambda row: f"row {row}")
 
 
 def _read_datasets(source: str, split: str | None, *, is_folder: bool) -> RawRows:

@@ -48,11 +48,10 @@ def model_of(kind: type[Options]) -> type[BaseModel]:
         description = one.metadata.get("help") or None
         hint = _model_type(hint_of(kind, one.name))
         if one.default_factory is not MISSING:
-            entry = Field(default_factory=_as_given(one.default_factory), description=description, **bounds)
+            make = functools.partial(_make_as_given, one.default_factory)
+            entry = Field(default_factory=make, description=description, **bounds)
         elif one.default is not MISSING:
-            entry = Field(
-                default=_as_given(lambda value=one.default: value)(), description=description, **bounds
-            )
+            entry = Field(default=_as_given(one.default), description=description, **bounds)
         else:
             entry = Field(description=description, **bounds)
         entries[one.name] = (hint, entry)
@@ -200,16 +199,15 @@ def _model_type(hint: Any) -> Any:
     return hint
 
 
-def _as_given(make: Callable[[], Any]) -> Callable[[], Any]:
+def _as_given(value: Any) -> Any:
     """A default as it would stand in the file."""
+    if isinstance(value, Options):
+        return model_of(type(value)).model_validate(value.to_dict())
+    return list(value) if isinstance(value, tuple) else value
 
-    def given() -> Any:
-        value = make()
-        if isinstance(value, Options):
-            return model_of(type(value)).model_validate(value.to_dict())
-        return list(value) if isinstance(value, tuple) else value
 
-    return given
+def _make_as_given(make: Callable[[], Any]) -> Any:
+    return _as_given(make())
 
 
 def _to_value(value: Any, hint: Any) -> Any:

@@ -1,25 +1,24 @@
-"""Record batches from and to files: Parquet, Arrow IPC and JSON lines, a batch at a time."""
+"""Reads files of rows as record batches: Parquet, Arrow IPC and JSON lines, a batch at a time."""
 
 from __future__ import annotations
 
-import json
-import math
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.io.files import PARQUET_OPTIONS, atomic_path, parse_object
+from skipthink.exceptions import DataError
+from skipthink.io.files import parse_object
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PARQUET = (".parquet",)
 ARROW = (".arrow", ".feather", ".ipc")
-JSONL = (".jsonl",)
+JSONL = (".jsonl", ".ndjson")
 SUFFIXES = PARQUET + ARROW + JSONL
 
 BATCH_ROWS = 16_384
@@ -55,7 +54,7 @@ def column_names(path: str | Path) -> list[str]:
             return list(pq.read_schema(path, memory_map=True).names)
         if suffix in ARROW:
             return list(_open_ipc(path).schema.names)
-        first = next(json_objects(path), None)
+        first = next(iter(JsonLines(path)), None)
     if first is None:
         raise DataError(f"{path} holds no row")
     return list(first[1])
@@ -147,87 +146,6 @@ def skip(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBa
         n_rows = max(0, n_rows - batch.num_rows)
 
 
-def write_table(path: str | Path, table: pa.Table) -> None:
-    """Writes a table atomically, of the kind that the file's ending says.
-
-    Raises:
-        DataError: another ending than those of `SUFFIXES`.
-        InvalidInputError: a value that JSON lines cannot hold.
-        OSError: the file cannot be written.
-    """
-    suffix = check_suffix(path)
-    with atomic_path(path) as scratch, BatchWriter(scratch, table.schema, suffix) as writer:
-        writer.write(table)
-
-
-class BatchWriter:
-    """Writes tables of one schema to a file, bit by bit.
-
-    Args:
-        path: the file to write.
-        schema: schema of all tables.
-        suffix: what to write: one of `SUFFIXES`.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, suffix: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._file: Any = None
-        if suffix in PARQUET:
-            self._writer = pq.ParquetWriter(path, schema, **PARQUET_OPTIONS)
-        elif suffix in ARROW:
-            self._writer = pa.ipc.new_file(str(path), schema)
-        else:
-            self._writer = self._file = path.open("w", encoding="utf-8", newline="\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.close()
-
-    def write(self, table: pa.Table) -> None:
-        """Writes a table; in Parquet it becomes a row group."""
-        if self._file is not None:
-            self._file.writelines(json_lines(table.to_batches()))
-        else:
-            self._writer.write_table(table)
-
-
-def json_lines(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
-    """Rows as lines of JSON."""
-    for batch in batches:
-        yield from map(json_line, batch.to_pylist())
-
-
-def json_line(row: dict[str, Any]) -> str:
-    """A row as a line of JSON, with its line end; NaN and infinity, which JSON cannot say, as null.
-
-    Raises:
-        InvalidInputError: a value that JSON has no form for, such as a date.
-    """
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-    except ValueError:
-        return json.dumps(_finite(row), ensure_ascii=False) + "\n"
-    except TypeError as error:
-        raise InvalidInputError(
-            f"a row cannot be written as JSON: {error}; leave the column out, or write Parquet"
-        ) from error
-
-
-def _finite(value: Any) -> Any:
-    """The value, null in place of numbers that are not finite."""
-    if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 @contextmanager
 def reading(path: str | Path) -> Iterator[None]:
     """Turns what reading a file raises into a `DataError` that names the file."""
@@ -235,7 +153,7 @@ def reading(path: str | Path) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -291,7 +209,7 @@ def _jsonl(
         rows.clear()
         return pa.RecordBatch.from_arrays(arrays, names=columns)
 
-    for number, record, size in islice(json_objects(path), skip_rows, None):
+    for number, record, size in islice(JsonLines(path), skip_rows, None):
         place = f"{path}, line {number}"
         for name in record.keys() & absent:
             raise DataError(
@@ -306,18 +224,32 @@ def _jsonl(
         yield batch()
 
 
-def json_objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """Objects of a file of JSON lines, with the numbers of their lines, from 1, and their bytes; blank lines left out.
+class JsonLines:
+    """Objects of a file of JSON lines, packed by gzip where the name ends in .gz; blank lines are passed over.
 
-    Raises:
-        DataError: a line that is no object.
-        OSError: the file cannot be read.
+    Attributes:
+        n_blank: blank lines so far.
     """
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if content.strip():
-                yield number, parse_object(content.rstrip(b"\n"), f"{path}, line {number}"), len(content)
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.n_blank = Path(path), 0
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any], int]]:
+        """Yields the number of the line, from 1, its object and its bytes.
+
+        Raises:
+            DataError: a line that is no object.
+            OSError: the file cannot be read.
+        """
+        is_packed = self.path.suffix.lower() == ".gz"
+        with gzip.open(self.path, "rb") if is_packed else self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if content.strip():
+                    place = f"{self.path}, line {number}"
+                    yield number, parse_object(content.rstrip(b"\n"), place), len(content)
+                else:
+                    self.n_blank += 1
 
 
 def _json_column(

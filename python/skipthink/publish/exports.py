@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_text
-from skipthink.io.rows import write_rows
 from skipthink.io.tables import check_suffix
+from skipthink.io.writer import write_rows
 from skipthink.student.markers import leading_bos
 
 if TYPE_CHECKING:

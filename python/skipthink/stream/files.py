@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from skipthink import _core
 from skipthink.exceptions import DataError
 from skipthink.io.files import atomic_path, write_json
-from skipthink.io.tables import BATCH_ROWS, BatchWriter, check_suffix, count_rows, read_batches
+from skipthink.io.tables import BATCH_ROWS, check_suffix, count_rows, read_batches
+from skipthink.io.writer import BatchWriter
 from skipthink.options import Options
 from skipthink.stream.chunker import Chunker, stream
 
