@@ -93,7 +93,7 @@ def read_batches(
     """Reads a file batch by batch; Arrow IPC is memory-mapped and not copied.
 
     Args:
-        path: a .parquet, .arrow, .feather, .ipc or .jsonl file.
+        path: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file.
         columns: the columns to read; None: all.
         skip_rows: rows at the start that are passed over.
         batch_rows: most rows of a batch; one of long rows holds fewer.

@@ -44,7 +44,7 @@ def chunk_file(
     another source, settings or version are thrown away, which the report tells.
 
     Args:
-        source: a .parquet, .arrow, .feather, .ipc or .jsonl file.
+        source: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file.
         out: file to write, of any of these kinds.
         chunker: columns and options.
         batch_rows: most rows worked on at once; the result does not depend on it.
