@@ -271,8 +271,8 @@ def chunk_batches(
     """Chunks a stream of rows in bounded memory; the result is the same for every size of batch.
 
     Args:
-        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl, .ndjson), a `pyarrow.RecordBatchReader` or whatever exports
-            an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches or
+        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl, .ndjson), a `pyarrow.RecordBatchReader` or whatever
+            exports an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches or
             mappings of columns.
         M: number of chunks.
         eta: as in `chunk`.
