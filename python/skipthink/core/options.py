@@ -51,6 +51,9 @@ class SearchOptions(Options):
         return {"method": method, "objective": self.objective, "eta": self.eta, "min_steps": self.min_steps}
 
 
+_DEFAULTS: dict[str, Greedy | Anneal] = {"greedy": Greedy(), "anneal": Anneal()}
+
+
 def to_method(method: object) -> Literal["average", "optimal"] | Greedy | Anneal:
     """The method with its options: "greedy" and "anneal" stand for their defaults.
 
@@ -61,10 +64,8 @@ def to_method(method: object) -> Literal["average", "optimal"] | Greedy | Anneal
     match method:
         case "average" | "optimal" | Greedy() | Anneal():
             return method
-        case "greedy":
-            return Greedy()
-        case "anneal":
-            return Anneal()
+        case "greedy" | "anneal":
+            return _DEFAULTS[method]
         case str():
             names = [f'"{name}"' for name in get_args(SearchName)]
             raise InvalidInputError(f"method must be {', '.join(names[:-1])} or {names[-1]}, got {method!r}")
