@@ -1,9 +1,7 @@
 """The reader and the writer of row files."""
 
 import gzip
-import io
 import json
-import os
 import subprocess
 import sys
 
@@ -100,10 +98,9 @@ def test_lines_are_printed_until_nobody_reads_them(capsys):
         "import itertools\nfrom skipthink.io.writer import write_rows\n"
         "write_rows(None, ({'row': row} for row in itertools.count()))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)
-    )
-    assert process.stdout.readline() == b'{"row": 0}\n'
-    process.stdout.close()
-    assert io.TextIOWrapper(process.stderr).read() == ""
-    assert process.wait(timeout=60) == 0
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe) as process:
+        assert process.stdout.readline() == b'{"row": 0}\n'
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
