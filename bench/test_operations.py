@@ -12,7 +12,12 @@ from skipthink import reference
 STAGES = 4
 ROWS = (8, 4000)
 MEAN_STEPS = 12
-METHODS = {"average": {}, "greedy": {}, "anneal": {"anneal_moves": 60}, "optimal": {}}
+METHODS = {
+    "average": "average",
+    "greedy": "greedy",
+    "anneal": skipthink.Anneal(moves=60),
+    "optimal": "optimal",
+}
 CASES = [
     (method, objective, conditioned, weighted)
     for method in METHODS
@@ -40,16 +45,16 @@ def chunk_batch(n_rows, num_threads, method, objective, conditioned, weighted, d
     losses, weights, offsets = batch(conditioned, dtype)
     cuts = offsets[: n_rows + 1]
     return skipthink.chunk(
-        None, (losses, cuts), STAGES, 0.0, method=method, objective=objective, num_threads=num_threads,
-        n_tokens=(weights, cuts) if weighted else None, **METHODS[method],
+        None, (losses, cuts), STAGES, 0.0, method=METHODS[method], objective=objective, num_threads=num_threads,
+        n_tokens=(weights, cuts) if weighted else None,
     )  # fmt: skip
 
 
 def chunk_reference(n_rows, method, objective, conditioned, weighted):
     losses, weights, offsets = batch(conditioned)
     return reference.chunk(
-        as_lists(losses, offsets, n_rows), STAGES, 0.0, method=method, objective=objective,
-        n_tokens=as_lists(weights, offsets, n_rows) if weighted else None, **METHODS[method],
+        as_lists(losses, offsets, n_rows), STAGES, 0.0, method=METHODS[method], objective=objective,
+        n_tokens=as_lists(weights, offsets, n_rows) if weighted else None,
     )  # fmt: skip
 
 

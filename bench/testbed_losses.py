@@ -97,8 +97,8 @@ def measure(recipe: Recipe, path: Path, name: str, seed: int, samples: pa.Table)
 def stage_of_steps(recipe: Recipe, method: Method, encoded: Any, losses: Any) -> Any:
     """Index of the chunk that each step stands in, int64 (total_steps,); Base's, of average chunks."""
     chunks = recipe.chunks_of(method)
-    search = pick(SearchOptions, chunks).to_dict()
-    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search)
+    search = pick(SearchOptions, chunks)
+    found = chunk(encoded.steps, M=chunks.M, **losses.chunk_arguments(), **search.chunk_arguments())
     sizes = np.diff(found.boundaries, axis=1)
     return np.concatenate([np.repeat(np.arange(sizes.shape[1]), row) for row in sizes])
 

@@ -105,12 +105,12 @@ def moves(turns: int = 7) -> dict[str, float]:
         calls, counts = {}, {}
         for objective in ("mean", "variance"):
             options = {"objective": objective, "n_tokens": weights}
-            for method, extra, n_moves in (
-                ("greedy", {"max_sweeps": 1}, m - 1),
-                ("anneal", {"anneal_moves": ANNEAL_MOVES}, ANNEAL_MOVES),
+            for kind, method, n_moves in (
+                ("greedy", skipthink.Greedy(max_sweeps=1), m - 1),
+                ("anneal", skipthink.Anneal(moves=ANNEAL_MOVES), ANNEAL_MOVES),
             ):
-                name = f"{method}, {objective}, K={k} M={m}"
-                calls[name] = _chunk(values, offsets, m, method=method, **options, **extra)
+                name = f"{kind}, {objective}, K={k} M={m}"
+                calls[name] = _chunk(values, offsets, m, method=method, **options)
                 counts[name] = n_rows * n_moves
         for name, time in timing.race(calls, turns=turns).items():
             found[name] = time.median * 1e9 / counts[name]

@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skipthink_core::skip::Ledger;
+use skipthink_core::Ledger;
 
 #[derive(Debug, Arbitrary)]
 struct Input {

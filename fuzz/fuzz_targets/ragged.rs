@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skipthink_core::ragged::{Cuts, Offsets, check_boundaries};
+use skipthink_core::{Cuts, Offsets, check_boundaries};
 
 #[derive(Debug, Arbitrary)]
 struct Input {

@@ -3,9 +3,10 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skipthink_core::losses::{Losses, Objective};
-use skipthink_core::ragged::{Cuts, Numbers, Offsets, check_boundaries};
-use skipthink_core::search::{Annealing, Method, Options, Scope, find_boundaries};
+use skipthink_core::{
+    Anneal, Cuts, Greedy, Losses, Method, Numbers, Objective, Offsets, Scope, SearchOptions,
+    check_boundaries, find_boundaries,
+};
 
 #[derive(Debug, Arbitrary)]
 struct Input {
@@ -31,31 +32,35 @@ fuzz_target!(|input: Input| {
     if n_stages == 0 || values.len() > 4096 || input.offsets.len() > 64 {
         return;
     }
-    let Ok(steps) = Offsets::new("losses", Cuts::Narrow(&input.offsets), values.len() / n_stages) else { return };
+    let Ok(steps) = Offsets::new("losses", Cuts::Narrow(&input.offsets), values.len() / n_stages) else {
+        return;
+    };
     let places = values.len() / n_stages;
     if input.weights.as_ref().is_some_and(|weights| weights.len() < places) {
         return;
     }
     let ends = match &input.ends {
-        Some((ends, offsets)) => match Offsets::new("end_losses", Cuts::Wide(offsets), ends.len() / m.max(1)) {
+        Some((ends, offsets)) => match Offsets::new("end_losses", Cuts::Wide(offsets), ends.len() / m.max(1))
+        {
             Ok(offsets) => Some((Numbers::Double(ends), offsets)),
             Err(_) => return,
         },
         None => None,
     };
-    let losses = Losses { values, n_stages, steps, weights: input.weights.as_deref().map(Numbers::Double), ends };
-    let options = Options {
+    let losses =
+        Losses { values, n_stages, steps, weights: input.weights.as_deref().map(Numbers::Double), ends };
+    let greedy = |scope| Method::Greedy(Greedy { scope, max_sweeps: 20 });
+    let options = SearchOptions {
         method: match input.method % 5 {
             0 => Method::Average,
-            1 => Method::Greedy(Scope::Pair),
-            2 => Method::Greedy(Scope::Left),
-            3 => Method::Anneal(Annealing { moves: 50, width: 2, start: 0.5, end: 0.001 }),
+            1 => greedy(Scope::Pair),
+            2 => greedy(Scope::Left),
+            3 => Method::Anneal(Anneal { moves: 50, width: 2, start: 0.5, end: 0.001 }),
             _ => Method::Optimal,
         },
         objective: [Objective::Mean, Objective::Variance, Objective::Max][usize::from(input.objective % 3)],
         eta: input.eta,
         min_steps: usize::from(input.min_steps),
-        max_sweeps: 20,
         seed: input.seed,
         first_row: 0,
     };
@@ -65,7 +70,7 @@ fuzz_target!(|input: Input| {
         let searched = steps.row(row).len() >= m * options.min_steps;
         assert_eq!(found.searched[row], searched, "short rows keep their start");
         assert!(objective.is_finite() || steps.row(row).is_empty(), "J is a number: {objective}");
-        if options.method != Method::Greedy(Scope::Left) {
+        if options.method != greedy(Scope::Left) {
             assert!(objective <= initial, "no search ends above its start: {objective} > {initial}");
         }
     }

@@ -3,7 +3,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skipthink_core::steps::{Rules, split_texts};
+use skipthink_core::{Rules, split_texts};
 
 #[derive(Debug, Arbitrary)]
 enum Choice {

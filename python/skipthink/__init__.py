@@ -13,6 +13,7 @@ from skipthink._core import DEBUG_BUILD, __version__, build_info
 from skipthink.core import codes as types
 from skipthink.core.ledger import SkipLedger
 from skipthink.core.ledger_file import LedgerFile
+from skipthink.core.options import Anneal, Greedy
 from skipthink.core.planning import ItemPlan, plan_items
 from skipthink.core.search import Chunking, average_boundaries, chunk
 from skipthink.core.steps import StepSpans, split_steps, split_steps_batch
@@ -40,9 +41,11 @@ _ON_DEMAND = (
 )
 
 __all__ = [
+    "Anneal",
     "ChunkCounts",
     "Chunker",
     "Chunking",
+    "Greedy",
     "ItemPlan",
     "LedgerFile",
     "SkipLedger",

@@ -1,7 +1,9 @@
-from typing import TypedDict, final, type_check_only
+from typing import Literal, TypedDict, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
+
+from skipthink.core.options import Anneal, Greedy
 
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
@@ -33,15 +35,12 @@ def find_boundaries(
     m: int,
     init: _Ints | None,
     *,
-    method: str,
+    method: Literal["average", "optimal"] | Greedy | Anneal,
     objective: str,
-    scope: str,
     eta: float,
     min_steps: int,
-    max_sweeps: int,
     seed: int,
     first_row: int,
-    annealing: tuple[int, int, float, float],
     num_threads: int | None,
 ) -> tuple[_Ints, _Floats, _Floats, _Bools]: ...
 def objective_curves(
@@ -84,8 +83,8 @@ class Ledger:
     def next_batch(self, limit: int) -> tuple[_Ints, _Ints]: ...
     def check(self, rows: _Ints, chunks: _Ints, n_right: int) -> None: ...
     def record(self, rows: _Ints, chunks: _Ints, right: _Bools) -> None: ...
-    def states(self) -> _Codes: ...
-    def base(self) -> _Codes: ...
+    def states(self, rows: _Ints | None) -> _Codes: ...
+    def base(self, rows: _Ints | None) -> _Codes: ...
     def stats(self) -> tuple[list[int], list[int], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]: ...
     @property
     def n_chunks(self) -> int: ...

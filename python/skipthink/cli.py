@@ -65,7 +65,9 @@ Changes = Annotated[
         help="A key of the recipe that is to be otherwise, e.g. training.epochs=5; can stand more than once.",
     ),
 ]
-Out = Annotated[Path | None, typer.Option(help="A .jsonl or .parquet file; standard output where not given.")]
+Out = Annotated[
+    Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output where not given.")
+]
 
 
 def _version(value: bool) -> None:
@@ -173,14 +175,18 @@ def split(
 ) -> None:
     """Splits rationales into steps."""
     import skipthink
+    from skipthink.data.sources import read_source
+    from skipthink.io.writer import write_rows
 
-    texts, ids = _texts(_read(file, [column]), column)
+    read = read_source(file, None)
+    _check_column(file, column, read.columns)
+    texts, ids = _filled(read, column), read.columns.get("id", range(read.n_rows))
     spans = skipthink.split_steps_batch(texts, rules=rules)
     rows = (
         {"id": row_id, "steps": [text[start:end] for start, end in spans[row]]}
         for row, (row_id, text) in enumerate(zip(ids, texts, strict=True))
     )
-    _write(rows, out)
+    write_rows(out, rows)
 
 
 @app.command()
@@ -211,9 +217,11 @@ def chunk(
     Losses come from the columns losses (one mean loss a step, or M of them) and, where there are,
     n_tokens and end_losses. Average chunking needs none. The same command goes on after a kill.
     """
+    from skipthink.core.options import SearchOptions
     from skipthink.io.tables import column_names
     from skipthink.stream.chunker import Chunker
 
+    search = SearchOptions(method=method, objective=objective, eta=eta, scope=scope, min_steps=min_steps)  # type: ignore[arg-type]
     known = column_names(file)
     for name in [column, *(["losses"] if method != "average" else []), *(keep or [])]:
         _check_column(file, name, known)
@@ -221,7 +229,6 @@ def chunk(
     absent = [name for name in LOSS_COLUMNS if name not in known]
     chunker = Chunker(
         chunks,
-        eta,
         rationale=column,
         losses=losses,
         n_tokens=n_tokens,
@@ -229,10 +236,7 @@ def chunk(
         keep=[name for name in known if name == "id"] if keep is None else keep,
         texts=texts,
         rules=rules,
-        method=method,
-        objective=objective,
-        scope=scope,
-        min_steps=min_steps,
+        **search.chunk_arguments(),
     )
     n_rows, n_unsearched = (
         _print_chunks(file, chunker, absent) if out is None else _write_chunks(file, out, chunker, absent)
@@ -246,7 +250,7 @@ def export(
     folder: Annotated[
         Path, typer.Argument(help="A trained method of a run, such as runs/demo/train/stt/s0.")
     ],
-    out: Annotated[Path, typer.Option(help="A .jsonl or .parquet file.")],
+    out: Annotated[Path, typer.Option(help="A .jsonl, .parquet or .arrow file.")],
     format: Annotated[
         str, typer.Option(help="prompt-completion, messages, sharegpt or ids.")
     ] = "prompt-completion",
@@ -284,9 +288,11 @@ def score(
     out: Out = None,
 ) -> None:
     """Scores the steps of rationales with a student: the losses that chunk searches on."""
+    from skipthink.io.writer import write_rows
     from skipthink.scoring.command import score_file
 
-    _write(
+    write_rows(
+        out,
         score_file(
             file,
             student=student,
@@ -299,7 +305,6 @@ def score(
             cache=cache,
             say=lambda text: typer.echo(text, err=True),
         ),
-        out,
     )
 
 
@@ -316,6 +321,7 @@ def make_task(
 ) -> None:
     """Makes samples of a task."""
     from skipthink import tasks
+    from skipthink.io.writer import write_rows
 
     try:
         options = json.loads(task_options)
@@ -323,7 +329,7 @@ def make_task(
         raise InvalidInputError(f'--options is no JSON ({error}); write {{"n_words": 3}}') from None
     if not isinstance(options, dict) or {"split", "n", "seed"} & set(options):
         raise InvalidInputError(f"--options is {task_options}; give a JSON object of the task's own options")
-    _write(tasks.rows(task, split=split, n=n, seed=seed, **options), out)
+    write_rows(out, tasks.rows(task, split=split, n=n, seed=seed, **options))
 
 
 @task_app.command()
@@ -358,7 +364,8 @@ def doctor() -> None:
 
 def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
     """Prints the chunks of a file as JSON lines; rows, and those not searched."""
-    from skipthink.io.tables import json_lines, read_batches
+    from skipthink.io.tables import read_batches
+    from skipthink.io.writer import json_lines, print_lines
     from skipthink.stream.chunker import stream
 
     counts = [0, 0]
@@ -369,7 +376,7 @@ def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int,
             counts[1] += batch.num_rows - batch["searched"].true_count
             yield batch
 
-    _print_lines(json_lines(counted()))
+    print_lines(json_lines(counted()))
     return counts[0], counts[1]
 
 
@@ -407,55 +414,11 @@ def _check_column(file: Path, column: str, known: Iterable[str]) -> None:
         raise InvalidInputError(f"{file} has no column {column!r}, it has {', '.join(known)}; {remedy}")
 
 
-def _read(file: Path, columns: list[str]) -> RawRows:
-    """Reads a file and checks that it has the columns.
-
-    Raises:
-        InvalidInputError: a column is missing.
-        DataError: the file cannot be read.
-    """
-    from skipthink.data.sources import read_source
-
-    rows = read_source(file, None)
-    for column in columns:
-        _check_column(file, column, rows.columns)
-    return rows
-
-
-def _texts(rows: RawRows, column: str) -> tuple[list[Any], list[Any]]:
-    """The column and the ids (row numbers where there is no column id)."""
-    texts = rows.columns[column]
-    for row, text in enumerate(texts):
-        if text is None:
-            raise InvalidInputError(
-                f"{rows.source}, {rows.place(row)}: {column} is missing; fill it or drop the row"
-            )
-    return texts, rows.columns.get("id", list(range(rows.n_rows)))
-
-
-def _write(rows: Iterable[dict[str, Any]], out: Path | None) -> None:
-    """Writes rows as JSONL or Parquet; to standard output as JSONL."""
-    if out is not None and out.suffix == ".parquet":
-        import pyarrow as pa
-
-        from skipthink.io.files import write_parquet
-
-        write_parquet(out, pa.Table.from_pylist(list(rows)))
-        return
-    if out is not None and out.suffix not in (".jsonl", ".json"):
-        raise InvalidInputError(f"--out is {out}; name a .jsonl or .parquet file")
-    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    if out is not None:
-        from skipthink.io.files import write_text
-
-        write_text(out, "".join(lines))
-        return
-    _print_lines(lines)
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    try:
-        sys.stdout.writelines(lines)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _filled(rows: RawRows, column: str) -> list[Any]:
+    """A column that every row must have."""
+    values = rows.columns[column]
+    for row, value in enumerate(values):
+        if value is None:
+            place = f"{rows.source}, {rows.place(row)}"
+            raise InvalidInputError(f"{place}: {column} is missing; fill it or drop the row")
+    return values

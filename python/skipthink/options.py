@@ -19,9 +19,10 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeVar, cast
 
-from skipthink.exceptions import InvalidInputError
+from skipthink.exceptions import InvalidInputError, InvalidTypeError
 
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "pattern")
 """Bounds an option may have, named as in pydantic."""
@@ -82,20 +83,26 @@ def option(
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of all options; a value that is out of bounds raises `OptionError` when the object is made."""
+    """Base of all options.
+
+    When the object is made, a value that is out of bounds raises `OptionError`, something else where a number belongs
+    `InvalidTypeError`.
+    """
 
     def __post_init__(self) -> None:
         for one in fields(self):
             hint = hint_of(type(self), one.name)
             value = normalised(hint, getattr(self, one.name))
             object.__setattr__(self, one.name, value)
+            if not _is_number_where_due(hint, value):
+                wanted = "number" if float in alternatives(hint) else "whole number"
+                raise InvalidTypeError(f"{one.name} must be a {wanted}, got {value!r}")
             problem = find_problem(one, hint, value)
             if problem is not None:
                 raise OptionError(one.name, problem)
         for kind in reversed(type(self).__mro__):
-            if "check" in vars(
-                kind
-            ):  # each class checks what it declares, also where several are put together
+            # each class checks what it declares, also where several are put together
+            if "check" in vars(kind):
                 vars(kind)["check"](self)
 
     def check(self) -> None:
@@ -245,6 +252,14 @@ def normalised(hint: Any, value: Any) -> Any:
         if entry is not None:
             return tuple(normalised(typing.get_args(entry)[0], one) for one in value)
     return value
+
+
+def _is_number_where_due(hint: Any, value: Any) -> bool:
+    """Whether a value can be compared with bounds; all other types are left to who reads a file."""
+    kinds = {kind for kind in alternatives(hint) if kind is not type(None)}
+    if value is None or not kinds or not kinds <= {int, float}:
+        return True
+    return isinstance(value, Real if float in kinds else Integral) and not isinstance(value, bool)
 
 
 def find_problem(one: Field[Any], hint: Any, value: Any) -> str | None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import skipthink
-from skipthink import reference
+from skipthink import Anneal, Greedy, reference
 from skipthink.exceptions import InvalidInputError, InvalidTypeError, LedgerError, SkipthinkError
 
 TEXTS = ["One. Two. Three."] * 3
@@ -103,19 +103,13 @@ CASES = [
     ("fractional M", lambda on: on.chunk(M=2.0), InvalidTypeError, "M must be a whole number, got 2.0"),
     ("boolean M", lambda on: on.chunk(M=True), InvalidTypeError, "M must be a whole number"),
     ("unknown method", lambda on: on.chunk(method="gready"), InvalidInputError, 'method must be "average", "greedy"'),
+    ("method of a wrong type", lambda on: on.chunk(method=3), InvalidTypeError, r"method must be a name, Greedy\(…\) or Anneal\(…\), got 3"),
     ("unknown objective", lambda on: on.chunk(objective="sum"), InvalidInputError, 'objective must be "mean", "variance" or "max"'),
-    ("unknown scope", lambda on: on.chunk(scope="right"), InvalidInputError, 'scope must be "pair" or "left"'),
     ("unknown rules", lambda on: on.chunk(rules="words"), InvalidInputError, 'rules must be "auto"', TEXTS_ONLY),
     ("empty separator", lambda on: on.chunk(rules=["a", ""]), InvalidInputError, "separator strings, none empty", TEXTS_ONLY),
     ("rules of a wrong type", lambda on: on.chunk(rules=3), InvalidTypeError, "rules must be a name or a list", TEXTS_ONLY),
     ("negative min_steps", lambda on: on.chunk(min_steps=-1), InvalidInputError, "min_steps must not be negative"),
-    ("no sweep", lambda on: on.chunk(max_sweeps=0), InvalidInputError, "max_sweeps must be at least 1"),
     ("no thread", lambda on: on.chunk(num_threads=0), InvalidInputError, "num_threads must be a whole number of at least 1 and at most 4096, got 0", THREADS),
-    ("no move", lambda on: on.chunk(method="anneal", anneal_moves=0), InvalidInputError, "anneal_moves must be at least 1"),
-    ("cold start", lambda on: on.chunk(method="anneal", anneal_start=0.0), InvalidInputError, "anneal_start must be a finite temperature"),
-    ("endless end", lambda on: on.chunk(method="anneal", anneal_end=INF), InvalidInputError, "anneal_end must be a finite temperature above 0, got inf"),
-    ("no width", lambda on: on.chunk(method="anneal", anneal_width=0), InvalidInputError, "anneal_width must be at least 1, got 0"),
-    ("fractional sweeps", lambda on: on.chunk(max_sweeps=1.5), InvalidTypeError, "max_sweeps must be a whole number, got 1.5"),
     ("negative seed", lambda on: on.chunk(seed=-1), InvalidInputError, "seed must not be negative"),
     ("negative first row", lambda on: on.chunk(first_row=-1), InvalidInputError, "first_row must not be negative, got -1"),
     ("negative weight", lambda on: on.chunk(n_tokens=[[1, -1, 1]] * 3), InvalidInputError, "n_tokens of row 0 holds -1 at position 1"),
@@ -181,8 +175,31 @@ def test_bad_input(call, kind, message, absent):
         assert str(twin.value) == str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: Greedy(scope="right"), InvalidInputError, 'scope must be "pair" or "left", got \'right\''),
+        (lambda: Greedy(max_sweeps=0), InvalidInputError, "max_sweeps must be at least 1, got 0"),
+        (lambda: Greedy(max_sweeps=1.5), InvalidTypeError, "max_sweeps must be a whole number, got 1.5"),
+        (lambda: Greedy(max_sweeps=2**63), InvalidInputError, "max_sweeps must be below"),
+        (lambda: Greedy("left"), TypeError, "positional argument"),
+        (lambda: Anneal(moves=0), InvalidInputError, "moves must be at least 1, got 0"),
+        (lambda: Anneal(moves=True), InvalidTypeError, "moves must be a whole number, got True"),
+        (lambda: Anneal(moves=2**40), InvalidInputError, "moves must be at most 16777216"),
+        (lambda: Anneal(width=0), InvalidInputError, "width must be at least 1, got 0"),
+        (lambda: Anneal(start=0.0), InvalidInputError, "start must be above 0, got 0.0"),
+        (lambda: Anneal(start="hot"), InvalidTypeError, "start must be a number, got 'hot'"),
+        (lambda: Anneal(end=INF), InvalidInputError, "end must be a finite number, got inf"),
+        (lambda: Anneal(end=NAN), InvalidInputError, "end must be above 0, got nan"),
+    ],
+)
+def test_options_of_a_method_are_checked_when_made(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()
+
+
 def test_most_of_the_table_concerns_both():
-    assert sum(len(case) == 4 for case in CASES) >= 60
+    assert sum(len(case) == 4 for case in CASES) >= 55
     assert {reason for case in CASES for reason in case[4:]} == {TEXTS_ONLY, THREADS, MEMORY, STORED}
 
 

@@ -33,6 +33,10 @@ def test_core_equals_reference(data):
         oracle.record(rows.tolist(), chunks.tolist(), right)
         assert core.skipped.tolist() == oracle.skipped
         assert core.stats() == oracle.stats()
+        assert (core.states().tolist(), core.base().tolist()) == (oracle.states(), oracle.base())
+        some = data.draw(st.lists(st.integers(0, len(sizes) - 1)))
+        assert core.states(some).tolist() == oracle.states(some) == core.states()[some].tolist()
+        assert core.base(some).tolist() == oracle.base(some)
         assert (core.n_settled, core.done, len(core)) == (oracle.n_settled, oracle.done, len(oracle))
         core = skipthink.SkipLedger.from_bytes(core.to_bytes(), boundaries=boundaries)
         core = skipthink.SkipLedger.from_arrow(core.to_arrow(), boundaries=boundaries)
@@ -68,6 +72,16 @@ def test_core_and_reference_refuse_the_same_answers(data):
         rows, chunks = core.next_batch()
         assert (rows.tolist(), chunks.tolist()) == oracle.next_batch()
         assert core.stats() == oracle.stats()
+
+
+@pytest.mark.parametrize("kind", [skipthink.SkipLedger, reference.SkipLedger], ids=["core", "reference"])
+def test_states_of_rows_that_are_none(kind):
+    ledger = kind(BOUNDARIES)
+    for row in (-1, 3):
+        for read in (ledger.states, ledger.base):
+            with pytest.raises(LedgerError, match=f"row {row} is not one of the ledger's 3 rows"):
+                read([0, row])
+    assert np.asarray(ledger.states([])).reshape(-1, 3).shape == (0, 3)
 
 
 def test_statistics():

@@ -40,8 +40,8 @@ def work(size):
         row = random.random((1, 150_000 * size))
         return lambda: skipthink.chunk(None, row, 8, method="optimal", num_threads=threads)
     rows = random.random((5_000 * size, 4096), dtype=np.float32)
-    options = {"anneal_moves": 1_000_000} if kind == "anneal" else {}
-    return lambda: skipthink.chunk(None, rows, 8, 0.0, method=kind, num_threads=threads, **options)
+    method = skipthink.Anneal(moves=1_000_000) if kind == "anneal" else kind
+    return lambda: skipthink.chunk(None, rows, 8, 0.0, method=method, num_threads=threads)
 
 
 short = lambda: skipthink.chunk(None, few, 4, method="optimal", num_threads=threads).boundaries.tolist()

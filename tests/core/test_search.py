@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import skipthink
-from skipthink import reference
+from skipthink import Anneal, Greedy, reference
 from skipthink.reference.chunking import make_cost, total
 
 OBJECTIVES = ("mean", "variance", "max")
 METHODS = ("average", "greedy", "anneal", "optimal")
-ANNEALING = {"anneal_moves": 60}
+SHORT = {"anneal": Anneal(moves=60)}
+"""Methods that take their time, in short."""
 
 
 @st.composite
@@ -120,8 +121,8 @@ def untied_rows(draw):
        st.integers(0, 2**62), st.integers(0, 2**62), st.sampled_from([1, 2, 7]))  # fmt: skip
 def test_core_equals_reference(case, method, scope, eta, seed, first_row, threads):
     losses, M, options = case
-    common = {**options, "method": method, "scope": scope, "seed": seed, "first_row": first_row, "max_sweeps": 5,
-              **ANNEALING}  # fmt: skip
+    methods = {"greedy": Greedy(scope=scope, max_sweeps=5), **SHORT}
+    common = {**options, "method": methods.get(method, method), "seed": seed, "first_row": first_row}
     found = skipthink.chunk(None, losses, M, eta, num_threads=threads, **common)
     boundaries, objectives, initials = reference.chunk([row.tolist() for row in losses], M, eta, **common)
     assert found.boundaries.tolist() == boundaries
@@ -147,7 +148,7 @@ def test_ties_are_decided_as_in_the_reference(case, method, eta):
 def test_search_never_ends_above_its_start(case, eta):
     losses, M, options = case
     results = {
-        method: skipthink.chunk(None, losses, M, eta, method=method, **options, **ANNEALING)
+        method: skipthink.chunk(None, losses, M, eta, method=SHORT.get(method, method), **options)
         for method in METHODS
     }
     best = skipthink.chunk(None, losses, M, 0.0, method="optimal", **options).objective
@@ -185,8 +186,8 @@ def test_results_do_not_depend_on_threads_or_order(threads):
     random = np.random.default_rng(1)
     losses = [random.random((k, 3)).tolist() for k in random.integers(3, 9, 500)]
     for method in METHODS:
-        one = skipthink.chunk(None, losses, 3, 0.0, method=method, num_threads=1, **ANNEALING)
-        many = skipthink.chunk(None, losses, 3, 0.0, method=method, num_threads=threads, **ANNEALING)
+        one = skipthink.chunk(None, losses, 3, 0.0, method=SHORT.get(method, method), num_threads=1)
+        many = skipthink.chunk(None, losses, 3, 0.0, method=SHORT.get(method, method), num_threads=threads)
         assert np.array_equal(one.boundaries, many.boundaries)
         assert np.array_equal(one.objective, many.objective)
 

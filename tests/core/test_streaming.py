@@ -68,7 +68,7 @@ def test_every_batch_size_gives_what_one_call_gives(method, batch_rows):
 
 def test_annealing_goes_by_the_row_of_the_stream():
     """A part of the rows, told where it stands, is annealed as within the whole; told nothing, it is not."""
-    options = {"n_tokens": "n_tokens", "method": "anneal", "anneal_moves": 40, "eta": 0.0}
+    options = {"n_tokens": "n_tokens", "method": skipthink.Anneal(moves=40), "eta": 0.0}
     every = skipthink.chunk_batches(TABLE, 3, **options).read_all()["boundaries"].to_pylist()
     tail = TABLE.slice(200)
     for first_row, is_same in ((200, True), (0, False)):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.core.ledger_file import read_ledger
+from ledger_records import read_ledger
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import PREPARE, build_graph
 from skipthink.run.recipe import load_recipe

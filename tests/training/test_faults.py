@@ -16,7 +16,7 @@ import pytest
 from safetensors.torch import load_file
 from training_calls import train_by_name
 
-from skipthink.core.ledger_file import read_ledger
+from ledger_records import read_ledger
 from skipthink.exceptions import DataError, LedgerError, RunError
 from skipthink.io.files import describe_full_disk
 from skipthink.run.folder import RunFolder

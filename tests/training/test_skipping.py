@@ -13,9 +13,9 @@ import pytest
 import torch
 from training_calls import skip_folders
 
+from ledger_records import read_ledger
 from skipthink.answers import Verdict, check_answer
 from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, WRONG
-from skipthink.core.ledger_file import read_ledger
 from skipthink.exceptions import InvalidInputError, LedgerError
 from skipthink.skipping import assign_folds
 from skipthink.skipping.statistics import find_warnings, group_skips

@@ -29,6 +29,8 @@ _HEAD = struct.Struct("<8sIIQ32s")
 _CRC = struct.Struct("<I")
 _METADATA = b"skipthink.ledger"
 
+_Codes = npt.NDArray[np.uint8]
+
 
 class SkipLedger:
     """State machine over (row, chunk).
@@ -90,7 +92,7 @@ class SkipLedger:
     def to_bytes(self) -> bytes:
         """The whole state: see docs/ledger.md for the format."""
         head = _HEAD.pack(MAGIC, FORMAT, self.n_chunks, len(self), self._digest)
-        content = b"".join((head, self._core.base().data, self._core.states().data))
+        content = b"".join((head, self.base().data, self.states().data))
         return content + _CRC.pack(zlib.crc32(content))
 
     @classmethod
@@ -127,11 +129,11 @@ class SkipLedger:
         """
         import pyarrow as pa
 
-        states = self._core.states()
+        states = self.states()
         columns = {
             "row": np.arange(len(self), dtype=np.int64),
             "n_chunks": _count_chunks(states),
-            "base": self._core.base(),
+            "base": self.base(),
             "states": pa.FixedSizeListArray.from_arrays(pa.array(states.ravel()), self.n_chunks),
         }
         noted = json.dumps({"format": FORMAT, "boundaries": self.digest})
@@ -168,8 +170,38 @@ class SkipLedger:
     @property
     def skipped(self) -> npt.NDArray[np.bool_]:
         """Chunks the student can do without, bool (n, M)."""
-        skipped: npt.NDArray[np.bool_] = self._core.states() == SKIPPED
+        skipped: npt.NDArray[np.bool_] = self.states() == SKIPPED
         return skipped
+
+    def states(self, rows: Any = None) -> _Codes:
+        """States of chunks as they are now; no more is copied than what is asked for.
+
+        Args:
+            rows: rows to look at, integers, in any order; None: all.
+
+        Returns:
+            uint8 (rows, M): 0 open, 1 kept, 2 skipped, 3 no step.
+
+        Raises:
+            InvalidTypeError: rows that are no integers.
+            LedgerError: there is no such row.
+        """
+        return self._core.states(None if rows is None else to_ints("rows", rows))
+
+    def base(self, rows: Any = None) -> _Codes:
+        """States of rows as they are now: the student's answer with nothing dropped.
+
+        Args:
+            rows: as in `states`.
+
+        Returns:
+            uint8 (rows,): 0 not asked, 1 right, 2 wrong.
+
+        Raises:
+            InvalidTypeError: rows that are no integers.
+            LedgerError: there is no such row.
+        """
+        return self._core.base(None if rows is None else to_ints("rows", rows))
 
     def next_batch(self, limit: int | None = None) -> tuple[Ints, Ints]:
         """The next questions: rows ascending, all about the same chunk; the same ones until they are recorded.
@@ -217,9 +249,6 @@ class SkipLedger:
             "rows_by_n_chunks": by_n_chunks[:, 0].tolist(),
             "skip_rate_by_n_chunks": [_rate(*counts) for counts in by_n_chunks[:, 1:].tolist()],
         }
-
-
-_Codes = npt.NDArray[np.uint8]
 
 
 def to_flags(right: Any) -> npt.NDArray[np.bool_]:

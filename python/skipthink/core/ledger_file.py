@@ -159,28 +159,6 @@ class LedgerFile:
         return end
 
 
-def read_ledger(path: str | Path) -> Iterator[tuple[Ints, Ints, _Flags, dict[str, int | float]]]:
-    """Reads the batches of a ledger's file, in the order they were recorded, without a ledger.
-
-    Args:
-        path: the file. A torn last record is left out.
-
-    Yields:
-        rows, chunks (int64), right (bool) and notes of a batch.
-
-    Raises:
-        LedgerError: no file of a ledger, or one that is damaged (with the byte).
-    """
-    path = Path(path)
-    start = _read_start(path, _START.size)
-    if start[:8] != MAGIC or len(start) < _START.size:
-        raise LedgerError(f"{path} is no file of a skip ledger")
-    with path.open("rb") as file:
-        file.seek(_START.size + _START.unpack(start)[2] + _CRC.size)
-        for body in _records(path, file):
-            yield _unpack_record(body)
-
-
 def _pack_head(head: dict[str, Any]) -> bytes:
     text = json.dumps(head).encode()
     content = _START.pack(MAGIC, FORMAT, len(text)) + text

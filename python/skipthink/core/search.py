@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink import _core
+from skipthink.core.options import Method, to_method
 from skipthink.core.ragged import (
     AnyFloats,
     AnyInts,
@@ -133,22 +134,16 @@ def chunk(
     M: int,
     eta: float = 0.1,
     *,
-    method: str = "greedy",
+    method: Method = "greedy",
     objective: str = "mean",
     n_tokens: Any = None,
     end_losses: Any = None,
-    scope: str = "pair",
     min_steps: int = 1,
     init: Any = None,
     rules: str | Sequence[str] = "auto",
     seed: int = 0,
     first_row: int = 0,
     num_threads: int | None = None,
-    max_sweeps: int = 100,
-    anneal_moves: int = 1000,
-    anneal_width: int = 2,
-    anneal_start: float = 0.5,
-    anneal_end: float = 0.001,
 ) -> Chunking:
     """Cuts rationales into M chunks by search on the student's losses (paper §3.1; method §4).
 
@@ -166,11 +161,11 @@ def chunk(
         eta: a result replaces the boundaries it started from only if it lowers J by more than eta, nats (greedy:
             each accepted move does).
         method: "average", "greedy", "anneal" or "optimal" (the global optimum of J; ties: the largest start of
-            each chunk, from the last chunk backwards).
+            each chunk, from the last chunk backwards). `Greedy(scope=…, max_sweeps=…)` and `Anneal(moves=…, width=…,
+            start=…, end=…)` are these methods with options of their own.
         objective: "mean", "variance" or "max".
         n_tokens: ragged, tokens a step: weights, not negative. None: 1 each.
         end_losses: ragged (steps + 1, M), nats: loss of the end token under stage m after k steps.
-        scope: greedy compares the loss of the "pair" of chunks at a boundary, or of the "left" one alone.
         min_steps: least steps of a chunk; rows with fewer than M · min_steps steps keep their start, are counted.
         init: boundaries to start from, integers (n, M + 1); None: average chunks.
         rules: step rules for texts, as in `split_steps`.
@@ -178,11 +173,6 @@ def chunk(
         first_row: row number of the first row: annealing's generators are keyed by it, so that a batch of a stream
             gives what the whole would.
         num_threads: threads; None: `SKIPTHINK_NUM_THREADS`, else all cores. Results do not depend on it.
-        max_sweeps: bound on the sweeps of the greedy search.
-        anneal_moves: moves tried a row.
-        anneal_width: largest shift of a boundary, steps.
-        anneal_start: first temperature, nats.
-        anneal_end: last temperature, nats.
 
     Returns:
         Boundaries and objectives of all rows, in the order given.
@@ -191,10 +181,10 @@ def chunk(
         InvalidInputError: values, lengths or options that do not fit, with the row.
         InvalidTypeError: arguments of a wrong type.
     """
-    M = check_positive("M", M)
+    M, search = check_positive("M", M), to_method(method)
     steps = None if rationales is None else _Steps(_sized(rationales), rules, num_threads)
     if losses is None:
-        if method != "average" or steps is None:
+        if search != "average" or steps is None:
             raise InvalidInputError(
                 'losses may be None only with method="average" and rationales; score the rationales'
             )
@@ -213,20 +203,12 @@ def chunk(
         ends,
         M,
         None if init is None else align_init(init, len(n_steps), M).ravel(),
-        method=method,
+        method=search,
         objective=objective,
-        scope=scope,
         eta=check_number("eta", eta),
         min_steps=check_count("min_steps", min_steps),
-        max_sweeps=check_count("max_sweeps", max_sweeps),
         seed=check_count("seed", seed),
         first_row=check_count("first_row", first_row),
-        annealing=(
-            check_count("anneal_moves", anneal_moves),
-            check_count("anneal_width", anneal_width),
-            check_number("anneal_start", anneal_start),
-            check_number("anneal_end", anneal_end),
-        ),
         num_threads=num_threads,
     )
     return Chunking(boundaries, found, initial, searched, steps)

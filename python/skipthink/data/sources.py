@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from skipthink.exceptions import DataError
-from skipthink.io.files import parse_json, parse_object
+from skipthink.io.files import parse_json
+from skipthink.io.tables import JsonLines, read_batches, reading
 
 SPLITS = ("train", "validation", "test")
 SUFFIXES = (".jsonl", ".json", ".parquet")
@@ -73,14 +74,12 @@ def _refuse_empty(raw: RawRows) -> RawRows:
 
 def _read_jsonl(path: Path) -> RawRows:
     records, lines = [], []
-    n_blank = 0
-    for number, line in enumerate(_read_bytes(path).removesuffix(b"\n").split(b"\n"), 1):
-        if line.strip():
-            records.append(parse_object(line, f"{path}, line {number}"))
+    found = JsonLines(path)
+    with reading(path):
+        for number, record, _ in found:
+            records.append(record)
             lines.append(number)
-        else:
-            n_blank += 1
-    return _from_records(path, records, lambda row: f"line {lines[row]}", {"blank_lines": n_blank})
+    return _from_records(path, records, lambda row: f"line {lines[row]}", {"blank_lines": found.n_blank})
 
 
 def _read_json(path: Path) -> RawRows:
@@ -112,17 +111,14 @@ def _from_records(
 
 
 def _read_parquet(path: Path) -> RawRows:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(path).read()
-        columns = table.to_pydict()
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} as Parquet: {error}") from error
-    if len(columns) < table.num_columns:
-        raise DataError(f"{path} has columns of the same name: {', '.join(table.column_names)}; rename them")
-    return RawRows(str(path), columns, table.num_rows, lambda row: f"row {row}")
+    columns: dict[str, list[Any]] = {}
+    n_rows = 0
+    with reading(path):
+        for batch in read_batches(path):
+            n_rows += batch.num_rows
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                columns.setdefault(name, []).extend(column.to_pylist())
+    return RawRows(str(path), columns, n_rows, lambda row: f"row {row}")
 
 
 def _read_datasets(source: str, split: str | None, *, is_folder: bool) -> RawRows:

@@ -174,7 +174,7 @@ def _chunk_by_student(student: Student, encoded: EncodedSamples, chunks: ChunkOp
     if chunks.method == "average":
         return average_boundaries(encoded.n_steps, student.n_chunks)
     losses = student.score(encoded, passes=chunks.passes)
-    search = pick(SearchOptions, chunks).to_dict()
+    search = pick(SearchOptions, chunks).chunk_arguments()
     return chunk(encoded.steps, M=student.n_chunks, **losses.chunk_arguments(), **search).boundaries
 
 

@@ -119,6 +119,10 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, text + "\n")
 
 
+PARQUET_OPTIONS = {"compression": "zstd", "write_page_checksum": True}
+"""How Parquet files are written, a checksum in every page."""
+
+
 def write_parquet(path: str | Path, table: pa.Table) -> None:
     """Writes a table atomically as Parquet, compressed with zstd, a checksum in every page.
 
@@ -128,7 +132,7 @@ def write_parquet(path: str | Path, table: pa.Table) -> None:
     import pyarrow.parquet as pq
 
     with atomic_path(path) as scratch:
-        pq.write_table(table, scratch, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, scratch, **PARQUET_OPTIONS)
 
 
 def parse_object(line: bytes, place: str) -> dict[str, Any]:

@@ -1,15 +1,14 @@
-"""Record batches from and to files: Parquet, Arrow IPC and JSON lines, a batch at a time."""
+"""Reads files of rows as record batches: Parquet, Arrow IPC and JSON lines, a batch at a time."""
 
 from __future__ import annotations
 
-import json
-import math
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError
 from skipthink.io.files import parse_object
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 PARQUET = (".parquet",)
 ARROW = (".arrow", ".feather", ".ipc")
-JSONL = (".jsonl",)
+JSONL = (".jsonl", ".ndjson")
 SUFFIXES = PARQUET + ARROW + JSONL
 
 BATCH_ROWS = 16_384
@@ -50,12 +49,12 @@ def column_names(path: str | Path) -> list[str]:
     import pyarrow.parquet as pq
 
     suffix = check_suffix(path)
-    with _reading(path):
+    with reading(path):
         if suffix in PARQUET:
             return list(pq.read_schema(path, memory_map=True).names)
         if suffix in ARROW:
             return list(_open_ipc(path).schema.names)
-        first = next(_json_lines(Path(path)), None)
+        first = next(iter(JsonLines(path)), None)
     if first is None:
         raise DataError(f"{path} holds no row")
     return list(first[1])
@@ -71,7 +70,7 @@ def count_rows(path: str | Path) -> int | None:
     import pyarrow.parquet as pq
 
     suffix = check_suffix(path)
-    with _reading(path):
+    with reading(path):
         if suffix in PARQUET:
             return int(pq.read_metadata(path, memory_map=True).num_rows)
         if suffix in ARROW:
@@ -94,7 +93,7 @@ def read_batches(
     """Reads a file batch by batch; Arrow IPC is memory-mapped and not copied.
 
     Args:
-        path: a .parquet, .arrow, .feather, .ipc or .jsonl file.
+        path: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file.
         columns: the columns to read; None: all.
         skip_rows: rows at the start that are passed over.
         batch_rows: most rows of a batch; one of long rows holds fewer.
@@ -104,10 +103,12 @@ def read_batches(
         Batches of the same schema, rows in order.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or changes its types on the way.
+        DataError: the file cannot be read, lacks a column, has one twice, or changes its types on the way.
     """
     suffix = check_suffix(path)
     names = column_names(path)
+    if len(set(names)) < len(names):
+        raise DataError(f"{path} has columns of the same name: {', '.join(names)}; rename them")
     missing = [name for name in columns or [] if name not in names]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}, it has {', '.join(names)}")
@@ -119,7 +120,7 @@ def read_batches(
     else:
         batches = _jsonl(Path(path), wanted, skip_rows, batch_rows, absent)
     while True:
-        with _reading(path):
+        with reading(path):
             batch = next(batches, None)
         if batch is None:
             return
@@ -145,62 +146,14 @@ def skip(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBa
         n_rows = max(0, n_rows - batch.num_rows)
 
 
-class BatchWriter:
-    """Writes tables of one schema to a file, bit by bit.
-
-    Args:
-        path: the file to write.
-        schema: schema of all tables.
-        suffix: what to write: one of `SUFFIXES`.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, suffix: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        self._file: Any = None
-        if suffix in PARQUET:
-            self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        elif suffix in ARROW:
-            self._writer = pa.ipc.new_file(str(path), schema)
-        else:
-            self._writer = self._file = path.open("w", encoding="utf-8", newline="\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.close()
-
-    def write(self, table: pa.Table) -> None:
-        """Writes a table; in Parquet it becomes a row group."""
-        if self._file is not None:
-            self._file.writelines(json_lines(table.to_batches()))
-        else:
-            self._writer.write_table(table)
-
-
-def json_lines(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
-    """Rows as lines of JSON, with line ends; NaN, which JSON cannot say, as null."""
-    for batch in batches:
-        for row in batch.to_pylist():
-            sound = {
-                name: None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in row.items()
-            }
-            yield json.dumps(sound, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 @contextmanager
-def _reading(path: str | Path) -> Iterator[None]:
-    """Says which file could not be read."""
+def reading(path: str | Path) -> Iterator[None]:
+    """Turns what reading a file raises into a `DataError` that names the file."""
     import pyarrow as pa
 
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -256,7 +209,8 @@ def _jsonl(
         rows.clear()
         return pa.RecordBatch.from_arrays(arrays, names=columns)
 
-    for place, record, size in islice(_json_lines(path), skip_rows, None):
+    for number, record, size in islice(JsonLines(path), skip_rows, None):
+        place = f"{path}, line {number}"
         for name in record.keys() & absent:
             raise DataError(
                 f"{place} has {name!r}, which the first line has not; write it in every line, or in none"
@@ -270,14 +224,32 @@ def _jsonl(
         yield batch()
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any], int]]:
-    """Place, object and bytes of every line that is not blank."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if content.strip():
-                place = f"{path}, line {number}"
-                yield place, parse_object(content.rstrip(b"\n"), place), len(content)
+class JsonLines:
+    """Objects of a file of JSON lines, packed by gzip where the name ends in .gz; blank lines are passed over.
+
+    Attributes:
+        n_blank: blank lines so far.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.n_blank = Path(path), 0
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any], int]]:
+        """Yields the number of the line, from 1, its object and its bytes.
+
+        Raises:
+            DataError: a line that is no object.
+            OSError: the file cannot be read.
+        """
+        is_packed = self.path.suffix.lower() == ".gz"
+        with gzip.open(self.path, "rb") if is_packed else self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if content.strip():
+                    place = f"{self.path}, line {number}"
+                    yield number, parse_object(content.rstrip(b"\n"), place), len(content)
+                else:
+                    self.n_blank += 1
 
 
 def _json_column(

@@ -6,12 +6,13 @@ that gives other ids than the run trained on, the item is an error, is left out,
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.io.files import write_parquet, write_text
+from skipthink.io.files import write_text
+from skipthink.io.tables import check_suffix
+from skipthink.io.writer import write_rows
 from skipthink.student.markers import leading_bos
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def export_items(
         items: columns id, stage, prompt_ids, target_ids, of an encoder-decoder source_ids, and where loss is not that
             of the targets loss, as in `items.parquet` of a trained method.
         tokenizer: the tokenizer of its student.
-        out: a .jsonl or .parquet file.
+        out: a .jsonl, .parquet or .arrow file.
         format: "prompt-completion" or "messages" (TRL), "sharegpt", or "ids": `input_ids` and `labels` (-100 on the
             prompt), of an encoder-decoder also `decoder_input_ids`, which models take as they are.
         mismatch: what becomes of items whose text is tokenised to other ids: "error", "drop" or "keep".
@@ -56,16 +57,15 @@ def export_items(
         Counts: items, mismatched, written.
 
     Raises:
-        InvalidInputError: unknown format, mismatch or suffix, or a format that cannot say which tokens carry loss or
-            what a decoder reads.
-        DataError: an item whose text gives other ids, with `mismatch="error"`.
+        InvalidInputError: unknown format or mismatch, or a format that cannot say which tokens carry loss or what a
+            decoder reads.
+        DataError: another ending of `out`, or an item whose text gives other ids, with `mismatch="error"`.
     """
     out = Path(out)
     for name, value, known in (("format", format, FORMATS), ("mismatch", mismatch, MISMATCHES)):
         if value not in known:
             raise InvalidInputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    if out.suffix not in (".jsonl", ".parquet"):
-        raise InvalidInputError(f"cannot export to {out}: name a .jsonl or .parquet file")
+    check_suffix(out)
     if "loss" in items.column_names and format != "ids":
         raise InvalidInputError(
             f"these items carry loss on chosen parts of prompt and target, which {format} cannot say: a trainer would "
@@ -91,7 +91,7 @@ def export_items(
         for index, (row, (prompt, completion)) in enumerate(zip(rows, texts, strict=True))
         if index not in left_out
     ]
-    _write(out, written)
+    write_rows(out, written)
     if format in ("messages", "sharegpt"):
         write_text(out.with_suffix(".jinja"), item_template(tokenizer))
     return {"items": len(rows), "mismatched": len(wrong), "written": len(written)}
@@ -213,12 +213,3 @@ def _row(format: str, row: dict[str, Any], prompt: str, completion: str, eos: st
         return {"messages": [{"role": role, "content": content} for role, content in pairs]}
     pairs = zip(("human", "gpt"), (prompt, reply), strict=True)
     return {"conversations": [{"from": sender, "value": value} for sender, value in pairs]}
-
-
-def _write(out: Path, rows: list[dict[str, Any]]) -> None:
-    if out.suffix == ".parquet":
-        import pyarrow as pa
-
-        write_parquet(out, pa.Table.from_pylist(rows))
-    else:
-        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

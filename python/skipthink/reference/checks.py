@@ -70,25 +70,11 @@ def read_search(losses: Any, M: int, n_tokens: Any, end_losses: Any, init: Any) 
     return read
 
 
-def check_search_options(method: str, objective: str, scope: str, eta: float, max_sweeps: int) -> None:
-    """Names and ranges of a search's options."""
-    _check_name("scope", scope, ("pair", "left"))
-    _check_name("method", method, ("average", "greedy", "anneal", "optimal"))
+def check_search_options(objective: str, eta: float) -> None:
+    """Names and ranges of a search's options; those of its method check themselves."""
     _check_name("objective", objective, ("mean", "variance", "max"))
     if not (eta >= 0 and math.isfinite(eta)):
         _refuse("eta", "a finite number that is not negative", shown(eta))
-    if max_sweeps < 1:
-        _refuse("max_sweeps", "at least 1", "0")
-
-
-def check_annealing(moves: int, width: int, start: float, end: float) -> None:
-    """Ranges of the annealing's options."""
-    for name, count in (("anneal_moves", moves), ("anneal_width", width)):
-        if count < 1:
-            _refuse(name, "at least 1", "0")
-    for name, temperature in (("anneal_start", start), ("anneal_end", end)):
-        if not (temperature > 0 and math.isfinite(temperature)):
-            _refuse(name, "a finite temperature above 0", shown(temperature))
 
 
 def read_lengths(name: str, lengths: Any, expected: str) -> list[int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from skipthink.core.options import Anneal, Greedy, Method, to_method
 from skipthink.core.search import check_count, check_number, check_positive
-from skipthink.reference.checks import check_annealing, check_search_options, read_lengths, read_search
+from skipthink.reference.checks import check_search_options, read_lengths, read_search
 from skipthink.reference.random import SplitMix64
 
 Rows = Sequence[Sequence[float]]
@@ -29,36 +30,23 @@ def chunk(
     M: int,
     eta: float = 0.1,
     *,
-    method: str = "greedy",
+    method: Method = "greedy",
     objective: str = "mean",
     n_tokens: Rows | None = None,
     end_losses: Sequence[Rows] | None = None,
-    scope: str = "pair",
     min_steps: int = 1,
     init: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
     first_row: int = 0,
-    max_sweeps: int = 100,
-    anneal_moves: int = 1000,
-    anneal_width: int = 2,
-    anneal_start: float = 0.5,
-    anneal_end: float = 0.001,
 ) -> tuple[list[list[int]], list[float], list[float]]:
     """Boundaries, J and J of the start, a row each; arguments, and errors, as in `skipthink.chunk`."""
     check_positive("M", M)
+    search = to_method(method)
     given = read_search(losses, M, n_tokens, end_losses, init)
     eta = check_number("eta", eta)
     for name, count in (("min_steps", min_steps), ("seed", seed), ("first_row", first_row)):
         check_count(name, count)
-    check_search_options(method, objective, scope, eta, check_count("max_sweeps", max_sweeps))
-    schedule = (
-        check_count("anneal_moves", anneal_moves),
-        check_count("anneal_width", anneal_width),
-        check_number("anneal_start", anneal_start),
-        check_number("anneal_end", anneal_end),
-    )
-    if method == "anneal":
-        check_annealing(*schedule)
+    check_search_options(objective, eta)
     boundaries, objectives, initials = [], [], []
     for row, row_losses in enumerate(given.losses):
         weights = [1.0] * len(row_losses) if given.weights is None else given.weights[row]
@@ -69,16 +57,16 @@ def chunk(
         start = average_boundaries([k], M)[0] if given.init is None else given.init[row]
         best = list(start)
         if M > 1 and k >= M * min_steps:
-            if method == "greedy":
-                best = greedy(start, cost, objective, scope, eta, min_steps, max_sweeps)
-            elif method == "optimal":
-                best = optimal(k, M, running, objective, min_steps)
-            elif method == "anneal":
+            if isinstance(search, Greedy):
+                best = greedy(start, cost, objective, eta, min_steps, search)
+            elif isinstance(search, Anneal):
                 random = SplitMix64.of_row(seed, first_row + row)
-                best = anneal(start, cost, objective, min_steps, random, schedule)
+                best = anneal(start, cost, objective, min_steps, random, search)
+            elif search == "optimal":
+                best = optimal(k, M, running, objective, min_steps)
             # greedy has asked eta of each of its moves already
             gain = running_total(start, running, objective) - running_total(best, running, objective)
-            if method != "greedy" and not gain > eta:
+            if not isinstance(search, Greedy) and not gain > eta:
                 best = start
         boundaries.append(best)
         objectives.append(running_total(best, running, objective))
@@ -174,16 +162,16 @@ def total(boundaries: Sequence[int], cost: Cost, objective: str) -> float:
 
 
 def greedy(
-    start: list[int], cost: Cost, objective: str, scope: str, eta: float, min_steps: int, max_sweeps: int
+    start: list[int], cost: Cost, objective: str, eta: float, min_steps: int, options: Greedy
 ) -> list[int]:
     """Merge two adjacent chunks, try the cut points, accept what gains more than eta; left to right."""
     boundaries = list(start)
-    for _ in range(max_sweeps):
+    for _ in range(options.max_sweeps):
         moved = False
         for cut in range(1, len(boundaries) - 1):
             candidates = range(boundaries[cut - 1] + min_steps, boundaries[cut + 1] - min_steps + 1)
-            judged = [(judge(boundaries, cut, at, cost, objective, scope), at) for at in candidates]
-            current = judge(boundaries, cut, boundaries[cut], cost, objective, scope)
+            judged = [(judge(boundaries, cut, at, cost, objective, options.scope), at) for at in candidates]
+            current = judge(boundaries, cut, boundaries[cut], cost, objective, options.scope)
             if judged and current - min(judged)[0] > eta:
                 boundaries[cut] = min(judged)[1]
                 moved = True
@@ -229,10 +217,10 @@ def anneal(
     objective: str,
     min_steps: int,
     random: SplitMix64,
-    schedule: tuple[int, int, float, float],
+    options: Anneal,
 ) -> list[int]:
     """Shift one random boundary by ±1 … ±width, geometric cooling; the best state met."""
-    moves, width, first, last = schedule
+    moves, width, first, last = options.moves, options.width, options.start, options.end
     state, best = list(start), list(start)
     for move in range(moves):
         cut = 1 + random.next_u64() % (len(state) - 2)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skipthink.answers.options import CheckOptions
-from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, UNKNOWN, WRONG, SkipLedger
+from skipthink.core.ledger import EMPTY, OPEN, RIGHT, SKIPPED, UNKNOWN, SkipLedger
 from skipthink.core.ledger_file import LedgerFile
 from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
@@ -22,7 +22,7 @@ from skipthink.io.files import write_json, write_parquet
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.judge import Block, Flags, Judge, Subjects
 from skipthink.skipping.options import SkipOptions
-from skipthink.skipping.statistics import Codes, describe_torn, find_warnings, group_skips
+from skipthink.skipping.statistics import describe_torn, find_warnings, group_skips
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.student import Student
 
@@ -94,7 +94,7 @@ def make_skip_data(
     tasks = None
     if "task" in samples.column_names:
         tasks = ["(none)" if task is None else str(task) for task in samples["task"].to_pylist()]
-    groups = group_skips(questions.base, questions.states, tasks)
+    groups = group_skips(ledger.base(), ledger.states(), tasks)
     report = {
         **ledger.stats(),
         "judges": len(judges),
@@ -114,26 +114,17 @@ def make_skip_data(
 
 
 class _Questions:
-    """The books: what is answered, in the file and at hand."""
+    """Asks what is open in the ledger; what is answered is on disk before it counts."""
 
     def __init__(self, file: LedgerFile, progress: Progress | None) -> None:
-        self.file, self.progress = file, progress
-        table = file.ledger.to_arrow()
-        self.base: Codes = table["base"].to_numpy().copy()
-        states = table["states"].combine_chunks().flatten().to_numpy()
-        self.states: Codes = states.reshape(len(self.base), file.ledger.n_chunks).copy()
-
-    @property
-    def skipped(self) -> Flags:
-        skipped: Flags = self.states == SKIPPED
-        return skipped
+        self.file, self.ledger, self.progress = file, file.ledger, progress
 
     def ask(self, block: Block, chunk: int, asked: Ints) -> None:
         """Has one question of some samples of a block answered, and notes the answers on disk."""
         if not len(asked):
             return
         rows, started = block.rows[asked], time.monotonic()
-        right, cost = block.ask(chunk, asked, self.skipped[block.rows])
+        right, cost = block.ask(chunk, asked, self.ledger.states(block.rows) == SKIPPED)
         self.file.record(
             rows,
             np.full(len(rows), chunk),
@@ -141,14 +132,8 @@ class _Questions:
             **asdict(cost),
             seconds=round(time.monotonic() - started, 6),
         )
-        if chunk == 0:
-            self.base[rows] = np.where(right, RIGHT, WRONG)
-            wrong = rows[~right]
-            self.states[wrong] = np.where(self.states[wrong] == OPEN, KEPT, self.states[wrong])
-        else:
-            self.states[rows, chunk - 1] = np.where(right, SKIPPED, KEPT)
         if self.progress is not None:
-            self.progress(self.file.ledger.n_settled, len(self.file.ledger))
+            self.progress(self.ledger.n_settled, len(self.ledger))
 
 
 def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
@@ -156,17 +141,17 @@ def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
 
     Batches are composed of all its samples, whatever is answered already: so they are the same after a kill.
     """
-    size = judge_.block_size
+    size, ledger = judge_.block_size, questions.ledger
     for batch in _slices(rows, size):
-        questions.ask(judge_.block(batch), 0, np.flatnonzero(questions.base[batch] == UNKNOWN))
-    for batch in _slices(rows[questions.base[rows] == RIGHT], size):
-        states = questions.states[batch]
+        questions.ask(judge_.block(batch), 0, np.flatnonzero(ledger.base(batch) == UNKNOWN))
+    for batch in _slices(rows[ledger.base(rows) == RIGHT], size):
+        states = ledger.states(batch)
         if not (states == OPEN).any():
             continue
         answered = np.flatnonzero(((states != OPEN) & (states != EMPTY)).any(axis=0))
         block = judge_.block(batch, replayed=int(answered.max(initial=-1)) + 1)
         for chunk in range(1, states.shape[1] + 1):
-            questions.ask(block, chunk, np.flatnonzero(questions.states[batch, chunk - 1] == OPEN))
+            questions.ask(block, chunk, np.flatnonzero(ledger.states(batch)[:, chunk - 1] == OPEN))
     return judge_.keeps
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skipthink.core.chunk_texts import is_list_column, step_offsets, texts_of_lists, texts_of_spans
+from skipthink.core.options import Anneal, Method, to_method
 from skipthink.core.ragged import Ints, arrow_array, check_lengths, is_step_lists, to_ragged
 from skipthink.core.search import Chunking, average_boundaries, chunk
 from skipthink.core.steps import StepSpans, split_steps_batch
@@ -43,9 +44,10 @@ class Chunker:
         init: column of the boundaries to start from; None: average chunks.
         keep: columns that stay in the result of a table; None: all.
         texts: whether to add the column chunks, the M texts of a row.
+        method: as in `chunk`.
         rules: as in `chunk`.
         num_threads: as in `chunk`.
-        options: further options of `chunk`: method, objective, scope, min_steps, max_sweeps, …
+        options: further options of `chunk`: objective, min_steps, seed.
 
     Raises:
         InvalidInputError: options that `chunk` refuses.
@@ -63,6 +65,7 @@ class Chunker:
         init: str | None = None,
         keep: Sequence[str] | None = None,
         texts: bool = True,
+        method: Method = "greedy",
         rules: str | Sequence[str] = "auto",
         num_threads: int | None = None,
         **options: Any,
@@ -71,7 +74,7 @@ class Chunker:
             raise InvalidInputError(
                 "first_row is no option of a Chunker: batches say where they stand (indices)"
             )
-        if losses is None and (options.get("method") != "average" or rationale is None):
+        if losses is None and (method != "average" or rationale is None):
             raise InvalidInputError(
                 'losses may be None only with method="average" and a column of rationales'
             )
@@ -82,9 +85,11 @@ class Chunker:
         self.texts = texts and rationale is not None
         self.rules = rules if isinstance(rules, str) else tuple(rules)
         self.num_threads = num_threads
+        self.method = to_method(method)
         self.options = dict(sorted(options.items()))
         nothing = (np.empty(0), np.zeros(1, dtype=np.int64))
-        chunk(None, nothing, M, eta, num_threads=num_threads, **options)  # a wrong option is told now
+        # a wrong option is told now
+        chunk(None, nothing, M, eta, method=self.method, num_threads=num_threads, **options)
         split_steps_batch([], rules=rules)
 
     def __repr__(self) -> str:
@@ -141,7 +146,7 @@ class Chunker:
 
     def _first_row(self, indices: Sequence[int] | None) -> int:
         """The number that annealing draws a batch's first row by; 0 where nothing is drawn."""
-        if self.options.get("method") != "anneal":
+        if not isinstance(self.method, Anneal):
             return 0
         if indices is None:
             raise InvalidInputError(
@@ -201,6 +206,7 @@ class Chunker:
             (losses.values, losses.offsets),
             self.M,
             self.eta,
+            method=self.method,
             n_tokens=None if self.n_tokens is None else given[self.n_tokens],
             end_losses=None if self.end_losses is None else given[self.end_losses],
             init=init,
@@ -265,8 +271,8 @@ def chunk_batches(
     """Chunks a stream of rows in bounded memory; the result is the same for every size of batch.
 
     Args:
-        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl), a `pyarrow.RecordBatchReader` or whatever exports
-            an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches or
+        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl, .ndjson), a `pyarrow.RecordBatchReader` or whatever
+            exports an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches or
             mappings of columns.
         M: number of chunks.
         eta: as in `chunk`.

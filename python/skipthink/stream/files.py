@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from skipthink import _core
 from skipthink.exceptions import DataError
 from skipthink.io.files import atomic_path, write_json
-from skipthink.io.tables import BATCH_ROWS, BatchWriter, check_suffix, count_rows, read_batches
+from skipthink.io.tables import BATCH_ROWS, check_suffix, count_rows, read_batches
+from skipthink.io.writer import BatchWriter
+from skipthink.options import Options
 from skipthink.stream.chunker import Chunker, stream
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def chunk_file(
     another source, settings or version are thrown away, which the report tells.
 
     Args:
-        source: a .parquet, .arrow, .feather, .ipc or .jsonl file.
+        source: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file.
         out: file to write, of any of these kinds.
         chunker: columns and options.
         batch_rows: most rows worked on at once; the result does not depend on it.
@@ -156,8 +158,12 @@ def _job(source: Path, chunker: Chunker) -> dict[str, Any]:
         "source": str(source.resolve()),
         "bytes": state.st_size,
         "changed_ns": state.st_mtime_ns,
-        "settings": json.loads(json.dumps(settings)),
+        "settings": json.loads(json.dumps(settings, default=_options_as_json)),
     }
+
+
+def _options_as_json(options: Options) -> dict[str, Any]:
+    return {type(options).__name__: options.to_dict()}
 
 
 def _write_parts(

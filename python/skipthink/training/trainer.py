@@ -127,7 +127,7 @@ class ItemTrainer(ResumableTrainer):
             )
         found = source.boundaries.copy()
         if is_main:
-            options = pick(SearchOptions, self.chunks).replace(method=self.search).to_dict()
+            options = pick(SearchOptions, self.chunks).replace(method=self.search).chunk_arguments()
             found[source.rows] = chunk(
                 None,
                 M=self.student.n_chunks,

@@ -3,14 +3,10 @@
 
 use std::hint::black_box;
 
-use skipthink_core::losses::{Losses, Objective};
-use skipthink_core::plan::{self, Kind, Scheme, Thought};
-use skipthink_core::ragged::{Numbers, Offsets};
-use skipthink_core::search::{
-    Annealing, Method, Options, Scope, SplitMix64, average_boundaries, find_boundaries,
+use skipthink_core::{
+    Anneal, Greedy, Ledger, Losses, Method, Numbers, Objective, Offsets, PieceKind, PlanOptions, PlanRows,
+    Rules, Scheme, Scope, SearchOptions, SplitMix64, Splitter, Thought, average_boundaries, find_boundaries,
 };
-use skipthink_core::skip::Ledger;
-use skipthink_core::steps::{Rules, Splitter};
 
 const SENTENCES: [&str; 8] = [
     "First, Anna buys 12 apples at $1.50 each, i.e. she pays $18.00 in all. ",
@@ -96,14 +92,13 @@ fn search(name: &str, repeats: usize) {
         _ => Objective::Mean,
     };
     let method = match name {
-        name if name.starts_with("greedy") => Method::Greedy(Scope::Pair),
+        name if name.starts_with("greedy") => Method::Greedy(Greedy { scope: Scope::Pair, max_sweeps: 100 }),
         name if name.starts_with("anneal") => {
-            Method::Anneal(Annealing { moves: 1000, width: 2, start: 0.5, end: 0.001 })
+            Method::Anneal(Anneal { moves: 1000, width: 2, start: 0.5, end: 0.001 })
         }
         _ => Method::Optimal,
     };
-    let options =
-        Options { method, objective, eta: 0.0, min_steps: 1, max_sweeps: 100, seed: 0, first_row: 0 };
+    let options = SearchOptions { method, objective, eta: 0.0, min_steps: 1, seed: 0, first_row: 0 };
     for _ in 0..repeats {
         let losses = Losses {
             values: Numbers::Double(black_box(&losses)),
@@ -127,9 +122,9 @@ fn plan_items(repeats: usize) {
         offsets.iter().zip(0..).map(|(offset, row): (_, i64)| offset + row).collect();
     let counts = vec![30; n_steps.len()];
     let options =
-        plan::Options { scheme: Scheme::Chunkwise, thought: Thought::PerChunk, chunk_dropout: 0.0, seed: 0 };
+        PlanOptions { scheme: Scheme::Chunkwise, thought: Thought::PerChunk, chunk_dropout: 0.0, seed: 0 };
     for _ in 0..repeats {
-        let rows = plan::Rows {
+        let rows = PlanRows {
             boundaries: black_box(&boundaries),
             m: M,
             step_tokens: (
@@ -140,8 +135,8 @@ fn plan_items(repeats: usize) {
             n_answer: &counts,
             skipped: None,
         };
-        let planned = plan::plan_items(&rows, &options, 1).expect("rows are sound");
-        assert_eq!(planned.pieces[0], Kind::Stage as i64);
+        let planned = skipthink_core::plan_items(&rows, &options, 1).expect("rows are sound");
+        assert_eq!(planned.pieces[0], PieceKind::Stage as i64);
         black_box(planned);
     }
 }

@@ -2,13 +2,8 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, MAX_LOSS, MAX_WEIGHT, Result};
 use crate::ragged::{Numbers, Offsets};
-
-/// Largest size of a loss that is searched over: squares of it are still summed without overflow.
-pub const MAX_LOSS: f64 = 1e100;
-/// Largest weight: up to here whole numbers are exact.
-pub const MAX_WEIGHT: f64 = 9_007_199_254_740_992.0;
 
 /// What boundary search minimises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +50,7 @@ impl Losses<'_> {
     /// What does not fit together.
     pub fn check_shape(&self, m: usize) -> Result<()> {
         if self.n_stages != 1 && self.n_stages != m {
-            return Err(Error::Option {
-                name: "losses",
-                expected: "one loss a step, or M losses a step (one a stage)",
-                got: format!("{} a step with M = {m}", self.n_stages),
-            });
+            return Err(Error::Stages { got: self.n_stages, m });
         }
         match self.ends {
             Some((_, offsets)) if offsets.len() != self.steps.len() => {
@@ -89,50 +80,44 @@ impl Losses<'_> {
 
     fn check_row(&self, row: usize, m: usize) -> Result<()> {
         let steps = self.steps.row(row);
-        check_values("losses", row, self.n_stages, self.values, steps.clone())?;
+        check_losses("losses", row, self.n_stages, self.values, steps.clone())?;
         if let Some(weights) = self.weights {
-            check_values("n_tokens", row, 1, weights, steps.clone())?;
+            check_weights(row, weights, steps.clone())?;
         }
         if let Some((ends, offsets)) = self.ends {
             let found = offsets.row(row);
             if found.len() != steps.len() + 1 {
-                return Err(Error::RowLength {
-                    name: "end_losses",
-                    row,
-                    got: found.len(),
-                    expected: steps.len() + 1,
-                    hint: "one loss of the end token before each step and one after the last",
-                });
+                return Err(Error::EndLosses { row, got: found.len(), expected: steps.len() + 1 });
             }
-            check_values("end_losses", row, m, ends, found)?;
+            check_losses("end_losses", row, m, ends, found)?;
         }
         Ok(())
     }
 }
 
-fn check_values(
+fn check_losses(
     name: &'static str,
     row: usize,
     width: usize,
-    values: Numbers<'_>,
+    losses: Numbers<'_>,
     range: Range<usize>,
 ) -> Result<()> {
-    let wrong = |expected| move |value: &f64| (!value.is_finite()).then_some(expected);
-    let judge = |value: f64| match name {
-        "n_tokens" if value < 0.0 => Some("weights are finite and not negative"),
-        "n_tokens" if value > MAX_WEIGHT && value.is_finite() => Some("weights are at most 2**53"),
-        "n_tokens" => wrong("weights are finite and not negative")(&value),
-        _ if value.abs() > MAX_LOSS && value.is_finite() => Some("losses are at most 1e100 in size"),
-        _ => wrong("losses are finite numbers")(&value),
-    };
-    for index in range.start * width..range.end * width {
-        if let Some(expected) = judge(values.at(index)) {
-            let got = values.at(index).to_string();
-            let index = (index - range.start * width) / width;
-            return Err(Error::Value { name, row, index, got, expected });
+    let mut places = range.start * width..range.end * width;
+    match places.find(|place| !(-MAX_LOSS..=MAX_LOSS).contains(&losses.at(*place))) {
+        None => Ok(()),
+        Some(place) => {
+            let index = (place - range.start * width) / width;
+            Err(Error::Loss { name, row, index, got: losses.at(place) })
         }
     }
-    Ok(())
+}
+
+fn check_weights(row: usize, weights: Numbers<'_>, mut range: Range<usize>) -> Result<()> {
+    let first = range.start;
+    match range.find(|place| !(0.0..=MAX_WEIGHT).contains(&weights.at(*place))) {
+        None => Ok(()),
+        Some(place) => Err(Error::Weight { row, index: place - first, got: weights.at(place) }),
+    }
 }
 
 /// One row, widened to 64 bits and ordered by stage; reused from row to row.

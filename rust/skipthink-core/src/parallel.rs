@@ -31,19 +31,16 @@ thread_local! {
 /// Number of threads to use: what is asked for, else the environment, else all cores.
 ///
 /// # Errors
-/// `Error::Option` when 0 or too many are asked for, or the environment holds no such number.
+/// `Error::Threads` when 0 or too many are asked for, `Error::ThreadsVariable` when the environment holds no such number.
 pub fn resolve_threads(asked: Option<usize>) -> Result<usize> {
-    let wrong = |name, got| {
-        Err(Error::Option { name, expected: "a whole number of at least 1 and at most 4096", got })
-    };
     let allowed = 1..=MOST_THREADS;
     match asked {
         Some(threads) if allowed.contains(&threads) => Ok(threads),
-        Some(threads) => wrong("num_threads", threads.to_string()),
+        Some(threads) => Err(Error::Threads(threads)),
         None => match std::env::var(THREADS_VARIABLE) {
             Ok(text) => match text.trim().parse() {
                 Ok(threads) if allowed.contains(&threads) => Ok(threads),
-                _ => wrong(THREADS_VARIABLE, format!("{text:?}")),
+                _ => Err(Error::ThreadsVariable { name: THREADS_VARIABLE, got: text }),
             },
             Err(_) => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         },
@@ -112,7 +109,7 @@ pub fn run_parts<P: Send, S, T: Send>(
 /// parent's pools and builds its own.
 ///
 /// # Errors
-/// `Error::Option` when the operating system gives no more threads.
+/// `Error::ThreadsRefused` when the operating system gives no more threads.
 fn pool(threads: usize) -> Result<Arc<ThreadPool>> {
     let mut pools = lock();
     let key = (std::process::id(), threads);
@@ -124,10 +121,9 @@ fn pool(threads: usize) -> Result<Arc<ThreadPool>> {
         return Ok(Arc::clone(pool));
     }
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    let refused = |error: rayon::ThreadPoolBuildError| Error::Option {
-        name: "num_threads",
-        expected: "a number of threads that the operating system gives",
-        got: format!("{threads} ({error})"),
+    let refused = |error: rayon::ThreadPoolBuildError| Error::ThreadsRefused {
+        got: threads,
+        reason: error.to_string(),
     };
     let pool = builder.thread_name(|index| format!("skipthink-{index}")).build().map_err(refused)?;
     Ok(Arc::clone(pools.entry(key).or_insert(Arc::new(pool))))
@@ -166,12 +162,12 @@ mod tests {
     fn the_first_error_wins() {
         let failing = |rows: Range<usize>| -> Result<()> {
             match rows.clone().find(|row| *row >= 300) {
-                Some(row) => Err(Error::NoStep { row }),
+                Some(row) => Err(Error::NegativeSteps { row, got: -1 }),
                 None => Ok(()),
             }
         };
         for threads in [1, 3] {
-            assert_eq!(map_blocks(1000, threads, failing), Err(Error::NoStep { row: 300 }));
+            assert_eq!(map_blocks(1000, threads, failing), Err(Error::NegativeSteps { row: 300, got: -1 }));
         }
     }
 

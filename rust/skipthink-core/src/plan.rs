@@ -18,7 +18,7 @@ pub const STAGE_ANSWER_ONLY: i64 = -3;
 /// What a piece is made of: a span of the row's ids, or one marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i64)]
-pub enum Kind {
+pub enum PieceKind {
     /// Span of the question's ids.
     Question = 0,
     /// Span of the rationale's ids.
@@ -63,7 +63,7 @@ pub enum Thought {
 
 /// Options of a plan.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct PlanOptions {
     /// Which items.
     pub scheme: Scheme,
     /// Stand-in for skipped chunks.
@@ -76,7 +76,7 @@ pub struct Options {
 
 /// Lengths and chunks of a batch of rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct PlanRows<'a> {
     /// `(n, M + 1)`, row-major.
     pub boundaries: &'a [i64],
     /// Number of chunks M.
@@ -114,7 +114,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// Lengths that disagree, boundaries that do not fit the steps, dropout outside [0, 1), skip data missing.
-pub fn plan_items(rows: &Rows<'_>, options: &Options, threads: usize) -> Result<Plan> {
+pub fn plan_items(rows: &PlanRows<'_>, options: &PlanOptions, threads: usize) -> Result<Plan> {
     check(rows, options)?;
     let n = rows.n_question.len();
     let blocks = map_blocks(n, threads, |range| {
@@ -139,13 +139,12 @@ pub fn plan_items(rows: &Rows<'_>, options: &Options, threads: usize) -> Result<
     Ok(plan)
 }
 
-fn check(rows: &Rows<'_>, options: &Options) -> Result<()> {
-    let wrong = |name, expected, got: String| Err(Error::Option { name, expected, got });
+fn check(rows: &PlanRows<'_>, options: &PlanOptions) -> Result<()> {
     if rows.m == 0 {
-        return wrong("M", "at least 1", "0".into());
+        return Err(Error::Zero { name: "M" });
     }
     if !(0.0..1.0).contains(&options.chunk_dropout) {
-        return wrong("chunk_dropout", "at least 0 and below 1", options.chunk_dropout.to_string());
+        return Err(Error::ChunkDropout(options.chunk_dropout));
     }
     let n = rows.n_question.len();
     let (tokens, offsets) = rows.step_tokens;
@@ -161,23 +160,17 @@ fn check(rows: &Rows<'_>, options: &Options) -> Result<()> {
         }
     }
     if options.scheme == Scheme::Skip && rows.skipped.is_none() {
-        return wrong("skipped", "given for the skip scheme", "None".into());
+        return Err(Error::NoSkipData);
     }
     for (name, lengths) in [("n_question_tokens", rows.n_question), ("n_answer_tokens", rows.n_answer)] {
         if let Some(row) = lengths.iter().position(|length| *length < 0) {
-            let (index, got, expected) = (0, lengths[row].to_string(), "a length is not negative");
-            return Err(Error::Value { name, row, index, got, expected });
+            return Err(Error::NegativeLength { name, row, got: lengths[row] });
         }
     }
     for row in 0..n {
         let cuts = &tokens[offsets.row(row)];
         if cuts.first() != Some(&0) || cuts.windows(2).any(|pair| pair[1] < pair[0]) {
-            return Err(Error::Boundaries {
-                name: "step_token_offsets",
-                row,
-                got: format!("{cuts:?}"),
-                expected: "token offsets that start at 0 and never decrease, one more than steps".into(),
-            });
+            return Err(Error::StepTokens { row, got: cuts.to_vec() });
         }
     }
     check_boundaries("boundaries", rows.boundaries, rows.m, |row| offsets.row(row).len() - 1)
@@ -185,8 +178,8 @@ fn check(rows: &Rows<'_>, options: &Options) -> Result<()> {
 
 /// Plans one row.
 struct Planner<'a> {
-    rows: &'a Rows<'a>,
-    options: &'a Options,
+    rows: &'a PlanRows<'a>,
+    options: &'a PlanOptions,
     row: usize,
     plan: &'a mut Plan,
 }
@@ -195,34 +188,34 @@ impl Planner<'_> {
     fn plan_row(&mut self) {
         let m = self.rows.m;
         match self.options.scheme {
-            Scheme::AnswerOnly => self.item(STAGE_ANSWER_ONLY, Kind::AnswerMark, 0, Self::answer),
+            Scheme::AnswerOnly => self.item(STAGE_ANSWER_ONLY, PieceKind::AnswerMark, 0, Self::answer),
             Scheme::Base => {
                 let first = self.plan.pieces.len();
                 self.question();
                 let n_prompt = self.close_prompt(first);
-                self.span(Kind::Rationale, 0, self.token(self.rows.boundaries[self.row * (m + 1) + m]));
-                self.mark(Kind::AnswerMark, 0);
+                self.span(PieceKind::Rationale, 0, self.token(self.rows.boundaries[self.row * (m + 1) + m]));
+                self.mark(PieceKind::AnswerMark, 0);
                 self.answer();
                 self.close_item(STAGE_BASE, first, n_prompt);
             }
             Scheme::Chunkwise => {
                 for stage in 1..=m {
-                    self.item(stage as i64, Kind::Stage, stage - 1, |planner| planner.chunk(stage));
+                    self.item(stage as i64, PieceKind::Stage, stage - 1, |planner| planner.chunk(stage));
                 }
-                self.item(STAGE_ANSWER, Kind::AnswerMark, m, Self::answer);
+                self.item(STAGE_ANSWER, PieceKind::AnswerMark, m, Self::answer);
             }
-            Scheme::Skip => self.item(STAGE_SKIP, Kind::SkipMark, 0, Self::skip_target),
+            Scheme::Skip => self.item(STAGE_SKIP, PieceKind::SkipMark, 0, Self::skip_target),
         }
     }
 
     /// `marker question chunks 1 … n_earlier | target <end>`.
-    fn item(&mut self, stage: i64, marker: Kind, n_earlier: usize, target: impl Fn(&mut Self)) {
+    fn item(&mut self, stage: i64, marker: PieceKind, n_earlier: usize, target: impl Fn(&mut Self)) {
         let first = self.plan.pieces.len();
         self.mark(marker, stage);
         self.question();
         for chunk in 1..=n_earlier {
             if self.is_dropped(stage, chunk) {
-                self.mark(Kind::Thought, 0);
+                self.mark(PieceKind::Thought, 0);
             } else {
                 self.chunk(chunk);
             }
@@ -239,7 +232,7 @@ impl Planner<'_> {
     }
 
     fn close_item(&mut self, stage: i64, first: usize, n_prompt: usize) {
-        self.mark(Kind::End, 0);
+        self.mark(PieceKind::End, 0);
         self.plan.rows.push(self.row as i64);
         self.plan.stages.push(stage);
         self.plan.n_prompt_pieces.push(n_prompt as i64);
@@ -261,35 +254,35 @@ impl Planner<'_> {
             } else if self.options.thought == Thought::PerChunk
                 || (self.options.thought == Thought::Collapse && !in_run)
             {
-                self.mark(Kind::Thought, 0);
+                self.mark(PieceKind::Thought, 0);
             }
             in_run = skipped;
         }
-        self.mark(Kind::AnswerMark, 0);
+        self.mark(PieceKind::AnswerMark, 0);
         self.answer();
     }
 
     fn question(&mut self) {
-        self.span(Kind::Question, 0, self.rows.n_question[self.row]);
+        self.span(PieceKind::Question, 0, self.rows.n_question[self.row]);
     }
 
     fn answer(&mut self) {
-        self.span(Kind::AnswerText, 0, self.rows.n_answer[self.row]);
+        self.span(PieceKind::AnswerText, 0, self.rows.n_answer[self.row]);
     }
 
     fn chunk(&mut self, chunk: usize) {
         let (start, end) = self.chunk_tokens(chunk);
-        self.span(Kind::Rationale, start, end);
+        self.span(PieceKind::Rationale, start, end);
     }
 
-    fn span(&mut self, kind: Kind, start: i64, end: i64) {
+    fn span(&mut self, kind: PieceKind, start: i64, end: i64) {
         if start < end {
             self.plan.pieces.extend([kind as i64, start, end]);
         }
     }
 
-    fn mark(&mut self, kind: Kind, stage: i64) {
-        let start = if kind == Kind::Stage { stage } else { 0 };
+    fn mark(&mut self, kind: PieceKind, stage: i64) {
+        let start = if kind == PieceKind::Stage { stage } else { 0 };
         self.plan.pieces.extend([kind as i64, start, start + 1]);
     }
 
@@ -327,7 +320,7 @@ mod tests {
 
     fn planned(scheme: Scheme, thought: Thought, skipped: Option<&[bool]>) -> Plan {
         let offsets = [0, 5];
-        let rows = Rows {
+        let rows = PlanRows {
             boundaries: &[0, 1, 1, 4],
             m: 3,
             step_tokens: (&[0, 3, 4, 6, 9], Offsets::new("step_token_offsets", &offsets[..], 5).unwrap()),
@@ -335,7 +328,7 @@ mod tests {
             n_answer: &[2],
             skipped,
         };
-        plan_items(&rows, &Options { scheme, thought, chunk_dropout: 0.0, seed: 0 }, 1).unwrap()
+        plan_items(&rows, &PlanOptions { scheme, thought, chunk_dropout: 0.0, seed: 0 }, 1).unwrap()
     }
 
     #[test]

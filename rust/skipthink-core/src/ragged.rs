@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OffsetsProblem, Result};
 
 /// Borrowed numbers of either width.
 #[derive(Debug, Clone, Copy)]
@@ -119,17 +119,17 @@ impl<'a> Offsets<'a> {
         let offsets = offsets.into();
         let wrong = |problem, index, got| Err(Error::Offsets { name, problem, index, got });
         if offsets.len() == 0 {
-            return wrong("are empty", 0, 0);
+            return wrong(OffsetsProblem::Empty, 0, 0);
         }
         if offsets.at(0) < 0 {
-            return wrong("are negative", 0, offsets.at(0));
+            return wrong(OffsetsProblem::Negative, 0, offsets.at(0));
         }
         if let Some(index) = offsets.first_fall() {
-            return wrong("decrease", index + 1, offsets.at(index + 1));
+            return wrong(OffsetsProblem::Decrease, index + 1, offsets.at(index + 1));
         }
         let last = offsets.at(offsets.len() - 1);
         if last as usize > n_values {
-            return wrong("overrun the values", offsets.len() - 1, last);
+            return wrong(OffsetsProblem::Overrun, offsets.len() - 1, last);
         }
         Ok(Self(offsets))
     }
@@ -169,14 +169,7 @@ pub fn check_boundaries(
         let k = n_steps(row);
         let rises = cuts.windows(2).all(|pair| pair[0] <= pair[1]);
         if cuts[0] != 0 || cuts[m] != k as i64 || !rises {
-            return Err(Error::Boundaries {
-                name,
-                row,
-                got: format!("{cuts:?}"),
-                expected: format!(
-                    "numbers that start at 0, never decrease and end at {k}, the steps of the row"
-                ),
-            });
+            return Err(Error::Boundaries { name, row, got: cuts.to_vec(), n_steps: Some(k) });
         }
     }
     Ok(())
@@ -190,10 +183,10 @@ mod tests {
     fn offsets_are_checked() {
         assert_eq!(Offsets::new("x", &[2i64, 4, 4, 7][..], 7).unwrap().row(2), 4..7);
         for (offsets, problem) in [
-            (&[][..] as &[i32], "are empty"),
-            (&[-1, 2][..], "are negative"),
-            (&[0, 3, 2][..], "decrease"),
-            (&[0, 9][..], "overrun the values"),
+            (&[][..] as &[i32], OffsetsProblem::Empty),
+            (&[-1, 2][..], OffsetsProblem::Negative),
+            (&[0, 3, 2][..], OffsetsProblem::Decrease),
+            (&[0, 9][..], OffsetsProblem::Overrun),
         ] {
             let wide: Vec<i64> = offsets.iter().map(|cut| i64::from(*cut)).collect();
             for checked in [Offsets::new("x", offsets, 7), Offsets::new("x", &wide[..], 7)] {

@@ -1,6 +1,6 @@
 //! The skip ledger: which chunks the student was asked about, and what came out (method §6).
 
-use crate::error::{Error, Result};
+use crate::error::{Error, LedgerError, Result};
 
 /// State of one chunk of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Ledger {
 
 /// Counts over all rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
+pub struct LedgerStats {
     /// Rows by what they are with nothing dropped: not asked, right, wrong.
     pub base: [u64; 3],
     /// Chunks by `State`.
@@ -82,17 +82,12 @@ impl Ledger {
     pub fn from_states(base: &[u8], chunks: &[u8], m: usize) -> Result<Self> {
         check_m(m)?;
         if base.len().checked_mul(m) != Some(chunks.len()) {
-            return Err(Error::Ledger(format!(
-                "{} rows of M = {m} chunks have {} chunk states",
-                base.len(),
-                chunks.len()
-            )));
+            let (n_rows, n_states) = (base.len(), chunks.len());
+            return Err(LedgerError::States { n_rows, m, n_states }.into());
         }
         for (row, (base, states)) in base.iter().zip(chunks.chunks_exact(m)).enumerate() {
             if !reachable(*base, states) {
-                return Err(Error::Ledger(format!(
-                    "row {row} is in state {base} with chunks {states:?}, to which no answers lead"
-                )));
+                return Err(LedgerError::Unreachable { row, base: *base, states: states.to_vec() }.into());
             }
         }
         Ok(Self::with(base.to_vec(), chunks.to_vec(), m))
@@ -159,6 +154,26 @@ impl Ledger {
         &self.base
     }
 
+    /// States of the chunks of some rows, `(rows, M)`, row-major, as `State` codes.
+    ///
+    /// # Errors
+    /// `LedgerError::NoRow`.
+    pub fn states_of(&self, rows: &[i64]) -> Result<Vec<u8>> {
+        let mut states = Vec::with_capacity(rows.len() * self.n_chunks);
+        for row in rows {
+            states.extend_from_slice(self.row(self.index(*row)?));
+        }
+        Ok(states)
+    }
+
+    /// States of some rows with nothing dropped, as `base`.
+    ///
+    /// # Errors
+    /// `LedgerError::NoRow`.
+    pub fn base_of(&self, rows: &[i64]) -> Result<Vec<u8>> {
+        rows.iter().map(|row| Ok(self.base[self.index(*row)?])).collect()
+    }
+
     /// The next question of a row; None when it is settled.
     pub fn question(&self, row: usize) -> Option<usize> {
         match self.base[row] {
@@ -206,37 +221,24 @@ impl Ledger {
     /// As `record`.
     pub fn check(&self, rows: &[i64], chunks: &[i64], n_right: usize) -> Result<()> {
         if rows.len() != chunks.len() || rows.len() != n_right {
-            return Err(Error::Ledger(format!(
-                "rows, chunks and right must have the same length, got {}, {} and {n_right}",
-                rows.len(),
-                chunks.len()
-            )));
+            let (rows, chunks) = (rows.len(), chunks.len());
+            return Err(LedgerError::Lengths { rows, chunks, right: n_right }.into());
         }
         if let Some(row) = first_twin(rows) {
-            return Err(Error::Ledger(format!("row {row} is answered twice in one call")));
+            return Err(LedgerError::Twice(row).into());
         }
         for (row, chunk) in rows.iter().zip(chunks) {
-            let Some(index) = usize::try_from(*row).ok().filter(|index| *index < self.len()) else {
-                return Err(Error::Ledger(format!(
-                    "row {row} is not one of the ledger's {} rows",
-                    self.len()
-                )));
-            };
-            let next = self.question(index);
+            let next = self.question(self.index(*row)?);
             if next.map(|next| next as i64) != Some(*chunk) {
-                let expected =
-                    next.map_or("it is settled".into(), |next| format!("its next question is {next}"));
-                return Err(Error::Ledger(format!(
-                    "row {row} was not asked about chunk {chunk}: {expected}"
-                )));
+                return Err(LedgerError::NotAsked { row: *row, chunk: *chunk, next }.into());
             }
         }
         Ok(())
     }
 
     /// Counts over all rows.
-    pub fn stats(&self) -> Stats {
-        let mut stats = Stats {
+    pub fn stats(&self) -> LedgerStats {
+        let mut stats = LedgerStats {
             base: [0; 3],
             states: [0; 4],
             by_chunk: vec![[0; 2]; self.n_chunks],
@@ -260,6 +262,11 @@ impl Ledger {
             *count = [count[0] + 1, count[1] + asked, count[2] + skipped];
         }
         stats
+    }
+
+    fn index(&self, row: i64) -> Result<usize> {
+        let index = usize::try_from(row).ok().filter(|index| *index < self.len());
+        index.ok_or_else(|| LedgerError::NoRow { row, n_rows: self.len() }.into())
     }
 
     fn row(&self, row: usize) -> &[u8] {
@@ -324,7 +331,7 @@ impl Ledger {
 
 fn check_m(m: usize) -> Result<()> {
     if m == 0 {
-        return Err(Error::Option { name: "M", expected: "at least 1", got: "0".into() });
+        return Err(Error::Zero { name: "M" });
     }
     Ok(())
 }
@@ -333,12 +340,9 @@ fn check_m(m: usize) -> Result<()> {
 fn check_boundaries(boundaries: &[i64], m: usize) -> Result<()> {
     match boundaries.chunks_exact(m + 1).enumerate().find(|(_, cuts)| cuts[0] != 0 || !cuts.is_sorted()) {
         None => Ok(()),
-        Some((row, cuts)) => Err(Error::Boundaries {
-            name: "boundaries",
-            row,
-            got: format!("{cuts:?}"),
-            expected: "numbers that start at 0 and never decrease".into(),
-        }),
+        Some((row, cuts)) => {
+            Err(Error::Boundaries { name: "boundaries", row, got: cuts.to_vec(), n_steps: None })
+        }
     }
 }
 
@@ -387,6 +391,9 @@ mod tests {
         ledger.record(&[0, 1], &[3, 3], &[false, true]).unwrap();
         assert!(ledger.done());
         assert_eq!(ledger.states(), [2, 3, 1, 1, 2, 2]);
+        assert_eq!(ledger.states_of(&[1, 0]).unwrap(), [1, 2, 2, 2, 3, 1]);
+        assert_eq!(ledger.base_of(&[1, 1, 0]).unwrap(), [1, 1, 1]);
+        assert!(ledger.states_of(&[2]).is_err() && ledger.base_of(&[-1]).is_err());
         assert_eq!(ledger.asked(), 7);
         assert_eq!(ledger.next_batch(10), (vec![], vec![]));
         let stats = ledger.stats();

@@ -2,7 +2,7 @@
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
-use skipthink_core::ragged::{Cuts, Numbers};
+use skipthink_core::{Cuts, Numbers};
 
 /// A contiguous numpy array of 64-bit integers, borrowed.
 pub type Ints<'py> = PyReadonlyArray1<'py, i64>;

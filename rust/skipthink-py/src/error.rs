@@ -1,13 +1,40 @@
 //! Core errors to Python exceptions: one exhaustive match.
 
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
-use skipthink_core::error::Error;
+use skipthink_core::Error;
 
 /// The Python exception of a core error; its class lives in `skipthink.exceptions`.
 pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
+        Error::Interrupted => return PyKeyboardInterrupt::new_err(()),
         Error::Ledger(_) => "LedgerError",
-        _ => "InvalidInputError",
+        Error::Zero { .. }
+        | Error::Eta(_)
+        | Error::Temperature { .. }
+        | Error::ChunkDropout(_)
+        | Error::Name { .. }
+        | Error::Rules(_)
+        | Error::Separators(_)
+        | Error::NoSkipData
+        | Error::Threads(_)
+        | Error::ThreadsVariable { .. }
+        | Error::ThreadsRefused { .. }
+        | Error::TooManyBoundaries { .. }
+        | Error::TooManyCells { .. }
+        | Error::EmptyChunks
+        | Error::Stages { .. }
+        | Error::StagesOfCurve(_)
+        | Error::Rows { .. }
+        | Error::EndLosses { .. }
+        | Error::Loss { .. }
+        | Error::Weight { .. }
+        | Error::NegativeSteps { .. }
+        | Error::NegativeLength { .. }
+        | Error::NotUtf8 { .. }
+        | Error::Offsets { .. }
+        | Error::Boundaries { .. }
+        | Error::StepTokens { .. } => "InvalidInputError",
     };
     raise(py, class, &error.to_string())
 }

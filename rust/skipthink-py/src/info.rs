@@ -2,8 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use skipthink_core::machine::vector_unit;
-use skipthink_core::parallel::resolve_threads;
+use skipthink_core::{resolve_threads, vector_unit};
 
 use crate::runtime::detached;
 

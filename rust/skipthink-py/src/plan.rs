@@ -2,9 +2,7 @@
 
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
-use skipthink_core::error::Error;
-use skipthink_core::plan::{self, Options, Rows, Scheme, Thought};
-use skipthink_core::ragged::Offsets;
+use skipthink_core::{Error, Offsets, PlanOptions, PlanRows, Scheme, Thought};
 
 use crate::convert::{Bools, Ints, matrix, vector};
 use crate::runtime::detached;
@@ -38,11 +36,16 @@ pub fn plan_items<'py>(
     let (n_question, n_answer) = (n_question.as_slice()?, n_answer.as_slice()?);
     let skipped = skipped.as_ref().map(|skipped| skipped.as_slice()).transpose()?;
     let plan = detached(py, num_threads, |threads| {
-        let options =
-            Options { scheme: parse_scheme(scheme)?, thought: parse_thought(thought)?, chunk_dropout, seed };
+        let options = PlanOptions {
+            scheme: parse_scheme(scheme)?,
+            thought: parse_thought(thought)?,
+            chunk_dropout,
+            seed,
+        };
         let offsets = Offsets::new("step_token_offsets", step_offsets, step_tokens.len())?;
-        let rows = Rows { boundaries, m, step_tokens: (step_tokens, offsets), n_question, n_answer, skipped };
-        plan::plan_items(&rows, &options, threads)
+        let rows =
+            PlanRows { boundaries, m, step_tokens: (step_tokens, offsets), n_question, n_answer, skipped };
+        skipthink_core::plan_items(&rows, &options, threads)
     })?;
     Ok((
         vector(py, plan.rows),
@@ -61,10 +64,10 @@ fn parse_scheme(name: &str) -> Result<Scheme, Error> {
         "base" => Ok(Scheme::Base),
         "chunkwise" => Ok(Scheme::Chunkwise),
         "skip" => Ok(Scheme::Skip),
-        _ => Err(Error::Option {
-            name: "scheme",
-            expected: r#""answer-only", "base", "chunkwise" or "skip""#,
-            got: format!("{name:?}"),
+        _ => Err(Error::Name {
+            option: "scheme",
+            known: &["answer-only", "base", "chunkwise", "skip"],
+            got: name.into(),
         }),
     }
 }
@@ -74,10 +77,10 @@ fn parse_thought(name: &str) -> Result<Thought, Error> {
         "per-chunk" => Ok(Thought::PerChunk),
         "collapse" => Ok(Thought::Collapse),
         "none" => Ok(Thought::None),
-        _ => Err(Error::Option {
-            name: "thought",
-            expected: r#""per-chunk", "collapse" or "none""#,
-            got: format!("{name:?}"),
+        _ => Err(Error::Name {
+            option: "thought",
+            known: &["per-chunk", "collapse", "none"],
+            got: name.into(),
         }),
     }
 }

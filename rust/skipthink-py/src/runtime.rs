@@ -2,13 +2,10 @@
 
 use std::cell::RefCell;
 
-use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
-use skipthink_core::error::{Error, Result};
-use skipthink_core::interrupt::set_ask;
-use skipthink_core::parallel::{after_fork, before_fork, resolve_threads};
+use skipthink_core::{Error, Result, after_fork, before_fork, resolve_threads, set_ask};
 
 use crate::error::to_python;
 
@@ -24,11 +21,10 @@ pub fn detached<T: Ungil + Send>(
     num_threads: Option<usize>,
     work: impl FnOnce(usize) -> Result<T> + Ungil + Send,
 ) -> PyResult<T> {
-    match py.detach(|| resolve_threads(num_threads).and_then(work)) {
-        Ok(found) => Ok(found),
-        Err(Error::Interrupted) => Err(RAISED.take().unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))),
-        Err(error) => Err(to_python(py, &error)),
-    }
+    py.detach(|| resolve_threads(num_threads).and_then(work)).map_err(|error| {
+        let raised = if error == Error::Interrupted { RAISED.take() } else { None };
+        raised.unwrap_or_else(|| to_python(py, &error))
+    })
 }
 
 /// Prepares for signals and forks; to be called once, when the module is imported.

@@ -2,10 +2,7 @@
 
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
-use skipthink_core::error::Error;
-use skipthink_core::losses::{Losses, Objective};
-use skipthink_core::ragged::Offsets;
-use skipthink_core::search::{self, Annealing, Found, Method, Options, Scope};
+use skipthink_core::{Error, Found, Losses, Method, Objective, Offsets, Scope, SearchOptions};
 
 use crate::convert::{AnyInts, Floats, Ints, matrix, vector};
 use crate::runtime::detached;
@@ -17,6 +14,49 @@ type FoundArrays<'py> = (
     Bound<'py, PyArray1<bool>>,
 );
 
+/// A search method as `skipthink.core.options` has it: a name, or the options of a method that has some.
+#[derive(FromPyObject)]
+pub enum MethodOptions {
+    /// "average" or "optimal".
+    Name(String),
+    /// `Greedy`.
+    Greedy {
+        /// "pair" or "left".
+        scope: String,
+        /// Most sweeps.
+        max_sweeps: usize,
+    },
+    /// `Anneal`.
+    Anneal {
+        /// Moves tried a row.
+        moves: usize,
+        /// Largest shift of a boundary, steps.
+        width: usize,
+        /// First temperature, nats.
+        start: f64,
+        /// Last temperature, nats.
+        end: f64,
+    },
+}
+
+impl MethodOptions {
+    fn parse(self) -> Result<Method, Error> {
+        Ok(match self {
+            Self::Name(name) => match name.as_str() {
+                "average" => Method::Average,
+                "optimal" => Method::Optimal,
+                _ => return Err(Error::Name { option: "method", known: &["average", "optimal"], got: name }),
+            },
+            Self::Greedy { scope, max_sweeps } => {
+                Method::Greedy(skipthink_core::Greedy { scope: parse_scope(&scope)?, max_sweeps })
+            }
+            Self::Anneal { moves, width, start, end } => {
+                Method::Anneal(skipthink_core::Anneal { moves, width, start, end })
+            }
+        })
+    }
+}
+
 /// Average boundaries `(n, M + 1)` of rows of K steps.
 #[pyfunction]
 pub fn average_boundaries<'py>(
@@ -27,21 +67,20 @@ pub fn average_boundaries<'py>(
     let n_steps = n_steps.as_slice()?;
     let boundaries = detached(py, Some(1), |_| {
         if m == 0 {
-            return Err(Error::Option { name: "M", expected: "at least 1", got: "0".into() });
+            return Err(Error::Zero { name: "M" });
         }
         if let Some(row) = n_steps.iter().position(|k| *k < 0) {
-            let (got, expected) = (n_steps[row].to_string(), "a number of steps is not negative");
-            return Err(Error::Value { name: "n_steps", row, index: 0, got, expected });
+            return Err(Error::NegativeSteps { row, got: n_steps[row] });
         }
-        Ok(search::average_boundaries(n_steps, m))
+        Ok(skipthink_core::average_boundaries(n_steps, m))
     })?;
     matrix(py, boundaries, m + 1)
 }
 
 /// Searches boundaries; see `skipthink.chunk`.
 #[pyfunction]
-#[pyo3(signature = (values, n_stages, offsets, weights, ends, m, init, *, method, objective, scope, eta,
-                    min_steps, max_sweeps, seed, first_row, annealing, num_threads))]
+#[pyo3(signature = (values, n_stages, offsets, weights, ends, m, init, *, method, objective, eta, min_steps,
+                    seed, first_row, num_threads))]
 #[allow(clippy::too_many_arguments)]
 pub fn find_boundaries<'py>(
     py: Python<'py>,
@@ -52,15 +91,12 @@ pub fn find_boundaries<'py>(
     ends: Option<(Floats<'py>, AnyInts<'py>)>,
     m: usize,
     init: Option<Ints<'py>>,
-    method: &str,
+    method: MethodOptions,
     objective: &str,
-    scope: &str,
     eta: f64,
     min_steps: usize,
-    max_sweeps: usize,
     seed: u64,
     first_row: u64,
-    annealing: (usize, usize, f64, f64),
     num_threads: Option<usize>,
 ) -> PyResult<FoundArrays<'py>> {
     let (values, offsets) = (values.borrow()?, offsets.borrow()?);
@@ -71,12 +107,11 @@ pub fn find_boundaries<'py>(
         None => None,
     };
     let found: Found = detached(py, num_threads, |threads| {
-        let options = Options {
-            method: parse_method(method, scope, annealing)?,
+        let options = SearchOptions {
+            method: method.parse()?,
             objective: parse_objective(objective)?,
             eta,
             min_steps,
-            max_sweeps,
             seed,
             first_row,
         };
@@ -92,7 +127,7 @@ pub fn find_boundaries<'py>(
                 None => None,
             },
         };
-        search::find_boundaries(&losses, m, init, &options, threads)
+        skipthink_core::find_boundaries(&losses, m, init, &options, threads)
     })?;
     Ok((
         matrix(py, found.boundaries, m + 1)?,
@@ -121,7 +156,7 @@ pub fn objective_curves<'py>(
     let curves = detached(py, num_threads, |threads| {
         let steps = Offsets::new("losses", offsets, values.len())?;
         let losses = Losses { values, n_stages: 1, steps, weights, ends: None };
-        search::objective_curves(&losses, max_chunks, parse_objective(objective)?, min_steps, threads)
+        skipthink_core::objective_curves(&losses, max_chunks, parse_objective(objective)?, min_steps, threads)
     })?;
     matrix(py, curves, max_chunks)
 }
@@ -131,33 +166,14 @@ fn parse_objective(name: &str) -> Result<Objective, Error> {
         "mean" => Ok(Objective::Mean),
         "variance" => Ok(Objective::Variance),
         "max" => Ok(Objective::Max),
-        _ => Err(Error::Option {
-            name: "objective",
-            expected: r#""mean", "variance" or "max""#,
-            got: format!("{name:?}"),
-        }),
+        _ => Err(Error::Name { option: "objective", known: &["mean", "variance", "max"], got: name.into() }),
     }
 }
 
-fn parse_method(name: &str, scope: &str, annealing: (usize, usize, f64, f64)) -> Result<Method, Error> {
-    let scope = match scope {
-        "pair" => Scope::Pair,
-        "left" => Scope::Left,
-        _ => {
-            let expected = r#""pair" or "left""#;
-            return Err(Error::Option { name: "scope", expected, got: format!("{scope:?}") });
-        }
-    };
-    let (moves, width, start, end) = annealing;
+fn parse_scope(name: &str) -> Result<Scope, Error> {
     match name {
-        "average" => Ok(Method::Average),
-        "greedy" => Ok(Method::Greedy(scope)),
-        "anneal" => Ok(Method::Anneal(Annealing { moves, width, start, end })),
-        "optimal" => Ok(Method::Optimal),
-        _ => Err(Error::Option {
-            name: "method",
-            expected: r#""average", "greedy", "anneal" or "optimal""#,
-            got: format!("{name:?}"),
-        }),
+        "pair" => Ok(Scope::Pair),
+        "left" => Ok(Scope::Left),
+        _ => Err(Error::Name { option: "scope", known: &["pair", "left"], got: name.into() }),
     }
 }

@@ -4,9 +4,7 @@ use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyList, PyListMethods, PyString};
-use skipthink_core::error::Error;
-use skipthink_core::ragged::Offsets;
-use skipthink_core::steps::{Rules, Spans, split_buffer as split_bytes, split_texts};
+use skipthink_core::{Error, Offsets, Rules, Spans, split_buffer as split_bytes, split_texts};
 
 use crate::convert::{Ints, vector};
 use crate::error::raise;
@@ -73,10 +71,7 @@ fn parse_rules(name: &str, separators: Vec<String>) -> Result<Rules, Error> {
         "separators" if !separators.is_empty() && separators.iter().all(|one| !one.is_empty()) => {
             Ok(Rules::Separators(separators))
         }
-        _ => Err(Error::Option {
-            name: "rules",
-            expected: r#""auto", "lines", "sentences" or a list of separator strings, none empty"#,
-            got: if name == "separators" { format!("{separators:?}") } else { format!("{name:?}") },
-        }),
+        "separators" => Err(Error::Separators(separators)),
+        _ => Err(Error::Rules(name.into())),
     }
 }

@@ -12,7 +12,7 @@ const MOVES_A_CHECK: usize = 1024;
 
 /// Options of the annealing.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Annealing {
+pub struct Anneal {
     /// Moves tried a row.
     pub moves: usize,
     /// Largest shift of a boundary, in steps.
@@ -48,22 +48,20 @@ impl SplitMix64 {
     }
 }
 
-impl Annealing {
+impl Anneal {
     /// Checks the options.
     ///
     /// # Errors
-    /// `Error::Option` for the first one outside its range.
+    /// `Error::Zero` or `Error::Temperature` for the first one outside its range.
     pub fn check(&self) -> Result<()> {
-        let wrong = |name, expected, got: String| Err(Error::Option { name, expected, got });
-        if self.moves == 0 {
-            return wrong("anneal_moves", "at least 1", "0".into());
+        for (name, count) in [("moves", self.moves), ("width", self.width)] {
+            if count == 0 {
+                return Err(Error::Zero { name });
+            }
         }
-        if self.width == 0 {
-            return wrong("anneal_width", "at least 1", "0".into());
-        }
-        for (name, value) in [("anneal_start", self.start), ("anneal_end", self.end)] {
-            if !(value > 0.0 && value.is_finite()) {
-                return wrong(name, "a finite temperature above 0", value.to_string());
+        for (name, got) in [("start", self.start), ("end", self.end)] {
+            if !(got > 0.0 && got.is_finite()) {
+                return Err(Error::Temperature { name, got });
             }
         }
         Ok(())

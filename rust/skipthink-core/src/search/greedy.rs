@@ -14,6 +14,15 @@ pub enum Scope {
     Left,
 }
 
+/// Options of the greedy search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greedy {
+    /// Which loss a move is judged by.
+    pub scope: Scope,
+    /// Most sweeps over the boundaries of a row.
+    pub max_sweeps: usize,
+}
+
 /// Moves boundaries, left to right, sweep after sweep, until nothing moves.
 ///
 /// # Errors
@@ -21,16 +30,15 @@ pub enum Scope {
 pub fn search(
     costs: &PrefixCosts,
     boundaries: &mut [usize],
-    scope: Scope,
+    greedy: Greedy,
     eta: f64,
     min_steps: usize,
-    max_sweeps: usize,
 ) -> Result<()> {
-    for _ in 0..max_sweeps {
+    for _ in 0..greedy.max_sweeps {
         let mut moved = false;
         for cut in 1..boundaries.len() - 1 {
             interrupt::check(5 * (boundaries[cut + 1] - boundaries[cut - 1]))?;
-            moved |= move_cut(costs, boundaries, cut, scope, eta, min_steps);
+            moved |= move_cut(costs, boundaries, cut, greedy.scope, eta, min_steps);
         }
         if !moved {
             break;

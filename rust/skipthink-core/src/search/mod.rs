@@ -9,9 +9,9 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-pub use anneal::{Annealing, SplitMix64};
+pub use anneal::{Anneal, SplitMix64};
 pub use average::{average_boundaries, average_row};
-pub use greedy::Scope;
+pub use greedy::{Greedy, Scope};
 pub use optimal::objective_curves;
 
 use std::ops::Range;
@@ -38,16 +38,16 @@ pub enum Method {
     /// The start itself.
     Average,
     /// Greedy search-based chunking.
-    Greedy(Scope),
+    Greedy(Greedy),
     /// Simulated annealing.
-    Anneal(Annealing),
+    Anneal(Anneal),
     /// The global optimum.
     Optimal,
 }
 
 /// Options of a search.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct SearchOptions {
     /// Method.
     pub method: Method,
     /// Objective J.
@@ -56,8 +56,6 @@ pub struct Options {
     pub eta: f64,
     /// Least steps of a chunk.
     pub min_steps: usize,
-    /// Most sweeps of the greedy search.
-    pub max_sweeps: usize,
     /// Seeds annealing, together with the row.
     pub seed: u64,
     /// Number of the first row: a batch of a stream is annealed as it would be within the whole.
@@ -83,7 +81,7 @@ struct Task<'a> {
     losses: &'a Losses<'a>,
     m: usize,
     init: Option<&'a [i64]>,
-    options: &'a Options,
+    options: &'a SearchOptions,
 }
 
 impl Task<'_> {
@@ -144,11 +142,7 @@ impl Part<'_> {
 
 impl Found {
     fn new(n: usize, m: usize) -> Result<Self> {
-        let too_many = |_| Error::Option {
-            name: "M",
-            expected: "small enough that n · (M + 1) boundaries fit into memory",
-            got: format!("{m} for {n} rows"),
-        };
+        let too_many = |_| Error::TooManyBoundaries { m, n_rows: n };
         let places = n.saturating_mul(m.saturating_add(1));
         Vec::<i64>::new().try_reserve_exact(places).map_err(too_many)?;
         // zeros as the operating system gives them: each page is touched first by the thread that writes it
@@ -185,7 +179,7 @@ pub fn find_boundaries(
     losses: &Losses<'_>,
     m: usize,
     init: Option<&[i64]>,
-    options: &Options,
+    options: &SearchOptions,
     threads: usize,
 ) -> Result<Found> {
     find_boundaries_on(Paths::default(), losses, m, init, options, threads)
@@ -197,7 +191,7 @@ fn find_boundaries_on(
     losses: &Losses<'_>,
     m: usize,
     init: Option<&[i64]>,
-    options: &Options,
+    options: &SearchOptions,
     threads: usize,
 ) -> Result<Found> {
     check_options(m, options)?;
@@ -232,21 +226,18 @@ fn search_blocks(losses: &Losses<'_>, threads: usize) -> Vec<Range<usize>> {
     blocks(n, threads, least, BLOCK_ROWS)
 }
 
-fn check_options(m: usize, options: &Options) -> Result<()> {
-    let wrong = |name, expected, got: String| Err(Error::Option { name, expected, got });
+fn check_options(m: usize, options: &SearchOptions) -> Result<()> {
     if m == 0 {
-        return wrong("M", "at least 1", m.to_string());
+        return Err(Error::Zero { name: "M" });
     }
     if !(options.eta >= 0.0 && options.eta.is_finite()) {
-        return wrong("eta", "a finite number that is not negative", options.eta.to_string());
+        return Err(Error::Eta(options.eta));
     }
-    if options.max_sweeps == 0 {
-        return wrong("max_sweeps", "at least 1", "0".into());
+    match &options.method {
+        Method::Greedy(Greedy { max_sweeps: 0, .. }) => Err(Error::Zero { name: "max_sweeps" }),
+        Method::Anneal(anneal) => anneal.check(),
+        Method::Average | Method::Greedy(_) | Method::Optimal => Ok(()),
     }
-    if let Method::Anneal(annealing) = &options.method {
-        annealing.check()?;
-    }
-    Ok(())
 }
 
 /// Work space of one thread.
@@ -261,9 +252,9 @@ struct Searcher {
 }
 
 impl Searcher {
-    fn new(paths: Paths, options: &Options) -> Self {
+    fn new(paths: Paths, options: &SearchOptions) -> Self {
         let temperatures = match &options.method {
-            Method::Anneal(annealing) => annealing.temperatures(),
+            Method::Anneal(anneal) => anneal.temperatures(),
             _ => Vec::new(),
         };
         Self {
@@ -315,7 +306,7 @@ impl OverCosts for ByMoves<'_, '_> {
                 let refused = match task.options.method {
                     Method::Anneal(_) => gain <= task.options.eta,
                     // greedy has asked eta of each of its moves, by sums in which huge losses swallow small ones
-                    Method::Greedy(Scope::Pair) => gain < 0.0,
+                    Method::Greedy(Greedy { scope: Scope::Pair, .. }) => gain < 0.0,
                     _ => false,
                 };
                 if refused {
@@ -336,14 +327,13 @@ impl Searcher {
         self.costs.load(&self.row);
         match options.method {
             Method::Average | Method::Optimal => Ok(()),
-            Method::Greedy(scope) => {
-                let (eta, least) = (options.eta, options.min_steps);
-                greedy::search(&self.costs, &mut self.best, scope, eta, least, options.max_sweeps)
+            Method::Greedy(greedy) => {
+                greedy::search(&self.costs, &mut self.best, greedy, options.eta, options.min_steps)
             }
-            Method::Anneal(annealing) => {
+            Method::Anneal(anneal) => {
                 let random = SplitMix64::of_row(options.seed, options.first_row.wrapping_add(row as u64));
                 let least = options.min_steps;
-                annealing.search(&self.costs, &mut self.best, least, random, &self.temperatures)
+                anneal.search(&self.costs, &mut self.best, least, random, &self.temperatures)
             }
         }
     }

@@ -52,15 +52,8 @@ impl Batch {
                 (Numbers::Double(ends), offsets)
             }),
         };
-        let options = Options {
-            method: Method::Optimal,
-            objective,
-            eta: 0.0,
-            min_steps,
-            max_sweeps: 1,
-            seed: 0,
-            first_row: 0,
-        };
+        let options =
+            SearchOptions { method: Method::Optimal, objective, eta: 0.0, min_steps, seed: 0, first_row: 0 };
         find_boundaries_on(paths, &losses, self.m, None, &options, threads).unwrap()
     }
 
@@ -232,7 +225,7 @@ fn losses_beyond_what_can_be_squared_are_refused() {
         ends: None,
     };
     match losses.check_rows(0..2, 2) {
-        Err(Error::Value { row: 1, index: 2, .. }) => {}
+        Err(Error::Loss { row: 1, index: 2, .. }) => {}
         other => panic!("{other:?}"),
     }
 }

@@ -37,7 +37,7 @@ pub fn split_texts<T: AsRef<str> + Sync>(texts: &[T], rules: &Rules, threads: us
 /// Splits texts that are rows of UTF-8 bytes, as in Arrow.
 ///
 /// # Errors
-/// `Error::Value` naming the first row that is not UTF-8; `Error::Interrupted`.
+/// `Error::NotUtf8` naming the first row that is not UTF-8; `Error::Interrupted`.
 pub fn split_buffer(data: &[u8], offsets: Offsets<'_>, rules: &Rules, threads: usize) -> Result<Spans> {
     split_blocks(offsets.len(), rules, threads, |rows, block| {
         let mut first = rows.start;
@@ -66,13 +66,7 @@ pub fn split_buffer(data: &[u8], offsets: Offsets<'_>, rules: &Rules, threads: u
 }
 
 fn not_utf8(row: usize, error: std::str::Utf8Error) -> Error {
-    Error::Value {
-        name: "text",
-        row,
-        index: error.valid_up_to(),
-        got: "bytes that are not UTF-8".into(),
-        expected: "texts are UTF-8; decode them as what they are and try again",
-    }
+    Error::NotUtf8 { row, index: error.valid_up_to() }
 }
 
 /// Spans of consecutive rows, being made.

@@ -22,15 +22,14 @@ pub fn objective_curves(
     min_steps: usize,
     threads: usize,
 ) -> Result<Vec<f64>> {
-    let wrong = |name, expected, got: usize| Err(Error::Option { name, expected, got: got.to_string() });
     if max_m == 0 {
-        return wrong("max_chunks", "at least 1", 0);
+        return Err(Error::Zero { name: "max_chunks" });
     }
     if min_steps == 0 {
-        return wrong("min_steps", "at least 1: empty chunks explain nothing", 0);
+        return Err(Error::EmptyChunks);
     }
     if losses.n_stages != 1 || losses.ends.is_some() {
-        return wrong("losses", "one loss a step, the same for all stages", losses.n_stages);
+        return Err(Error::StagesOfCurve(losses.n_stages));
     }
     let n = losses.steps.len();
     let mut curves = vec![0.0; n.saturating_mul(max_m)];

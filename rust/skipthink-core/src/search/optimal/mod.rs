@@ -83,7 +83,7 @@ impl Optimal {
     /// Searches the rows of a part.
     ///
     /// # Errors
-    /// `Error::Option` when M · K is too much for a programme; `Error::Interrupted`.
+    /// `Error::TooManyCells` when M · K is too much for a programme; `Error::Interrupted`.
     pub fn search(&mut self, task: &Task<'_>, part: &mut Part<'_>) -> Result<()> {
         let longest = part.rows.clone().map(|row| task.losses.steps.row(row).len()).max().unwrap_or(0);
         if longest >= task.fewest_searched() {
@@ -97,8 +97,7 @@ fn check_cells(m: usize, k: usize) -> Result<()> {
     if m.saturating_mul(k + 1) <= MOST_CELLS {
         return Ok(());
     }
-    let expected = "M · (K + 1) of at most 2**28; search so long rows by method=\"greedy\"";
-    Err(Error::Option { name: "M", expected, got: format!("{m} with K = {k}") })
+    Err(Error::TooManyCells { m, k })
 }
 
 struct Search<'a, 'p> {
