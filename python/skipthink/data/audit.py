@@ -31,7 +31,7 @@ _BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Spread:
-    """A number a rationale: its mean, its largest value and its quantiles at `QUANTILES`."""
+    """A number per rationale: its mean, its largest value and its quantiles at `QUANTILES`."""
 
     mean: float
     largest: int

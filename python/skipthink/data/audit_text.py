@@ -26,7 +26,7 @@ class Section:
 
 
 def clean(text: str, longest: int = MAX_NAME) -> str:
-    r"""Text of a sample that is safe to print: invisible characters are written `\xNN` or `\uNNNN`, long text ends in "…".
+    r"""Text of a sample that is safe to print: what cannot be seen becomes `\xNN` or `\uNNNN`, long text ends in "…".
 
     Control characters, direction marks and the like could otherwise move the cursor, change colours or hide text.
     """
@@ -201,8 +201,8 @@ def _summary(report: FilesReport) -> Section:
         rows,
         [
             "rows: rationales; K, tokens: means; last step: share of the tokens; repeats: rationales whose last step",
-            "states nothing new; wrong: teachers; absent: gold answers nowhere in the rationale; blind: rationales that state",
-            "nothing new before their last step; by steps, at M: ceiling of the speed-up; M: recommended.",
+            "states nothing new; wrong: teachers; absent: gold answers nowhere in the rationale; blind: rationales",
+            "that state nothing new before their last step; by steps, at M: ceiling of the speed-up; M: recommended.",
         ],
     )
 

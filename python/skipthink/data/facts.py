@@ -35,6 +35,7 @@ _NUMBER_OR_WORD = re.compile(rf"{_NUMBER.pattern}|{_WORD.pattern}")
 # a capital behind a word, a number or a comma opens no sentence
 _INNER_CAPITAL = re.compile(r"(?:(?<=[^\W_][ ])|(?<=[,;&][ ]))[^\W\d_a-z][^\W\d_]+")
 _OPTION = re.compile(r"[(\[]([A-Z])[)\]]|\b(?:[Oo]ption|[Cc]hoice)\s+\"?([A-Z])\b(?!')")
+_LIST_NUMBER = re.compile(r"[\s#>*_-]*(?:[Ss]tep\s+)?(\d{1,3})[.):](?=[\s*_]|$)")
 
 Fact = float | str
 
@@ -104,10 +105,18 @@ def find_facts(text: str, names: Set[str]) -> tuple[set[Fact], int]:
     return facts, len(tokens)
 
 
+def list_number(text: str) -> float | None:
+    """The number a step has in its list ("2. Then", "**Step 2:** Then"), None where it has none."""
+    match = _LIST_NUMBER.match(text)
+    return float(match[1]) if match else None
+
+
 def question_facts(question: str) -> set[Fact]:
     """What a question gives: its numbers, and its words in lower case, so that none of them is a new name."""
-    given: set[Fact] = {word.lower() for word in TOKEN.findall(question)}
-    given.update(find_numbers(question))
+    words = set(TOKEN.findall(question))
+    given: set[Fact] = {word.lower() for word in words}
+    given.update(float(number.replace(",", "")) for number in _NUMBER.findall(question))
+    given.update(NUMBER_WORDS[word] for word in words & NUMBER_WORDS.keys())
     return given
 
 

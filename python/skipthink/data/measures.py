@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skipthink.chunking import average_boundaries
-from skipthink.data.facts import find_facts, question_facts
+from skipthink.data.facts import find_facts, list_number, question_facts
 from skipthink.ragged import Ints
 from skipthink.steps import StepSpans, split_steps_batch
 
@@ -28,11 +28,13 @@ class StepMeasures:
         n_tokens: tokens of each step, int64 (total_steps,).
         new: whether a step states a number, a name or an option that neither the question nor an earlier step has
             stated, bool (total_steps,).
+        telling: whether it is new for more than the number it has in a list, bool (total_steps,).
     """
 
     offsets: Ints
     n_tokens: Ints
     new: NDArray[np.bool_]
+    telling: NDArray[np.bool_]
 
     @property
     def n_steps(self) -> Ints:
@@ -55,11 +57,12 @@ class StepMeasures:
         Where no step is new (the answer stands in the question), the rule cannot tell what is needed.
         """
         empty = np.repeat(self._sums(self.new) == 0, self.n_steps)
-        return np.logical_or(self.new, empty)
+        kept: NDArray[np.bool_] = self.new | empty
+        return kept
 
     def n_blind(self) -> int:
-        """Rows of two steps or more in which no step but perhaps the last one is new."""
-        early = self.new.copy()
+        """Rows of two steps or more in which no step but perhaps the last one is telling."""
+        early = self.telling.copy()
         early[self.last] = False
         return int(np.sum((self._sums(early) == 0) & (self.n_steps > 1)))
 
@@ -115,6 +118,7 @@ def measure_steps(
     """
     spans = split_steps_batch(rationales, rules=rules)
     new: list[bool] = []
+    telling: list[bool] = []
     n_tokens: list[int] = []
     last: list[str] = []
     for row, (question, text) in enumerate(zip(questions, rationales, strict=True)):
@@ -123,12 +127,15 @@ def measure_steps(
         for start, end in spans[row]:
             step = text[start:end]
             facts, count = find_facts(step, names)
-            new.append(not facts <= given)
+            fresh = facts - given
+            new.append(bool(fresh))
+            telling.append(bool(fresh - {list_number(step)}) if fresh else False)
             n_tokens.append(count)
             given |= facts
         last.append(step)
     counted = np.array(n_tokens, np.int64) if count_tokens is None else count_tokens(rationales, spans)
-    return StepMeasures(spans.offsets, counted, np.array(new, np.bool_)), last
+    flags = (np.array(values, np.bool_) for values in (new, telling))
+    return StepMeasures(spans.offsets, counted, *flags), last
 
 
 def join_measures(parts: Sequence[StepMeasures]) -> StepMeasures:
@@ -142,6 +149,7 @@ def join_measures(parts: Sequence[StepMeasures]) -> StepMeasures:
         np.concatenate(offsets),
         np.concatenate([np.zeros(0, np.int64), *(part.n_tokens for part in parts)]),
         np.concatenate([np.zeros(0, np.bool_), *(part.new for part in parts)]),
+        np.concatenate([np.zeros(0, np.bool_), *(part.telling for part in parts)]),
     )
 
 

@@ -45,6 +45,18 @@ class Teachers:
     odd_golds: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._golds: dict[str, str | None] = {}  # gold answers repeat
+
+    def normal_gold(self, gold: str) -> str | None:
+        """The normal form of a gold answer, None where it is none of the kind."""
+        if gold not in self._golds:
+            try:
+                self._golds[gold] = parse_gold(self.kind, gold)
+            except InvalidInputError:
+                self._golds[gold] = None
+        return self._golds[gold]
+
     def note(self, count: str, name: str) -> None:
         """Adds one to a count, and the row to its examples while there are few."""
         setattr(self, count, (getattr(self, count) or 0) + 1)
@@ -79,9 +91,8 @@ def check_rows(
     for row, (name, rationale, last, gold) in enumerate(
         zip(ids, rationales, last_steps, answers, strict=True)
     ):
-        try:
-            wanted = parse_gold(teachers.kind, gold)
-        except InvalidInputError:
+        wanted = teachers.normal_gold(gold)
+        if wanted is None:
             teachers.note("odd_golds", name)
             continue
         if rationale is None:

@@ -82,7 +82,7 @@ def judge(
 
 
 def _on_search(search: str, searchable: float, chunks: int) -> str:
-    rows = f"{searchable:.0%} of the rationales have more than M = {chunks} steps"
+    rows = f"{100 * searchable:.0f} % of the rationales have more than M = {chunks} steps"
     if search == "yes":
         return f"Chunks can be searched: {rows}."
     return f"Search can change little: {rows}, the others have one segmentation; use average chunks or a smaller M."
@@ -91,8 +91,8 @@ def _on_search(search: str, searchable: float, chunks: int) -> str:
 def _on_skip(skip: str, chunks: int, ceiling: float, by_steps: float, blind: float) -> str:
     if skip == "unknown":
         return (
-            f"How much can be skipped is unknown: in {blind:.0%} of the rationales the reasoning states no new number, "
-            "name or option, so the ceilings say nothing; let the judge find out (docs/skipping.md)."
+            f"How much can be skipped is unknown: in {100 * blind:.0f} % of the rationales the reasoning states no new "
+            "number, name or option, so the ceilings say nothing; let the judge find out (docs/skipping.md)."
         )
     found = f"at most {ceiling:.2f}x fewer tokens with M = {chunks}, {by_steps:.2f}x step by step"
     if skip == "yes":
@@ -102,10 +102,15 @@ def _on_skip(skip: str, chunks: int, ceiling: float, by_steps: float, blind: flo
 
 def _defects(teachers: Teachers, leaks: Sequence[Leak], repeats: Repeats) -> list[str]:
     defects = []
-    wrong = teachers.wrong if teachers.flagged_wrong is None else teachers.flagged_wrong
-    if teachers.checked and wrong / teachers.checked >= WRONG:
+    if teachers.flagged_wrong:
         defects.append(
-            f"Teachers went wrong in {wrong} of {teachers.checked} rows: give a column `correct`, and drop them."
+            f"Teachers went wrong in {teachers.flagged_wrong} of {teachers.checked} rows, says the column `correct`: a "
+            "run leaves the training rows among them out."
+        )
+    elif teachers.flagged_wrong is None and teachers.wrong >= WRONG * max(1, teachers.checked):
+        defects.append(
+            f"The final answer is not the gold one in {teachers.wrong} of {teachers.checked} rationales: check them, "
+            "and give a column `correct`, so that a run can leave them out."
         )
     if teachers.odd_golds:
         defects.append(
