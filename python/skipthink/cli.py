@@ -319,7 +319,12 @@ def audit(
     from skipthink.data.audit_files import audit_files
     from skipthink.data.audit_text import print_report
 
-    report = audit_files(files, answer=answer, chunks=chunks or (), rules=rules, tokenizer=tokenizer)
+    counted: dict[str, Any] = {}
+    if tokenizer is not None:
+        from skipthink.student.token_counts import load_counter
+
+        counted = {"count_tokens": load_counter(tokenizer), "counted_by": tokenizer}
+    report = audit_files(files, answer=answer, chunks=chunks or (), rules=rules, **counted)
     if as_json:
         _print_lines([json.dumps(report.to_dict(), indent=2).replace("\x7f", "\\u007f") + "\n"])
     else:

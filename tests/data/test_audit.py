@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,13 +151,13 @@ def test_rationales_without_steps_are_measured():
 
 
 def test_tokens_of_a_tokenizer_are_those_of_its_steps():
-    from skipthink.data.measures import tokenizer_counts
-    from skipthink.students import make_tokenizer
+    from skipthink.student.models import make_tokenizer
+    from skipthink.student.token_counts import count_tokens
 
     texts = [row["rationale"] for row in ROWS if row["rationale"]]
     tokenizer = make_tokenizer(texts, vocab_size=300)
     measures, _ = measure_steps(
-        [""] * len(texts), texts, frozenset(), count_tokens=tokenizer_counts(tokenizer)
+        [""] * len(texts), texts, frozenset(), count_tokens=partial(count_tokens, tokenizer)
     )
     whole = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     assert measures.tokens.tolist() == whole

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skipthink.chunking import check_positive
+from skipthink.core.ragged import Ints
+from skipthink.core.search import check_positive
 from skipthink.data.facts import find_names
 from skipthink.data.leaks import Leak, Part, Repeats, count_repeats, find_leaks
 from skipthink.data.measures import CountTokens, StepMeasures, join_measures, measure_steps
 from skipthink.data.sources import SPLITS
 from skipthink.data.teachers import Teachers, check_rows, choose_kind
 from skipthink.data.verdicts import Verdict, judge
-from skipthink.ragged import Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa

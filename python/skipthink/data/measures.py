@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skipthink.chunking import average_boundaries
+from skipthink.core.ragged import Ints
+from skipthink.core.search import average_boundaries
+from skipthink.core.steps import StepSpans, split_steps_batch
 from skipthink.data.facts import find_facts, list_number, question_facts
-from skipthink.ragged import Ints
-from skipthink.steps import StepSpans, split_steps_batch
 
 CountTokens = Callable[[Sequence[str], StepSpans], Ints]
 """Texts and their steps to the tokens of each step, int64 (total_steps,)."""
@@ -151,21 +151,3 @@ def join_measures(parts: Sequence[StepMeasures]) -> StepMeasures:
         np.concatenate([np.zeros(0, np.bool_), *(part.new for part in parts)]),
         np.concatenate([np.zeros(0, np.bool_), *(part.telling for part in parts)]),
     )
-
-
-def tokenizer_counts(tokenizer: Any) -> CountTokens:
-    """Counts with a tokenizer: a token belongs to the step in which its first solid character stands."""
-    from skipthink.tokens import encode_texts, token_starts
-
-    def count(texts: Sequence[str], spans: StepSpans) -> Ints:
-        counts = np.zeros(len(spans.ends), np.int64)
-        encoded = encode_texts(tokenizer, list(texts), offsets=True)["offset_mapping"] if len(texts) else []
-        for row, (text, offsets) in enumerate(zip(texts, encoded, strict=True)):
-            first, end = spans.offsets[row], spans.offsets[row + 1]
-            if end > first:
-                starts = token_starts(text, np.asarray(offsets, np.int64).reshape(-1, 2))
-                steps = np.searchsorted(spans.ends[first:end], starts, side="right")
-                counts[first:end] = np.bincount(np.minimum(steps, end - first - 1), minlength=end - first)
-        return counts
-
-    return count
