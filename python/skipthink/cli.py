@@ -351,6 +351,41 @@ def stats(
 
 
 @app.command()
+def audit(
+    files: Annotated[
+        list[Path], typer.Argument(help="Data files; of several, what they share is told as well.")
+    ],
+    answer: Annotated[
+        str | None, typer.Option(help="Kind of the answers (docs/answers.md); inferred where not given.")
+    ] = None,
+    chunks: Annotated[
+        list[int] | None,
+        typer.Option("--chunks", "-M", help="An M to look at, can stand more than once; 2 to 8 by default."),
+    ] = None,
+    rules: Rules = "auto",
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder or name of a tokenizer to count with; else words and marks.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+) -> None:
+    """Tells before any training what data can carry the method: steps, leaks, wrong teachers, ceilings."""
+    from skipthink.data.audit_files import audit_files
+    from skipthink.data.audit_text import print_report
+
+    counted: dict[str, Any] = {}
+    if tokenizer is not None:
+        from skipthink.io.writer import print_lines
+    from skipthink.student.token_counts import load_counter
+
+        counted = {"count_tokens": load_counter(tokenizer), "counted_by": tokenizer}
+    report = audit_files(files, answer=answer, chunks=chunks or (), rules=rules, **counted)
+    if as_json:
+        print_lines([json.dumps(report.to_dict(), indent=2).replace("\x7f", "\\u007f") + "\n"])
+    else:
+        print_report(report, lambda text: print_lines([text]))
+
+
+@app.command()
 def doctor() -> None:
     """Shows what is installed, what the machine has, and whether the core works."""
     from skipthink.run.doctor import examine

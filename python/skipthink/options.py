@@ -41,6 +41,10 @@ class OptionError(InvalidInputError):
         self.name, self.problem = name, problem
 
 
+class OptionTypeError(OptionError, InvalidTypeError):
+    """An option has a value of the wrong type."""
+
+
 def option(
     default: Any = MISSING,
     help: str = "",
@@ -85,8 +89,7 @@ def option(
 class Options:
     """Base of all options.
 
-    When the object is made, a value that is out of bounds raises `OptionError`, something else where a number belongs
-    `InvalidTypeError`.
+    When the object is made, a value out of bounds raises `OptionError`, one of the wrong type `OptionTypeError`.
     """
 
     def __post_init__(self) -> None:
@@ -94,10 +97,10 @@ class Options:
             hint = hint_of(type(self), one.name)
             value = normalised(hint, getattr(self, one.name))
             object.__setattr__(self, one.name, value)
-            if not _is_number_where_due(hint, value):
-                wanted = "number" if float in alternatives(hint) else "whole number"
-                raise InvalidTypeError(f"{one.name} must be a {wanted}, got {value!r}")
-            problem = find_problem(one, hint, value)
+            if not fits(hint, value):
+                wrong = OptionError if typing.get_origin(hint) is Literal else OptionTypeError
+                raise wrong(one.name, f"must be {in_words(hint)}, got {value!r}")
+            problem = find_problem(one, value)
             if problem is not None:
                 raise OptionError(one.name, problem)
         for kind in reversed(type(self).__mro__):
@@ -245,7 +248,9 @@ def alternatives(hint: Any) -> tuple[Any, ...]:
 def normalised(hint: Any, value: Any) -> Any:
     """A value in the one form that its type has: lists as tuples, integers as floats where a float is declared."""
     parts = alternatives(hint)
-    if type(value) is int and float in parts and int not in parts:
+    if isinstance(value, Real) and not isinstance(value, bool):  # NumPy's numbers are no int or float
+        if isinstance(value, Integral):
+            return int(value) if int in parts or float not in parts else float(value)
         return float(value)
     if isinstance(value, list):
         entry = next((part for part in parts if typing.get_origin(part) is tuple), None)
@@ -254,18 +259,8 @@ def normalised(hint: Any, value: Any) -> Any:
     return value
 
 
-def _is_number_where_due(hint: Any, value: Any) -> bool:
-    """Whether a value can be compared with bounds; all other types are left to who reads a file."""
-    kinds = {kind for kind in alternatives(hint) if kind is not type(None)}
-    if value is None or not kinds or not kinds <= {int, float}:
-        return True
-    return isinstance(value, Real if float in kinds else Integral) and not isinstance(value, bool)
-
-
-def find_problem(one: Field[Any], hint: Any, value: Any) -> str | None:
-    """What is wrong with the value of an option; None where nothing is."""
-    if not fits(hint, value):
-        return f"must be {in_words(hint)}, got {value!r}"
+def find_problem(one: Field[Any], value: Any) -> str | None:
+    """Which of its bounds the value of an option does not keep; None where it keeps them all."""
     if value is None:
         return None
     for name, bound in one.metadata.get("bounds", {}).items():
