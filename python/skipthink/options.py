@@ -292,7 +292,7 @@ def fits(hint: Any, value: Any) -> bool:
 
 
 _NAMES = {
-    int: "an integer",
+    int: "a whole number",
     float: "a number",
     str: "text",
     bool: "true or false",
