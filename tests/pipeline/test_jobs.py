@@ -303,7 +303,7 @@ def test_no_result_of_another_version_is_kept_or_reused(tmp_path, monkeypatch):
     after = build_graph(recipe)
     assert after.fingerprints[PREPARE] == before.fingerprints[PREPARE]
     with pytest.raises(
-        RunError, match=r"job train/base/s0 in .* was begun by skipthink .* format 1.* format 2"
+        RunError, match=r"job train/base/s0 in .* was begun by skipthink .* \(format 1\).*\(format 2\)"
     ):
         run_recipe(recipe, old.path)
     shutil.rmtree(old.of(BASE))
