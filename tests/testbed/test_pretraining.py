@@ -130,7 +130,11 @@ def test_the_command_makes_a_student(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("block_tokens: 64", "block_tokens: 128", r"corpus\.block_tokens is 128, more than student\.max_length_tokens, 96"),
+        (
+            "block_tokens: 64",
+            "block_tokens: 128",
+            r"corpus\.block_tokens is 128, more than student\.max_length_tokens, 96",
+        ),
         ("vocab_size: 400", "path: somewhere", r"student\.hidden_size is given beside path"),
         ("tokenizer_texts", "tokenizer_text", "did you mean corpus.tokenizer_texts"),
         ("tokenizer_texts: 300", "shares: {number: 1.0}", "no primitives 'number'"),
