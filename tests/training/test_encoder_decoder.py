@@ -169,7 +169,7 @@ def test_prompts_at_inference_are_those_of_the_items(t5):
             build_items(encoded, encoded.plan("chunkwise", boundaries), ids), stepwise_items(encoded, ids)
         ])  # fmt: skip
         for index in range(len(items)):
-            lead = int(items.sources[index][len(ids.head)])
+            lead = int(items.sources[index][len(ids.prompt_head)])
             n_prompt = int(items.n_prompt[index])
             written = items.tokens[index][1:n_prompt]
             prompt = make_prompt(ids, [lead], encoded.question[int(items.rows[index])], written.tolist())

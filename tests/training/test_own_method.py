@@ -1,12 +1,17 @@
 """A method of the user's own: one file, trained and asked as those of the package."""
 
 import importlib.util
+import json
 
 import pyarrow.parquet as pq
 import pytest
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError
+from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
+from skipthink.run.recipe import load_recipe
+from skipthink.run.work import run_job
 from skipthink.scoring import ChunkOptions
 from skipthink.student import Student
 from skipthink.training import TrainingOptions, train_method
@@ -101,3 +106,38 @@ def test_every_method_of_the_package_says_what_it_is():
         if method.judge is not None:
             with pytest.raises(InvalidInputError, match=r"needs the chunks and skip data"):
                 method.refuse_inputs(None, None)
+
+
+RECIPE = """
+name: own
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 8, validation: 2, test: 3}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
+chunks: {M: 2}
+training: {epochs: 1, batch_size: 8, methods: {last-words: {n_last: 2}}}
+evaluation: {alone_questions: 0, stage_questions: 0}
+methods: [base, last_words.py]
+"""
+
+
+@pytest.mark.slow
+def test_a_recipe_trains_and_compares_it(tmp_path):
+    (tmp_path / "last_words.py").write_text(OWN)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "logs").mkdir(parents=True)
+    folder.adopt(load_recipe(tmp_path / "recipe.yaml"))
+    for job in (graph := build_graph(folder.recipe())):
+        run_job(folder, graph, job, lambda done, total: None)
+    trained = folder.path / "train" / "last-words" / "s0"
+    student = Student.load(trained / "model")
+    assert (student.about["method"], student.mode) == ("last-words", "base")
+    words = {
+        name: json.loads((trained.parents[1] / name / "s0" / "train.json").read_text())
+        for name in ("base", "last-words")
+    }
+    assert words["last-words"]["train_target_tokens"] < words["base"]["train_target_tokens"]
+    assert (folder.path / "evaluate" / "last-words" / "s0" / "predictions.parquet").exists()

@@ -18,8 +18,8 @@ class ItemPlan:
 
     Attributes:
         rows: sample of each item, int64 (n_items,).
-        stages: 1 … M, or a stage code of `skipthink.core.codes`, int64 (n_items,).
-        pieces: (kind, start, end), int64 (n_pieces, 3); kinds are those of `skipthink.core.codes`.
+        stages: 1 … M, or a `skipthink.types.Stage`, int64 (n_items,).
+        pieces: (kind, start, end), int64 (n_pieces, 3); kinds are `skipthink.types.Piece`.
         piece_offsets: pieces of each item, int64 (n_items + 1,).
         n_prompt_pieces: leading pieces that are the prompt, int64 (n_items,).
         prompt_lengths_tokens: int64 (n_items,), markers included.

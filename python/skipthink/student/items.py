@@ -23,7 +23,7 @@ class Items:
         tokens: ids of prompt and target; of an encoder-decoder, what its decoder reads and writes.
         n_prompt: prompt lengths in `tokens`, int64 (n_items,).
         rows: the sample each item comes from, int64 (n_items,).
-        stages: 1 … M, or a code of `skipthink.core.codes`, int64 (n_items,).
+        stages: 1 … M, or a `Stage`, int64 (n_items,).
         loss: which tokens carry loss, bool, one a token of `tokens.values`; None: those of the targets.
         sources: ids an encoder reads; None for students without one.
     """

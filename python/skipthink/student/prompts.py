@@ -1,6 +1,6 @@
 """Prompts: what a student reads before it writes, in one sequence or on the two sides of an encoder-decoder.
 
-Which of the two it is, is decided by `Markers.start` here and in `encoding.build_items`, and nowhere else.
+Which of the two it is, is decided by `Markers.decoder_start_id` here and in `items.build_items`, and nowhere else.
 """
 
 from __future__ import annotations

@@ -83,13 +83,7 @@ class ItemTrainer(ResumableTrainer):
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)
         items = method.items(self.source, 0)
         self.report |= _count_empty_targets(items) | _count_searched(self) | method.report(self.source, items)
-        self.batch_sampler = StageBatchSampler(
-            ItemDataset(items),
-            args.layout,
-            seed=args.seed,
-            by_stage=options.batching == "stage",
-            loss_norm=options.loss_norm,
-        )
+        self.batch_sampler = _sampler_of(ItemDataset(items), args, options)
         kwargs |= {"train_dataset": self.batch_sampler.dataset, "data_collator": PadCollator(student.markers)}
         super().__init__(layout=args.layout, progress=progress, model=student.model, args=args, **kwargs)
         # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
@@ -188,6 +182,17 @@ class ItemTrainer(ResumableTrainer):
             super().train_resumable()
         finally:
             self.target_head.release()
+
+
+def _sampler_of(dataset: ItemDataset, args: ItemArguments, options: TrainingOptions) -> StageBatchSampler:
+    """The order of the items."""
+    return StageBatchSampler(
+        dataset,
+        args.layout,
+        seed=args.seed,
+        by_stage=options.batching == "stage",
+        loss_norm=options.loss_norm,
+    )
 
 
 class _Epochs(TrainerCallback):
