@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from skipthink.answers.dates import WHOLE_DATE, count_dates, find_date
 from skipthink.answers.maths import check_maths, is_maths
-from skipthink.answers.numbers import WHOLE_NUMBER, count_numbers, find_quantity, same_quantity
+from skipthink.answers.numbers import WHOLE_NUMBER, NoNumber, count_numbers, find_quantity, same_quantity
 from skipthink.answers.stated import behind_thought, find_answer, stated_part
 from skipthink.answers.texts import (
     WHOLE_CHOICE,
@@ -97,7 +97,7 @@ def parse_answer(kind: str, text: str) -> str | None:
         InvalidInputError: unknown kind.
     """
     answer = find_answer(text, _finder(kind))
-    return None if answer is None else str(answer)
+    return None if answer is None or isinstance(answer, NoNumber) else str(answer)
 
 
 def parse_gold(kind: str, gold: str) -> str:
@@ -138,6 +138,8 @@ def _check_number(text: str, gold: str, tolerance: float, relative_tolerance: fl
     assert wanted is not None, "parse_gold has found it"  # noqa: S101 - narrows the type
     if found is None:
         return Verdict.UNPARSED
+    if isinstance(found, NoNumber):
+        return Verdict.WRONG
     right = same_quantity(found, wanted, tolerance=tolerance, relative_tolerance=relative_tolerance)
     return Verdict.RIGHT if right else Verdict.WRONG
 

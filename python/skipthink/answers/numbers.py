@@ -1,4 +1,8 @@
-"""Numbers: signs, thousands, decimals, fractions, exponents, per cent, currencies and units."""
+r"""Numbers: signs, thousands, decimals, fractions, powers of ten, per cent, scales, currencies and units.
+
+Reads plain notation (`skipthink.answers.notation`). A number that is part of a formula (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`)
+is not read for itself: the formula counts as a whole, with its exact value, or as `NO_NUMBER`.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,44 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from skipthink.answers.units import UNIT_AFTER_NUMBER, UNITS
+from skipthink.answers.formulas import (
+    FACTORIAL_END,
+    FORMULA_BEHIND,
+    FORMULA_START,
+    OR,
+    SEVERAL_VALUES,
+    Formula,
+    formula_around,
+    formula_at,
+    is_part_of_a_formula,
+    stands_alone,
+)
+from skipthink.answers.notation import plain_notation
+from skipthink.answers.units import SCALE_AFTER_NUMBER, SCALES, UNIT_AFTER_NUMBER, UNITS
 
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
-_CURRENCY = r"[$€£¥₹]"
+_PLACES = r"(?:\.[0-9]+)?"
+# thousands also in the Indian way, 12,34,567
+_DIGITS = rf"(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]{{1,2}}(?:,[0-9]{{2}})+,[0-9]{{3}}(?![0-9])|[0-9]+){_PLACES}|\.[0-9]+"
+_CURRENCY = r"[$€£¥₹₩₽₺₴₫฿]"
+# Letters of alphabets that part words by spaces: behind those a digit belongs to a name ("x2").
+_NAME = "0-9A-Za-z_ªµºÀ-ÖØ-öø-\u058f\u1e00-\u1fff"
+_POWER = r"(?:\^|\*\*)\s?(?P<{0}brace>\{{)?\s?(?P<{0}>[-−–+]?[0-9]{{1,2}})(?({0}brace)\s?\}})(?![0-9])"
 NUMBER = re.compile(
-    rf"(?<![\w.])(?P<sign>[-−–+]?)\\?(?P<currency>{_CURRENCY}?)(?P<inner_sign>-?)"
-    rf"(?:\\[dt]?frac\{{(?P<above>[0-9]+)\}}\{{(?P<below>[0-9]+)\}}"
-    rf"|(?P<value>{_DIGITS})(?:e(?P<exponent>[-+]?[0-9]{{1,2}})(?![\w.]))?"
-    r"(?:(?P<mixed>\ [0-9]+)?/(?P<over>[0-9]+)(?![/0-9]))?)"
+    rf"(?<![{_NAME}.])(?P<sign>[-−–+]?)\\?(?P<currency>{_CURRENCY}?)(?P<inner_sign>-?)"
+    rf"(?:10{_POWER.format('ten')}"
+    rf"|(?P<value>{_DIGITS})(?:[eE](?P<exponent>[-+]?[0-9]{{1,2}})(?!\w|\.[0-9])"
+    rf"|\s?[×x*·]\s?10{_POWER.format('power')})?"
+    rf"(?:(?P<mixed>\ [0-9]+)?/(?P<over>{_DIGITS})(?![/0-9]))?)"
     r"(?P<percent>\s?\\?%)?"
 )
-WHOLE_NUMBER = re.compile(rf"(?:{NUMBER.pattern})(?:{UNIT_AFTER_NUMBER.pattern})?\.?")
-_BEFORE_NUMBER = re.compile(r"(?:[\s*_\"'“(\[{]|\\[(\[])*")
+_PERCENT_WORD = re.compile(r"[\s-]?(?:per\s?cent|pct|Prozent|pour\s?cent|por\s?ciento|por\s?cento)\b", re.IGNORECASE)
+WHOLE_NUMBER = re.compile(rf"(?:{NUMBER.pattern})(?:{SCALE_AFTER_NUMBER.pattern})?(?:{UNIT_AFTER_NUMBER.pattern})?\.?")
+_SHORT_SCALE = re.compile(r"(?:k|K|[mM]n?|[bB]n?)(?![A-Za-z])")
+_BEFORE_NUMBER = re.compile(r"(?:[\s*_\"'“”„«»「『(\[{]|\\[(\[])*")
+_OTHER_VALUE = re.compile(rf"\s?(?:(?P<and>and|und|et|和|と)|{OR})(?![A-Za-z])[\s(=]*(?=[-−–+$€£]?\.?[0-9])")
+# The last number is mostly near the end: there it is looked for first.
+_TAIL = 160
+_WORD_END = re.compile(r"[A-Za-z] ")
 # Longer runs of digits are a student in a loop, not an answer, and Python limits turning them into integers.
 _MAX_LENGTH = 100
 
@@ -42,20 +71,92 @@ class Quantity:
         return _write(self.value) + ("%" if self.percent else "")
 
 
-def find_quantity(text: str, stated: bool) -> Quantity | None:
+class NoNumber:
+    """What is stated is a formula, and no number: it equals no gold number."""
+
+
+NO_NUMBER = NoNumber()
+
+
+def find_quantity(text: str, stated: bool) -> Quantity | NoNumber | None:
     """After "the answer is" the number right there, or right behind the last "="; else the last number."""
-    if stated:
-        text = _BEFORE_NUMBER.sub("", text[text.rfind("=") + 1 :], count=1)
-        first = NUMBER.match(text)
-        if first and (quantity := _read(first)) is not None:
+    text = plain_notation(text)
+    if stated or stands_alone(text):
+        quantity = _stated_quantity(text)
+        if quantity is not None:
             return quantity
-    quantities = map(_read, reversed(list(NUMBER.finditer(text))))
-    return next((quantity for quantity in quantities if quantity is not None), None)
+    return _last_quantity(text)
+
+
+def read_quantity(text: str, start: int) -> tuple[Quantity, int] | None:
+    """The number at a place of a text in plain notation, with its scale and unit, and where it ends."""
+    match = NUMBER.match(text, start)
+    return None if match is None else _read(match)
 
 
 def count_numbers(text: str) -> int:
     """How many numbers a text holds."""
-    return sum(1 for _ in NUMBER.finditer(text))
+    return sum(1 for _ in NUMBER.finditer(plain_notation(text)))
+
+
+def _stated_quantity(text: str) -> Quantity | NoNumber | None:
+    if "=" in text or "≈" in text:
+        if SEVERAL_VALUES.search(text):
+            return NO_NUMBER
+        text = text[max(text.rfind("="), text.rfind("≈")) + 1 :]
+    opening = _BEFORE_NUMBER.match(text)
+    start = opening.end() if opening else 0
+    read = read_quantity(text, start)
+    if read is None:
+        is_formula = FORMULA_START.match(text, start) or (NUMBER.match(text, start) and stands_alone(text))
+        return _value(formula_at(text, start)) if is_formula else None
+    quantity, end = read
+    other = _OTHER_VALUE.match(text, end)
+    if other is not None:
+        second = read_quantity(text, other.end())
+        same = second is not None and same_quantity(second[0], quantity, tolerance=0)
+        return quantity if same or (other["and"] and not _ends(text, second)) else NO_NUMBER
+    behind = FORMULA_BEHIND.match(text, end) or FACTORIAL_END.match(text, end)
+    if behind is None:
+        return quantity
+    bracket = text.find("(", 0, start)
+    formula = formula_at(text, bracket if 0 <= bracket and text.count(")") else start)
+    if behind.lastgroup != "hard" and behind[0][0] != "!" and not formula.ends_the_text:
+        return quantity
+    return _value(formula)
+
+
+def _last_quantity(text: str) -> Quantity | NoNumber | None:
+    for tail in (_TAIL, len(text)):
+        start = max(0, len(text) - tail)
+        if start:  # not inside a number
+            word = _WORD_END.search(text, start)
+            if word is None:
+                continue
+            start = word.end()
+        for match in reversed(list(NUMBER.finditer(text, start))):
+            read = _read(match)
+            if read is None:
+                continue
+            quantity, end = read
+            behind = FORMULA_BEHIND.match(text, end)
+            if is_part_of_a_formula(text, match.start()) or (behind and behind.lastgroup == "hard"):
+                formula = formula_around(text, match.start())
+                return quantity if formula is None else _value(formula)
+            return quantity
+    return None
+
+
+def _value(formula: Formula) -> Quantity | NoNumber:
+    value = formula.value()
+    if value is None or len(str(value)) > _MAX_LENGTH:
+        return NO_NUMBER
+    unit = UNIT_AFTER_NUMBER.match(formula.rest)
+    return Quantity(value, formula.text.endswith("%"), unit[1] if unit else None)
+
+
+def _ends(text: str, read: tuple[Quantity, int] | None) -> bool:
+    return read is not None and Formula("", text[read[1] :]).ends_the_text
 
 
 def same_quantity(
@@ -89,23 +190,40 @@ def same_quantity(
     )
 
 
-def _read(match: re.Match[str]) -> Quantity | None:
+def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
+    """The quantity of a match of `NUMBER`, and where it ends; None where it is none, as 1/0."""
     parts = match.groupdict()
-    below = parts["below"] or parts["over"]
-    if len(match[0]) > _MAX_LENGTH or (below is not None and int(below) == 0):
+    if len(match[0]) > _MAX_LENGTH:
         return None
-    if parts["above"]:
-        value = Fraction(int(parts["above"]), int(parts["below"]))
+    if parts["ten"]:
+        value = Fraction(10) ** _power(parts["ten"])
     else:
-        value = Fraction(parts["value"].replace(",", "")) * Fraction(10) ** int(parts["exponent"] or 0)
-        if parts["mixed"]:
-            value += Fraction(int(parts["mixed"]), int(parts["over"]))
-        elif parts["over"]:
-            value /= int(parts["over"])
+        value = _plain(parts["value"]) * Fraction(10) ** _power(parts["exponent"] or parts["power"] or "0")
+        if parts["over"]:
+            below = _plain(parts["over"])
+            if below == 0 or (parts["mixed"] and "." in parts["value"]):
+                return None
+            value = value + int(parts["mixed"]) / below if parts["mixed"] else value / below
     if parts["sign"] in ("-", "−", "–") or parts["inner_sign"]:
         value = -value
-    behind = UNIT_AFTER_NUMBER.match(match.string, match.end())
-    return Quantity(value, bool(parts["percent"]), behind[1] if behind else parts["currency"] or None)
+    text, end, percent = match.string, match.end(), bool(parts["percent"])
+    if not percent and text[end : end + 2].strip()[:1].isalpha():
+        scale = SCALE_AFTER_NUMBER.match(text, end) or (_SHORT_SCALE.match(text, end) if parts["currency"] else None)
+        if scale is not None:
+            value, end = value * SCALES[scale[0].strip().lower()], scale.end()
+        elif (word := _PERCENT_WORD.match(text, end)) is not None:
+            percent, end = True, word.end()
+    behind = UNIT_AFTER_NUMBER.match(text, end)
+    unit = behind[1] if behind else parts["currency"] or None
+    return Quantity(value, percent, unit if unit in UNITS else None), behind.end() if behind else end
+
+
+def _plain(digits: str) -> Fraction:
+    return Fraction(digits.replace(",", ""))
+
+
+def _power(digits: str) -> int:
+    return int(digits.replace("−", "-").replace("–", "-"))
 
 
 def _write(value: Fraction) -> str:
