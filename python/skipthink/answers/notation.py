@@ -33,17 +33,15 @@ def plain_notation(text: str) -> str:
     """The text with its numbers in ASCII, without LaTeX where that has a plain form."""
     if not text.isascii():
         text = _plain_scripts(text)
-    if text.count("$") > 1:
-        text = _DOLLARS.sub(r" \1 ", text)
-    return _plain_latex(text) if "\\" in text else text
+    text = _without_dollars(text)
+    return _plain_latex(text) if "\\" in text or "{" in text else text
 
 
 def plain_words(text: str) -> str:
     r"""The text without LaTeX's marks of words: `\text{Paris}`, `$\textbf{(B)}$` and `Ｂ` are "Paris", "(B)" and "B"."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    if text.count("$") > 1:
-        text = _DOLLARS.sub(r" \1 ", text)
+    text = _without_dollars(text)
     if "\\" not in text:
         return text
     text = _SPACE.sub(" ", _DELIMITER.sub(" ", _unwrapped(text)))
@@ -103,12 +101,22 @@ def _behind(digit: str, fraction: str) -> str:
 
 # a pair of dollar signs around a formula, by pandoc's rule: no space inside, no digit behind ("$5 and $6" is none)
 _DOLLARS = re.compile(r"(?<!\\)\${1,2}([^\s$](?:[^$\n]*[^\s$\\])?)\${1,2}(?!\d)")
+
+
+def _without_dollars(text: str) -> str:
+    r"""The text without dollar signs around formulas; `\$` is the currency."""
+    if text.count("$") < 2:
+        return text
+    return _DOLLARS.sub(r" \1 ", text.replace("\\$", _DOLLAR)).replace(_DOLLAR, "\\$")
+
+
+_DOLLAR = "\ue000"
 _WRAPPED = re.compile(
     r"\\(?:text(?:bf|rm|it|sf|tt|sc|md|up|normal)?|math(?:bf|rm|it|sf|tt|normal|bb)|mbox|hbox|operatorname\*?|bm"
     r"|boldsymbol|emph|underline|f?box|mathord)\s*\{([^{}]*)\}"
 )
 _DELIMITER = re.compile(r"\\[()\[\]]")
-_SPACE = re.compile(r"\\[,;:> ]|\\(?:quad|qquad|thinspace|enspace|space|medspace|hfill|newline|\\)(?![A-Za-z])")
+_SPACE = re.compile(r"~|\\[,;:> ]|\\(?:quad|qquad|thinspace|enspace|space|medspace|hfill|newline|\\)(?![A-Za-z])")
 _NOTHING = re.compile(
     r"\\!|\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle|limits|bf|rm|it|mathstrut|phantom\{[^{}]*\})(?![A-Za-z])"
 )

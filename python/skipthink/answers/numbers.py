@@ -33,7 +33,7 @@ _CURRENCY = r"[$€£¥₹₩₽₺₴₫฿]"
 _NAME = "0-9A-Za-z_ªµºÀ-ÖØ-öø-\u058f\u1e00-\u1fff"
 _POWER = r"(?:\^|\*\*)\s?(?P<{0}brace>\{{)?\s?(?P<{0}>[-−–+]?[0-9]{{1,2}})(?({0}brace)\s?\}})(?![0-9])"
 NUMBER = re.compile(
-    rf"(?<![{_NAME}.])(?P<sign>[-−–+]?)\\?(?P<currency>{_CURRENCY}?)(?P<inner_sign>-?)"
+    rf"(?<![{_NAME}.])(?P<sign>[-−–+]?)(?:\\?(?P<currency>{_CURRENCY})(?P<inner_sign>-?))?"
     rf"(?:10{_POWER.format('ten')}"
     rf"|(?P<value>{_DIGITS})(?:[eE](?P<exponent>[-+]?[0-9]{{1,2}})(?!\w|\.[0-9])"
     rf"|\s?[×x*·]\s?10{_POWER.format('power')})?"
@@ -214,7 +214,7 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
         elif (word := _PERCENT_WORD.match(text, end)) is not None:
             percent, end = True, word.end()
     behind = UNIT_AFTER_NUMBER.match(text, end)
-    unit = behind[1] if behind else parts["currency"] or None
+    unit = behind[1] if behind else parts["currency"]
     return Quantity(value, percent, unit if unit in UNITS else None), behind.end() if behind else end
 
 
