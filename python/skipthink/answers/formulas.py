@@ -21,7 +21,7 @@ _RUN = re.compile(rf"(?>{_PIECE})++")
 OR = r"(?:or|and|oder|und|ou|et|或|或者|和|または|と)"
 _ALONE = re.compile(rf"(?>{_PIECE}|[ \t]*{OR}(?![A-Za-z]))++[\s.。]*+")
 _MAX_ALONE = 200
-_ARITHMETIC = re.compile(r"[-−–0-9\s.,+*/×·÷xX%$€£=()]*+")
+_ARITHMETIC = re.compile(r"(?>[-−–0-9\s.+*/×·÷%$€£=()]|,(?=[0-9]{3})|(?<=[0-9)\s])[xX](?=\s?[0-9(]))*+")
 _TUPLE = re.compile(r"[(\[][^()\[\]]*,")
 
 # behind a number: what multiplies, raises, lists or compares it
@@ -37,15 +37,17 @@ FORMULA_BEHIND = re.compile(
 )
 FACTORIAL_END = re.compile(r"!\W*$")
 FORMULA_START = re.compile(
-    rf"[|√π∞±<>≤≥≠\\]|[A-Za-z]\s?[-+*/^_<>≤≥≠]\s?(?={_SHORT_OPERAND})|[A-Za-z]\([A-Za-z0-9]\)|{_FUNCTION}"
+    rf"[|√π∞±<>≤≥≠\\]|[A-Za-z]\s?[-+*/^_<>≤≥≠]\s?(?={_SHORT_OPERAND})|[A-Za-z]\)\s?[-+*/^]|[A-Za-z]\([A-Za-z0-9]\)|{_FUNCTION}"
 )
 # in front of a number; looked for in the few characters before it
 _MARKS_BEFORE = frozenset("^_√({[+-−–*/×·÷:,<>≤≥≠±|\\")
 _BEFORE = re.compile(
-    rf"(?:[√^_]|\\[A-Za-z]+(?:\[[0-9]\])?|{_FUNCTION})\s?[({{]?\s?[-−]?$|[∞π√)}}]\s?[-−+*/×·÷]\s?$"
+    rf"(?:[√^_]|\\[A-Za-z]+(?:\[[0-9]\])?|{_FUNCTION})\s?[({{]?\s?[-−]?$|[0-9∞π√)}}]\s?[-−+*/×·÷]\s?\(?$"
     rf"|{_LETTER}\s?[-−+*/×·÷]\s?$|[<>≤≥≠±|]\s?[-−]?$|[0-9]:$|[(\[][-−]?[^()\[\]\s]{{1,8}},\s?[-−]?$"
 )
 _NEAR = 16
+# "25 cm^2", "9.8 m/s^2": the power belongs to the unit
+UNIT_POWER = re.compile(r"(?:[0-9]\s[A-Za-z]{1,12}|[A-Za-z]{2}|/[a-z])\s?\^\s?\{?-?$")
 SEVERAL_VALUES = re.compile(
     rf"=[^=\n]{{1,40}}?(?:[,;]|(?<![A-Za-z]){OR}(?![A-Za-z]))\s*(?:{_LETTER}|[A-Za-z]_[0-9])\s?=(?=[^=\n]*$)"
 )

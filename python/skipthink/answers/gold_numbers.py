@@ -60,6 +60,8 @@ def read_gold(gold: str) -> Quantity | None:
     """The quantity a gold answer is as a whole; None where it is none, or something more."""
     stated = stated_part(gold)
     text = plain_notation(gold if stated is None else stated).strip()
+    if text.count("*") % 2 and "*" in (text[-1], text[0]):  # bold type comes in pairs
+        return None
     opening = _OPENING.match(text)
     start = opening.end() if opening else 0
     if text.startswith("(", start) and text.rstrip(".").endswith(")"):  # brackets around it all

@@ -135,7 +135,7 @@ _SYMBOL = re.compile(
 _DEGREES = re.compile(r"\^\s?(?:\{\s?\\circ\s?\}|\\circ(?![A-Za-z]))")
 _ARGUMENT = r"\s*(?:\{{(?P<{0}>[^{{}}]*)\}}|(?P<{0}_short>[0-9A-Za-zπ]))"
 _FRACTION = re.compile(
-    rf"(?P<before>[0-9]?)\s*\\(?:[dtcsx]|nice)?frac{_ARGUMENT.format('above')}{_ARGUMENT.format('below')}"
+    rf"(?:(?P<before>[0-9])\s*)?\\(?:[dtcsx]|nice)?frac{_ARGUMENT.format('above')}{_ARGUMENT.format('below')}"
     r"(?=(?P<after>[0-9]?))"
 )
 _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
@@ -178,11 +178,12 @@ def _apart(match: re.Match[str]) -> str:
 def _fraction(match: re.Match[str]) -> str:
     above, below = (match[name] if match[name] is not None else match[f"{name}_short"] for name in ("above", "below"))
     top, bottom = _PLAIN.fullmatch(above.strip()), _PLAIN.fullmatch(below.strip())
-    if top is None or bottom is None or (match["before"] and (top[1] or bottom[1])):
-        return f"{match['before']}({above})/({below})"
+    digit = match["before"] or ""
+    if top is None or bottom is None or (digit and (top[1] or bottom[1])):
+        return f"{digit}({above})/({below})"
     sign = "-" if (top[1] == "-") != (bottom[1] == "-") else ""
     fraction = f"{sign}{top[2]}/{bottom[2]}"
-    return _behind(match["before"], fraction) + (" " if match["after"] else "")
+    return _behind(digit, fraction) + (" " if match["after"] else "")
 
 
 def _repeating(match: re.Match[str]) -> str:

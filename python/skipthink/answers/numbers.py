@@ -7,7 +7,7 @@ is not read for itself: the formula counts as a whole, with its exact value, or 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from skipthink.answers.formulas import (
@@ -16,6 +16,7 @@ from skipthink.answers.formulas import (
     FORMULA_START,
     OR,
     SEVERAL_VALUES,
+    UNIT_POWER,
     Formula,
     formula_around,
     formula_at,
@@ -44,7 +45,12 @@ _PERCENT_WORD = re.compile(r"[\s-]?(?:per\s?cent|pct|Prozent|pour\s?cent|por\s?c
 WHOLE_NUMBER = re.compile(rf"(?:{NUMBER.pattern})(?:{SCALE_AFTER_NUMBER.pattern})?(?:{UNIT_AFTER_NUMBER.pattern})?\.?")
 _SHORT_SCALE = re.compile(r"(?:k|K|[mM]n?|[bB]n?)(?![A-Za-z])")
 _BEFORE_NUMBER = re.compile(r"(?:[\s*_\"'“”„«»「『(\[{]|\\[(\[])*")
-_OTHER_VALUE = re.compile(rf"\s?(?:(?P<and>and|und|et|和|と)|{OR})(?![A-Za-z])[\s(=]*(?=[-−–+$€£]?\.?[0-9])")
+_OTHER_VALUE = re.compile(rf"\s*(?:(?P<and>and|und|et|和|と)|{OR})(?![A-Za-z])[\s(=]*(?=[-−–+$€£]?\.?[0-9])")
+_LONE_SIGN = re.compile(r"^([\s*(]*[-−–])\s+(?=[$€£]?\.?[0-9][0-9.,/\s]*[\W_]*$)")
+_NOT_THIS = re.compile(rf"\W*(?:not|nicht|pas|不是)\s?(?:{NUMBER.pattern})", re.IGNORECASE)
+# "3,5" stands for 3.5 where it is all there is: two numbers would be no answer
+_DECIMAL_COMMA = re.compile(r"([-−–+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
+_MINUS_WORDS = ("minus", "negative", "moins", "menos", "负", "負", "マイナス")
 # The last number is mostly near the end: there it is looked for first.
 _TAIL = 160
 _WORD_END = re.compile(r"[A-Za-z] ")
@@ -80,7 +86,7 @@ NO_NUMBER = NoNumber()
 
 def find_quantity(text: str, stated: bool) -> Quantity | NoNumber | None:
     """After "the answer is" the number right there, or right behind the last "="; else the last number."""
-    text = plain_notation(text)
+    text = _LONE_SIGN.sub(r"\1", plain_notation(text))
     if stated or stands_alone(text):
         quantity = _stated_quantity(text)
         if quantity is not None:
@@ -104,6 +110,9 @@ def _stated_quantity(text: str) -> Quantity | NoNumber | None:
         if SEVERAL_VALUES.search(text):
             return NO_NUMBER
         text = text[max(text.rfind("="), text.rfind("≈")) + 1 :]
+    negated = _NOT_THIS.match(text)
+    if negated is not None:
+        return _last_quantity(text[negated.end() :]) or NO_NUMBER
     opening = _BEFORE_NUMBER.match(text)
     start = opening.end() if opening else 0
     read = read_quantity(text, start)
@@ -121,6 +130,8 @@ def _stated_quantity(text: str) -> Quantity | NoNumber | None:
         return quantity
     bracket = text.find("(", 0, start)
     formula = formula_at(text, bracket if 0 <= bracket and text.count(")") else start)
+    if behind[0][0] == "," and (decimal := _DECIMAL_COMMA.fullmatch(formula.text)) and formula.ends_the_text:
+        return _value(replace(formula, text=f"{decimal[1].replace('.', '')}.{decimal[2]}"))
     if behind.lastgroup != "hard" and behind[0][0] != "!" and not formula.ends_the_text:
         return quantity
     return _value(formula)
@@ -136,15 +147,21 @@ def _last_quantity(text: str) -> Quantity | NoNumber | None:
             start = word.end()
         for match in reversed(list(NUMBER.finditer(text, start))):
             read = _read(match)
-            if read is None:
+            if read is None or (text[match.start() - 1] in "^{-" and _is_unit_power(text, match.start())):
                 continue
             quantity, end = read
+            if "\n" in text[end:].rstrip():  # the formula is not what the text comes to
+                return quantity
             behind = FORMULA_BEHIND.match(text, end)
             if is_part_of_a_formula(text, match.start()) or (behind and behind.lastgroup == "hard"):
                 formula = formula_around(text, match.start())
                 return quantity if formula is None else _value(formula)
             return quantity
     return None
+
+
+def _is_unit_power(text: str, start: int) -> bool:
+    return UNIT_POWER.search(text, max(0, start - 20), start) is not None
 
 
 def _value(formula: Formula) -> Quantity | NoNumber:
@@ -204,9 +221,9 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
             if below == 0 or (parts["mixed"] and "." in parts["value"]):
                 return None
             value = value + int(parts["mixed"]) / below if parts["mixed"] else value / below
-    if parts["sign"] in ("-", "−", "–") or parts["inner_sign"]:
-        value = -value
     text, end, percent = match.string, match.end(), bool(parts["percent"])
+    if parts["sign"] in ("-", "−", "–") or parts["inner_sign"] or _is_behind_minus(text, match.start()):
+        value = -value
     if not percent and text[end : end + 2].strip()[:1].isalpha():
         scale = SCALE_AFTER_NUMBER.match(text, end) or (_SHORT_SCALE.match(text, end) if parts["currency"] else None)
         if scale is not None:
@@ -216,6 +233,14 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
     behind = UNIT_AFTER_NUMBER.match(text, end)
     unit = behind[1] if behind else parts["currency"]
     return Quantity(value, percent, unit if unit in UNITS else None), behind.end() if behind else end
+
+
+def _is_behind_minus(text: str, start: int) -> bool:
+    """Whether a word for minus stands in front, and no number in front of that ("10 minus 5")."""
+    before = text[max(0, start - 14) : start].rstrip().lower()
+    if not before.endswith(_MINUS_WORDS):
+        return False
+    return not before.rstrip("".join(_MINUS_WORDS)).rstrip()[-1:].isdigit()
 
 
 def _plain(digits: str) -> Fraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from skipthink.answers.stated import SENTENCE_END
+from skipthink.answers.stated import sentence_end
 
 # ── choices ──
 
@@ -77,8 +77,8 @@ def find_string(text: str, stated: bool) -> str | None:
     if quoted and (not leads or quoted[-1].end() > leads[-1].end()):
         return normal_string(quoted[-1][quoted[-1].lastindex or 0])
     rest = text[leads[-1].end() :]
-    end = SENTENCE_END.search(rest)
-    return normal_string(rest[: end.start()] if end else rest)
+
+    return normal_string(rest[: sentence_end(rest)])
 
 
 def normal_string(text: str) -> str | None:

@@ -1,0 +1,59 @@
+"""Words that announce an answer: "the answer is", "####", `<answer>`, a heading, and the like in other languages."""
+
+from __future__ import annotations
+
+import re
+
+_ENGLISH = re.compile(
+    r"\b(?:(?:answer(?:\s+(?:choice|option))?|(?:correct|right|best|final)\s+(?:choice|option)|final\s+result)"
+    r"(?:\s+to\s+(?:the|this|your)\s+question)?[\s*_]*"
+    r"(?:\s(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)\b|[:=：])[\s*_:]*"
+    r"|answer[ \t*_#]*(?P<heading>\n)\s*)|####|<(?:final[\s_-]?)?ans(?:wer)?>\s*",
+    re.IGNORECASE,
+)
+# A heading announces what is below it where that is short, or all there is; not a solution that begins there.
+_HEADING_START = re.compile(r"[ \t#*_>]*(?:(?:the|my|final|correct)[ \t]+){0,2}", re.IGNORECASE)
+_SHORT_BELOW = re.compile(r"[^\s]+(?:[ \t]+[^\s]+){0,2}[ \t]*(?:\n|$)|[^\n]*\s*$")
+
+_BEHIND = r"[\s*_]*(?:\s(?:{0})(?!\w)|\s?[:=：])[\s*_:：]*"
+_OTHERS = (
+    r"\b(?:antwort(?:möglichkeit)?|endergebnis|lösung)" + _BEHIND.format("ist|lautet|sind|wäre|beträgt"),
+    r"\b(?:bonne\s+|la\s+)?(?:réponse(?:\s+(?:finale|correcte|exacte|est\s+donc))?|résultat\s+final)"
+    + _BEHIND.format("est(?:\\s+donc)?|sont|serait"),
+    r"\b(?:respuesta(?:\s+(?:correcta|final))?|resultado\s+final)" + _BEHIND.format("es|son|sería|seria"),
+    r"\b(?:resposta(?:\s+(?:correta|certa|final))?|resultado\s+final)" + _BEHIND.format("é|e|são|seria"),
+    r"\b(?:risposta(?:\s+(?:corretta|esatta|finale))?|risultato\s+finale)" + _BEHIND.format("è|e|sono"),
+    r"\b(?:antwoord)" + _BEHIND.format("is|zijn"),
+    r"\b(?:ответ)" + r"[\s*_]*(?:[:：=]|[—–-]\s)[\s*_]*",
+    # Chinese and Japanese: answer is; so choose
+    r"(?:答案|答え|正解|答)\s*(?:应该|應該|应|就)?\s*(?:是|为|為|は|[:：=])[\s*_:：、]*",
+    r"(?:解答|回答)は[\s*_:：、]*",
+    r"(?:故选|應選|应选|选择|選擇|选|選)\s*[:：]?\s*(?=[(（]?[A-Z](?![A-Za-z]))",
+    r"(?:정답|답)\s*(?:은|[:：=])[\s*_:：]*",
+    r"(?:الجواب|الإجابة|الاجابة|الحل)(?:\s+(?:النهائية|الصحيحة|النهائي|الصحيح))?\s*(?:هو|هي|[:：=])?\s*",
+    r"(?:उत्तर)\s*(?:है|[:：=])?\s*",
+)
+_OTHER = re.compile("|".join(_OTHERS), re.IGNORECASE)
+_WITHOUT_ACCENTS = ("ntwor", "NTWOR", "ndergebnis", "esp", "ESP", "isp", "esultado final", "isultato finale", "eponse")
+
+
+def last_announcement(text: str) -> re.Match[str] | None:
+    """The last place of a text that announces an answer; the match ends where the answer begins."""
+    last = None
+    for match in _ENGLISH.finditer(text):
+        if match["heading"] is None or _is_heading(match):
+            last = match
+    if not text.isascii() or any(part in text for part in _WITHOUT_ACCENTS):
+        for match in _OTHER.finditer(text):
+            if last is None or match.start() > last.start():
+                last = match
+    return last
+
+
+def _is_heading(match: re.Match[str]) -> bool:
+    text = match.string
+    line = text.rfind("\n", 0, match.start()) + 1
+    return (
+        _HEADING_START.fullmatch(text, line, match.start()) is not None
+        and _SHORT_BELOW.match(text, match.end()) is not None
+    )
