@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 
+# What every English announcement holds: it is looked for from the end, which is faster than a pattern over the whole text.
+_KEYWORDS = ("answer", "choice", "option", "result", "####", "<ans")
 _ENGLISH = re.compile(
-    r"\b(?:(?:answer(?:\s+(?:choice|option))?|(?:correct|right|best|final)\s+(?:choice|option)|final\s+result)"
-    r"(?:\s+to\s+(?:the|this|your)\s+question)?[\s*_]*"
+    r"(?:(?:answer(?:\s+(?:choice|option))?|choice|option|result)(?:\s+to\s+(?:the|this|your)\s+question)?[\s*_]*"
     r"(?:\s(?:is|are|would\s+be|should\s+be|must\s+be|will\s+be)\b|[:=：])[\s*_:]*"
-    r"|answer[ \t*_#]*(?P<heading>\n)\s*)|####|<(?:final[\s_-]?)?ans(?:wer)?>\s*",
+    r"|answer[ \t*_#]*(?P<heading>\n)\s*|answer(?P<tag>>)\s*)|####|<ans>\s*",
     re.IGNORECASE,
 )
+_NEAR = 16
+_BEFORE_KEYWORD = {
+    "choice": re.compile(r"\b(?:correct|right|best|final)\s+$", re.IGNORECASE),
+    "result": re.compile(r"\bfinal\s+$", re.IGNORECASE),
+    "tag": re.compile(r"<(?:final[\s_-]?)?$", re.IGNORECASE),
+}
 # A heading announces what is below it where that is short, or all there is; not a solution that begins there.
 _HEADING_START = re.compile(r"[ \t#*_>]*(?:(?:the|my|final|correct)[ \t]+){0,2}", re.IGNORECASE)
 _SHORT_BELOW = re.compile(r"[^\s]+(?:[ \t]+[^\s]+){0,2}[ \t]*(?:\n|$)|[^\n]*\s*$")
@@ -39,15 +46,41 @@ _WITHOUT_ACCENTS = ("ntwor", "NTWOR", "ndergebnis", "esp", "ESP", "isp", "esulta
 
 def last_announcement(text: str) -> re.Match[str] | None:
     """The last place of a text that announces an answer; the match ends where the answer begins."""
-    last = None
-    for match in _ENGLISH.finditer(text):
-        if match["heading"] is None or _is_heading(match):
-            last = match
+    last = _last_english(text)
     if not text.isascii() or any(part in text for part in _WITHOUT_ACCENTS):
         for match in _OTHER.finditer(text):
             if last is None or match.start() > last.start():
                 last = match
     return last
+
+
+def _last_english(text: str) -> re.Match[str] | None:
+    lower = text.lower()
+    if len(lower) != len(text):  # the one letter that grows, İ
+        lower = text
+    last = None
+    for keyword in _KEYWORDS:
+        position = lower.rfind(keyword)
+        while position > (last.start() if last else -1):
+            match = _ENGLISH.match(text, position)
+            if match is not None and _announces(match, keyword):
+                last = match
+                break
+            position = lower.rfind(keyword, 0, position)
+    return last
+
+
+def _announces(match: re.Match[str], keyword: str) -> bool:
+    """Whether what stands in front of the keyword lets it announce an answer: "the final choice is", no "choice is"."""
+    text, start = match.string, match.start()
+    if keyword in ("####", "<ans"):
+        return True
+    if match["heading"] is not None:
+        return _is_heading(match)
+    if keyword == "answer" and match["tag"] is None:
+        return not (start and (text[start - 1].isalnum() or text[start - 1] == "_"))
+    before = _BEFORE_KEYWORD["tag" if match["tag"] else "result" if keyword == "result" else "choice"]
+    return before.search(text, max(0, start - _NEAR), start) is not None
 
 
 def _is_heading(match: re.Match[str]) -> bool:

@@ -52,7 +52,7 @@ _NOT_THIS = re.compile(rf"\W*(?:not|nicht|pas|不是)\s?(?:{NUMBER.pattern})", r
 _DECIMAL_COMMA = re.compile(r"([-−–+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
 _MINUS_WORDS = ("minus", "negative", "moins", "menos", "负", "負", "マイナス")
 # The last number is mostly near the end: there it is looked for first.
-_TAIL = 160
+_TAIL, _LAST_LINES = 160, 320
 _WORD_END = re.compile(r"[A-Za-z] ")
 # Longer runs of digits are a student in a loop, not an answer, and Python limits turning them into integers.
 _MAX_LENGTH = 100
@@ -86,6 +86,11 @@ NO_NUMBER = NoNumber()
 
 def find_quantity(text: str, stated: bool) -> Quantity | NoNumber | None:
     """After "the answer is" the number right there, or right behind the last "="; else the last number."""
+    last_lines = text[text.rfind("\n", 0, max(0, len(text) - _LAST_LINES)) + 1 :]
+    if not stated and len(last_lines) < len(text):  # what is in front need not be read where these hold a number
+        quantity = _last_quantity(plain_notation(last_lines))
+        if quantity is not None:
+            return quantity
     text = _LONE_SIGN.sub(r"\1", plain_notation(text))
     if stated or stands_alone(text):
         quantity = _stated_quantity(text)
@@ -202,7 +207,8 @@ def same_quantity(
     if wanted.percent and not found.percent:
         pairs.append((value, wanted.value / 100))
     return any(
-        abs(left - right) <= max(Fraction(tolerance), Fraction(relative_tolerance) * abs(right))
+        left == right
+        or abs(left - right) <= max(Fraction(tolerance), Fraction(relative_tolerance) * abs(right))
         for left, right in pairs
     )
 
@@ -215,7 +221,9 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
     if parts["ten"]:
         value = Fraction(10) ** _power(parts["ten"])
     else:
-        value = _plain(parts["value"]) * Fraction(10) ** _power(parts["exponent"] or parts["power"] or "0")
+        value = _plain(parts["value"])
+        if (power := parts["exponent"] or parts["power"]) is not None:
+            value *= Fraction(10) ** _power(power)
         if parts["over"]:
             below = _plain(parts["over"])
             if below == 0 or (parts["mixed"] and "." in parts["value"]):
@@ -244,7 +252,8 @@ def _is_behind_minus(text: str, start: int) -> bool:
 
 
 def _plain(digits: str) -> Fraction:
-    return Fraction(digits.replace(",", ""))
+    digits = digits.replace(",", "")
+    return Fraction(int(digits)) if digits.isdigit() else Fraction(digits)
 
 
 def _power(digits: str) -> int:
