@@ -11,27 +11,20 @@ import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 
+from skipthink.answers.choices import WHOLE_CHOICE, find_choice
 from skipthink.answers.dates import WHOLE_DATE, count_dates, find_date
 from skipthink.answers.gold_numbers import read_gold
 from skipthink.answers.maths import check_maths, is_maths
 from skipthink.answers.numbers import (
     WHOLE_NUMBER,
-    NoNumber,
     Quantity,
     count_numbers,
     find_quantity,
     same_quantity,
 )
-from skipthink.answers.stated import behind_thought, find_answer, stated_part
-from skipthink.answers.texts import (
-    WHOLE_CHOICE,
-    WHOLE_YES_NO,
-    find_choice,
-    find_string,
-    find_yes_no,
-    normal_string,
-    same_string,
-)
+from skipthink.answers.stated import NoAnswer, behind_thought, find_answer, stated_part
+from skipthink.answers.strings import find_string, is_string, normal_string
+from skipthink.answers.yes_no import WHOLE_YES_NO, find_yes_no
 from skipthink.exceptions import InvalidInputError
 
 KINDS = ("number", "choice", "yes_no", "date", "string", "maths")
@@ -78,14 +71,10 @@ def check_answer(
     if kind == "number":
         return _check_number(text, gold, tolerance, relative_tolerance)
     wanted = parse_gold(kind, gold)
-    found = parse_answer(kind, text)
+    found = find_answer(text, _finder(kind))
     if found is None:
         return Verdict.UNPARSED
-    if kind == "string":
-        # "10:30" is an answer as a whole and also leads up to "30"
-        right = any(same_string(answer, wanted) for answer in (found, normal_string(text) or ""))
-    else:
-        right = found == wanted
+    right = is_string(text, str(found), wanted) if kind == "string" else found == wanted
     return Verdict.RIGHT if right else Verdict.WRONG
 
 
@@ -105,7 +94,7 @@ def parse_answer(kind: str, text: str) -> str | None:
         InvalidInputError: unknown kind.
     """
     answer = find_answer(text, _finder(kind))
-    return None if answer is None or isinstance(answer, NoNumber) else str(answer)
+    return None if answer is None or isinstance(answer, NoAnswer) else str(answer)
 
 
 def parse_gold(kind: str, gold: str) -> str:
@@ -167,7 +156,7 @@ def _check_number(text: str, gold: str, tolerance: float, relative_tolerance: fl
     wanted, found = _gold_number(gold), find_answer(text, find_quantity)
     if found is None:
         return Verdict.UNPARSED
-    if isinstance(found, NoNumber):
+    if isinstance(found, NoAnswer):
         return Verdict.WRONG
     right = same_quantity(found, wanted, tolerance=tolerance, relative_tolerance=relative_tolerance)
     return Verdict.RIGHT if right else Verdict.WRONG

@@ -1,7 +1,7 @@
 r"""Numbers: signs, thousands, decimals, fractions, powers of ten, per cent, scales, currencies and units.
 
 Reads plain notation (`skipthink.answers.notation`). A number that is part of a formula (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`)
-is not read for itself: the formula counts as a whole, with its exact value, or as `NO_NUMBER`.
+is not read for itself: the formula counts as a whole, with its exact value, or as `NO_ANSWER`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from skipthink.answers.formulas import (
     stands_alone,
 )
 from skipthink.answers.notation import plain_notation
+from skipthink.answers.stated import NO_ANSWER, NoAnswer
 from skipthink.answers.units import SCALE_AFTER_NUMBER, SCALES, UNIT_AFTER_NUMBER, UNITS
 
 _PLACES = r"(?:\.[0-9]+)?"
@@ -77,14 +78,7 @@ class Quantity:
         return _write(self.value) + ("%" if self.percent else "")
 
 
-class NoNumber:
-    """What is stated is a formula, and no number: it equals no gold number."""
-
-
-NO_NUMBER = NoNumber()
-
-
-def find_quantity(text: str, stated: bool) -> Quantity | NoNumber | None:
+def find_quantity(text: str, stated: bool) -> Quantity | NoAnswer | None:
     """After "the answer is" the number right there, or right behind the last "="; else the last number."""
     last_lines = text[text.rfind("\n", 0, max(0, len(text) - _LAST_LINES)) + 1 :]
     if not stated and len(last_lines) < len(text):  # what is in front need not be read where these hold a number
@@ -110,14 +104,14 @@ def count_numbers(text: str) -> int:
     return sum(1 for _ in NUMBER.finditer(plain_notation(text)))
 
 
-def _stated_quantity(text: str) -> Quantity | NoNumber | None:
+def _stated_quantity(text: str) -> Quantity | NoAnswer | None:
     if "=" in text or "≈" in text:
         if SEVERAL_VALUES.search(text):
-            return NO_NUMBER
+            return NO_ANSWER
         text = text[max(text.rfind("="), text.rfind("≈")) + 1 :]
     negated = _NOT_THIS.match(text)
     if negated is not None:
-        return _last_quantity(text[negated.end() :]) or NO_NUMBER
+        return _last_quantity(text[negated.end() :]) or NO_ANSWER
     opening = _BEFORE_NUMBER.match(text)
     start = opening.end() if opening else 0
     read = read_quantity(text, start)
@@ -129,7 +123,7 @@ def _stated_quantity(text: str) -> Quantity | NoNumber | None:
     if other is not None:
         second = read_quantity(text, other.end())
         same = second is not None and same_quantity(second[0], quantity, tolerance=0)
-        return quantity if same or (other["and"] and not _ends(text, second)) else NO_NUMBER
+        return quantity if same or (other["and"] and not _ends(text, second)) else NO_ANSWER
     behind = FORMULA_BEHIND.match(text, end) or FACTORIAL_END.match(text, end)
     if behind is None:
         return quantity
@@ -142,7 +136,7 @@ def _stated_quantity(text: str) -> Quantity | NoNumber | None:
     return _value(formula)
 
 
-def _last_quantity(text: str) -> Quantity | NoNumber | None:
+def _last_quantity(text: str) -> Quantity | NoAnswer | None:
     for tail in (_TAIL, len(text)):
         start = max(0, len(text) - tail)
         if start:  # not inside a number
@@ -169,10 +163,10 @@ def _is_unit_power(text: str, start: int) -> bool:
     return UNIT_POWER.search(text, max(0, start - 20), start) is not None
 
 
-def _value(formula: Formula) -> Quantity | NoNumber:
+def _value(formula: Formula) -> Quantity | NoAnswer:
     value = formula.value()
     if value is None or len(str(value)) > _MAX_LENGTH:
-        return NO_NUMBER
+        return NO_ANSWER
     unit = UNIT_AFTER_NUMBER.match(formula.rest)
     return Quantity(value, formula.text.endswith("%"), unit[1] if unit else None)
 

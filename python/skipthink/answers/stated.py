@@ -10,6 +10,13 @@ from skipthink.answers.announcements import last_announcement
 
 Found = TypeVar("Found")
 
+
+class NoAnswer:
+    """What a text states where that is none of the kind, as a formula where a number is asked for: always wrong."""
+
+
+NO_ANSWER = NoAnswer()
+
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*(?:(?P<brace>\{)|(?P<bare>[^\s{$\\.,]*))")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _BEFORE_BOX = " \t\n$*"
