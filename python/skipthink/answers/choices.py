@@ -8,7 +8,9 @@ from skipthink.answers.notation import plain_words
 from skipthink.answers.stated import NO_ANSWER, NoAnswer
 
 _BRACKETED = re.compile(r"(?<!\w)[(\[]([A-Za-z])[)\]]")
-_NAMED = re.compile(r"\b(?:choice|option)\s+\"?([A-Z])\b(?!')", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?:\b(?:choice|option|opción|opção|antwort)\s+\"?|(?:选项|選項|選択肢)\s?)([A-Z])(?![A-Za-z0-9_'])", re.IGNORECASE
+)
 _CALLED_RIGHT = re.compile(
     r"(?<![\w'’])[(\[]?([A-Z])[)\]]?[\"'”*]*(?:\s+(?:is|must\s+be|has\s+to\s+be|should\s+be|would\s+be|seems)"
     r"\s+(?:therefore\s+|thus\s+|clearly\s+)?(?:the\s+)?(?:only\s+|most\s+)?"
@@ -42,6 +44,13 @@ _RULED_OUT_BEFORE = re.compile(
 )
 _TWO = re.compile(r"[)\]\"'”*.]*\s*(?:,\s*)?(?:or|and|oder|und|ou|&|/|或|和)\s*[\"'“*(\[]*[A-Z](?:[)\]]|(?![\w'’])(?!\s+(?:is|are)\b))")
 _NOT_FIRST = re.compile(r"\W*(?:not|neither|nicht|不是)(?![A-Za-z])")
+_BUT = re.compile(r"(?:\bbut(?:\s+rather)?|\bsondern|而是|[;,])\s*(?:it\s+is\s+)?")
+# "la respuesta es la letra B"
+_LEAD_IN = re.compile(
+    r"[\s*_:]*(?:(?:the|la|el|le|die|der|das|a|o)\s+)?(?:letter|letra|lettre|buchstabe|opción|opção|option|choice|antwort|alternativa"
+    r"|选项|選項|(?:la|el|le|die)(?=\s+[A-Z](?![\w'’])))\s*(?=[\"'“*(\[]*[A-Z])",
+    re.IGNORECASE,
+)
 _NEAR = 40
 WHOLE_CHOICE = re.compile(r"[A-Z][.:)]?|[A-Z][.:)]\s.*|[(\[][A-Za-z][)\]](?:\s.*)?")
 
@@ -52,7 +61,10 @@ def find_choice(text: str, stated: bool) -> str | NoAnswer | None:
     if not stated:
         return _last_choice(text)
     if _NOT_FIRST.match(text) is not None:
-        return _last_choice(text)
+        but = _BUT.search(text)
+        return find_choice(text[but.end() :], True) if but else None
+    lead_in = _LEAD_IN.match(text)
+    text = text[lead_in.end() :] if lead_in else text
     match = _BARE.match(text) or _BARE_STATED.match(text) or _BRACKETED.search(text) or _NAMED.search(text)
     if match is None:
         return None

@@ -113,7 +113,7 @@ def _without_dollars(text: str) -> str:
 _DOLLAR = "\ue000"
 _WRAPPED = re.compile(
     r"\\(?:text(?:bf|rm|it|sf|tt|sc|md|up|normal)?|math(?:bf|rm|it|sf|tt|normal|bb)|mbox|hbox|operatorname\*?|bm"
-    r"|boldsymbol|emph|underline|f?box|mathord)\s*\{([^{}]*)\}"
+    r"|boldsymbol|emph|underline|boxed|f?box|mathord)\s*\{([^{}]*)\}"
 )
 _DELIMITER = re.compile(r"\\[()\[\]]")
 _SPACE = re.compile(r"~|\\[,;:> ]|\\(?:quad|qquad|thinspace|enspace|space|medspace|hfill|newline|\\)(?![A-Za-z])")

@@ -22,7 +22,7 @@ _MAX_ANSWER_WORDS = 6
 _MORE = re.compile(
     r"\s*[,;(–—-]?\s+(?:because|since|as|due|weil|denn|parce|puisque|porque|pois)\b.*"
     r"|\s*[,;(–—-]\s*(?:the|a|an|which|who|where|not|so|and\s+not|rather|instead)\b.*"
-    r"|\s?(?:です|でした|である|になります|となります|입니다|이다|이에요|예요)$",
+    r"|\s?(?:です|でした|である|になります|となります|입니다|이다|이에요|예요)[.。]?$",
     re.DOTALL | re.IGNORECASE,
 )
 _BOLD = re.compile(r"\s*\*\*([^*\n]+)\*\*")
