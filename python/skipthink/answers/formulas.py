@@ -75,6 +75,7 @@ class Formula:
         return evaluate(_NO_OPERATOR.sub("", self.text))
 
 
+_HOLDS_VALUE = re.compile(r"[0-9π√∞]|\\[A-Za-z]|(?<![A-Za-z])(?:pi|inf|infinity)(?![A-Za-z])")
 _NOTHING_MORE = re.compile(r"\s?[^\W\d_]*[\W_]*")
 _NO_OPERATOR = re.compile(r"[$€£%°]")
 
@@ -103,6 +104,20 @@ def formula_around(text: str, position: int) -> Formula | None:
                 return None
             return Formula(formula.text.rpartition("=")[2], formula.rest)
     return None
+
+
+def last_formula(text: str, *, first: bool = False) -> str | None:
+    """The last formula of running text that holds a number or a constant, or the first one."""
+    formulas = [match for match in _RUN.finditer(text) if _HOLDS_VALUE.search(match[0]) and not _is_quoted_or_raised(match)]
+    if not formulas:
+        return None
+    match = formulas[0 if first else -1]
+    formula = _trimmed(text, match.start(), match.end()).text
+    return re.sub(r"^[A-Za-z]\s+(?=[0-9√π\\])|^[-,;:.]\s+", "", formula) or None
+
+
+def _is_quoted_or_raised(match: re.Match[str]) -> bool:
+    return match[0].lstrip()[0] in "^_" or match.string[match.start() - 1 : match.start()] in ('"', "'")
 
 
 def stands_alone(text: str) -> bool:

@@ -32,7 +32,7 @@ _SPOKEN_FRACTIONS = (  # of hundred parts 45, of 3 parts 1: Chinese, Japanese, K
 def plain_notation(text: str) -> str:
     """The text with its numbers in ASCII, without LaTeX where that has a plain form."""
     if not text.isascii():
-        text = _plain_scripts(text)
+        text = plain_scripts(text)
     text = _without_dollars(text)
     return _plain_latex(text) if "\\" in text or "{" in text else text
 
@@ -67,7 +67,8 @@ _ASCII_FORMS = _ascii_forms()
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 
 
-def _plain_scripts(text: str) -> str:
+def plain_scripts(text: str) -> str:
+    """The text with digits, signs and fractions of other scripts in ASCII."""
     for pattern, form in _BETWEEN_DIGITS:
         text = pattern.sub(form, text)
     text = text.translate(_ASCII_FORMS)
