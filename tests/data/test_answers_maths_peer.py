@@ -44,7 +44,13 @@ def power_of_ten(draw):
 def thousands(draw):
     number = draw.randint(1000, 99_999)
     whole, rest = divmod(number, 1000)
-    forms = [str(number), f"{number:,}", rf"{whole},\!{rest:03}", f"{whole}{{,}}{rest:03}", rf"{whole}\,{rest:03}"]
+    forms = [
+        str(number),
+        f"{number:,}",
+        rf"{whole},\!{rest:03}",
+        f"{whole}{{,}}{rest:03}",
+        rf"{whole}\,{rest:03}",
+    ]
     return number, forms
 
 
@@ -58,7 +64,9 @@ def root(draw):
 
 
 def multiple_of_pi(draw):
-    above, below = draw.choice([(above, below) for above in range(2, 9) for below in (1, 3, 5) if above % below])
+    above, below = draw.choice(
+        [(above, below) for above in range(2, 9) for below in (1, 3, 5) if above % below]
+    )
     over = "" if below == 1 else f"/{below}"
     forms = [f"{above}pi{over}", f"{above}*pi{over}", f"{above}π{over}", rf"{above}\pi{over}"]
     forms.append(rf"\frac{{{above}\pi}}{{{below}}}" if over else rf"{above} \cdot \pi")
@@ -69,7 +77,9 @@ def interval(draw):
     end, (opening, closing) = draw.randint(-9, 9), draw.choice(["[)", "()"])
     low = draw.random() < 0.5
     forms = [
-        f"{opening}{end}, {infinity}{closing}" if low else f"(-{infinity}, {end}{']' if opening == '[' else ')'}"
+        f"{opening}{end}, {infinity}{closing}"
+        if low
+        else f"(-{infinity}, {end}{']' if opening == '[' else ')'}"
         for infinity in (r"\infty", "inf", "∞", "infinity")
     ]
     return ("interval", end, opening, low), forms
@@ -86,7 +96,11 @@ def solutions(draw):
 
 def pair(draw):
     left, right = draw.randint(-9, 9), draw.randint(-9, 9)
-    return ("pair", left, right), [f"({left}, {right})", rf"\left({left}, {right}\right)", f"({left},{right})"]
+    return ("pair", left, right), [
+        f"({left}, {right})",
+        rf"\left({left}, {right}\right)",
+        f"({left},{right})",
+    ]
 
 
 def measure(draw):
@@ -100,7 +114,13 @@ def measure(draw):
 
 def price(draw):
     number = draw.randint(2, 900)
-    return number, [str(number), rf"\${number}", f"${number}", rf"\text{{\$}}{number}", rf"{number}\text{{ dollars}}"]
+    return number, [
+        str(number),
+        rf"\${number}",
+        f"${number}",
+        rf"\text{{\$}}{number}",
+        rf"{number}\text{{ dollars}}",
+    ]
 
 
 def based(draw):
@@ -120,8 +140,28 @@ def polynomial(draw):
     return ("polynomial", left, right, power), forms
 
 
-FAMILIES = (fraction, power_of_ten, thousands, root, multiple_of_pi, interval, solutions, pair, measure, price, based, polynomial)
-WRAPPINGS = ("{}", "${}$", r"\boxed{{{}}}", "The answer is ${}$.", r"So the answer is \({}\).", "The answer is {}")
+FAMILIES = (
+    fraction,
+    power_of_ten,
+    thousands,
+    root,
+    multiple_of_pi,
+    interval,
+    solutions,
+    pair,
+    measure,
+    price,
+    based,
+    polynomial,
+)
+WRAPPINGS = (
+    "{}",
+    "${}$",
+    r"\boxed{{{}}}",
+    "The answer is ${}$.",
+    r"So the answer is \({}\).",
+    "The answer is {}",
+)
 
 
 def made_pairs(n):
@@ -143,7 +183,10 @@ def made_pairs(n):
 
 def by_math_verify(text, gold):
     """What its own documentation does: formulas between dollar signs, all else at its defaults."""
-    marked = (part if "$" in part or "answer" in part or part.startswith(r"\boxed") else f"${part}$" for part in (text, gold))
+    marked = (
+        part if "$" in part or "answer" in part or part.startswith(r"\boxed") else f"${part}$"
+        for part in (text, gold)
+    )
     found, wanted = (math_verify.parse(part, parsing_timeout=None) for part in marked)
     return math_verify.verify(wanted, found, timeout_seconds=None)
 
@@ -163,5 +206,8 @@ def test_never_worse_than_math_verify_alone():
         logging.disable(logging.NOTSET)
     assert not worse
     wrong = {family: count for (family, good), count in ours.items() if not good}
-    print(ours, alone); assert not wrong, wrong
-    assert sum(count for (_, good), count in alone.items() if not good) > N_PAIRS / 10  # what there was to mend
+    print(ours, alone)
+    assert not wrong, wrong
+    assert (
+        sum(count for (_, good), count in alone.items() if not good) > N_PAIRS / 10
+    )  # what there was to mend

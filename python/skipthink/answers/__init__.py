@@ -153,7 +153,8 @@ def infer_kind(answers: Iterable[str]) -> str:
 
 
 def _check_number(text: str, gold: str, tolerance: float, relative_tolerance: float) -> Verdict:
-    wanted, found = _gold_number(gold), find_answer(text, find_quantity)
+    wanted = _gold_number(gold)
+    found: Quantity | NoAnswer | None = find_answer(text, find_quantity)
     if found is None:
         return Verdict.UNPARSED
     if isinstance(found, NoAnswer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# What every English announcement holds: it is looked for from the end, which is faster than a pattern over the whole text.
+# What every English announcement holds; looked for from the end, which is faster than a pattern over the whole text.
 _KEYWORDS = ("answer", "choice", "option", "result", "####", "<ans")
 _ENGLISH = re.compile(
     r"(?:(?:answer(?:\s+(?:choice|option))?|choice|option|result)(?:\s+to\s+(?:the|this|your)\s+question)?[\s*_]*"
@@ -41,7 +41,17 @@ _OTHERS = (
     r"(?:उत्तर)\s*(?:है|[:：=])?\s*",
 )
 _OTHER = re.compile("|".join(_OTHERS), re.IGNORECASE)
-_WITHOUT_ACCENTS = ("ntwor", "NTWOR", "ndergebnis", "esp", "ESP", "isp", "esultado final", "isultato finale", "eponse")
+_WITHOUT_ACCENTS = (
+    "ntwor",
+    "NTWOR",
+    "ndergebnis",
+    "esp",
+    "ESP",
+    "isp",
+    "esultado final",
+    "isultato finale",
+    "eponse",
+)
 
 
 def last_announcement(text: str) -> re.Match[str] | None:

@@ -9,7 +9,8 @@ from skipthink.answers.stated import NO_ANSWER, NoAnswer
 
 _BRACKETED = re.compile(r"(?<!\w)[(\[]([A-Za-z])[)\]]")
 _NAMED = re.compile(
-    r"(?:\b(?:choice|option|opción|opção|antwort)\s+\"?|(?:选项|選項|選択肢)\s?)([A-Z])(?![A-Za-z0-9_'])", re.IGNORECASE
+    r"(?:\b(?:choice|option|opción|opção|antwort)\s+\"?|(?:选项|選項|選択肢)\s?)([A-Z])(?![A-Za-z0-9_'])",
+    re.IGNORECASE,
 )
 _CALLED_RIGHT = re.compile(
     r"(?<![\w'’])[(\[]?([A-Z])[)\]]?[\"'”*]*(?:\s+(?:is|must\s+be|has\s+to\s+be|should\s+be|would\s+be|seems)"
@@ -26,7 +27,9 @@ _WHY = (
     "|by|in|based|according|weil|denn|da|und|car|parce|puisque|et|porque|pues|ya|pois|y|e"
 )
 # A bare letter counts where it stands alone: "A", "A.", "A)", "B: the ball", but not "A month" or "I think".
-_BARE = re.compile(r"[\s\"'“*(`「『【\[{]*([A-Za-z])(?:[\s\"'”*`」』】]*$|[\"'”*`」』】]*[.):\]},;!?。，、；：」』】！])")
+_BARE = re.compile(
+    r"[\s\"'“*(`「『【\[{]*([A-Za-z])(?:[\s\"'”*`」』】]*$|[\"'”*`」』】]*[.):\]},;!?。，、；：」』】！])"
+)
 # Behind "the answer is" also where a reason or its value follows: "B because", "B (12)", "Bです".
 _BARE_STATED = re.compile(
     rf"[\s\"'“*(`]*([A-Z])[\"'”*)`]*(?:\s+(?:(?:{_WHY})\b|[(\[$\\=–—0-9-])|[(=–—]|(?=[\u3000-\u9fff\uac00-\ud7af]))"
@@ -42,7 +45,9 @@ _RULED_OUT_BEFORE = re.compile(
     r"\b(?:not|n['’]t|neither|nor|unlike|except|instead\s+of|rather\s+than|eliminat(?:es?|ed|ing)|exclud(?:es?|ed|ing)"
     rf"|rul(?:es?|ed|ing)\s+out|reject(?:s|ed|ing)?)\s+(?:{_ONE}{_AND})*(?:the\s+)?(?:options?\s+|choices?\s+|answers?\s+)?$"
 )
-_TWO = re.compile(r"[)\]\"'”*.]*\s*(?:,\s*)?(?:or|and|oder|und|ou|&|/|或|和)\s*[\"'“*(\[]*[A-Z](?:[)\]]|(?![\w'’])(?!\s+(?:is|are)\b))")
+_TWO = re.compile(
+    r"[)\]\"'”*.]*\s*(?:,\s*)?(?:or|and|oder|und|ou|&|/|或|和)\s*[\"'“*(\[]*[A-Z](?:[)\]]|(?![\w'’])(?!\s+(?:is|are)\b))"
+)
 _NOT_FIRST = re.compile(r"\W*(?:not|neither|nicht|不是)(?![A-Za-z])")
 _BUT = re.compile(r"(?:\bbut(?:\s+rather)?|\bsondern|而是|[;,])\s*(?:it\s+is\s+)?")
 # "la respuesta es la letra B"

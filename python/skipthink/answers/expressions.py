@@ -58,11 +58,11 @@ class _Reader:
         return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
     def _take(self) -> str:
-        token = self._next()
-        if not token:
+        mark = self._next()
+        if not mark:
             raise _NoValueError
         self._at += 1
-        return token
+        return mark
 
     def _sum(self) -> Fraction:
         self._depth += 1
@@ -76,11 +76,11 @@ class _Reader:
 
     def _product(self) -> Fraction:
         value = self._signed()
-        while (token := self._next()) in ("*", "/", "(", "√") and token:
-            if token in "*/":
+        while (mark := self._next()) in ("*", "/", "(", "√"):
+            if mark in "*/":
                 self._take()
             factor = self._signed()
-            value = value / factor if token == "/" else value * factor
+            value = value / factor if mark == "/" else value * factor
             _bounded(value)
         return value
 
@@ -107,32 +107,37 @@ class _Reader:
         return value ** int(exponent)
 
     def _atom(self) -> Fraction:
-        token = self._take()
-        if token in _CLOSING:
+        mark = self._take()
+        if mark in _CLOSING:
             value = self._sum()
-            if self._take() != _CLOSING[token]:
+            if self._take() != _CLOSING[mark]:
                 raise _NoValueError
             return value
-        if token == "√":
+        if mark == "√":
             return _root(self._atom())
-        if not (token[0].isdigit() or token[0] == "."):
+        if not (mark[0].isdigit() or mark[0] == "."):
             raise _NoValueError
-        value = _number(token)
-        return value + self._fraction_behind() if token.isdigit() else value
+        value = _number(mark)
+        return value + self._fraction_behind() if mark.isdigit() else value
 
     def _fraction_behind(self) -> Fraction:
         """Of "3 1/2" the half; 0 where no proper fraction follows a whole number."""
         parts = self._tokens[self._at : self._at + 3]
         if len(parts) < 2 or not parts[0].isdigit():
             return Fraction(0)
-        if len(parts) < 3 or parts[1] != "/" or not parts[2].isdigit() or not 0 < int(parts[0]) < int(parts[2]):
+        if (
+            len(parts) < 3
+            or parts[1] != "/"
+            or not parts[2].isdigit()
+            or not 0 < int(parts[0]) < int(parts[2])
+        ):
             raise _NoValueError  # two numbers side by side
         self._at += 3
         return Fraction(int(parts[0]), int(parts[2]))
 
 
-def _number(token: str) -> Fraction:
-    return Fraction(token.replace(",", ""))
+def _number(mark: str) -> Fraction:
+    return Fraction(mark.replace(",", ""))
 
 
 def _root(value: Fraction) -> Fraction:

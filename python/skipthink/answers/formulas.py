@@ -1,4 +1,4 @@
-r"""Formulas around numbers: where a number is part of one (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`, "5 or 6"), and how far it goes.
+r"""Formulas around numbers: where a number is part of one (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`), and how far it goes.
 
 All texts here are in plain notation (`skipthink.answers.notation`).
 """
@@ -108,7 +108,11 @@ def formula_around(text: str, position: int) -> Formula | None:
 
 def last_formula(text: str, *, first: bool = False) -> str | None:
     """The last formula of running text that holds a number or a constant, or the first one."""
-    formulas = [match for match in _RUN.finditer(text) if _HOLDS_VALUE.search(match[0]) and not _is_quoted_or_raised(match)]
+    formulas = [
+        match
+        for match in _RUN.finditer(text)
+        if _HOLDS_VALUE.search(match[0]) and not _is_quoted_or_raised(match)
+    ]
     if not formulas:
         return None
     match = formulas[0 if first else -1]

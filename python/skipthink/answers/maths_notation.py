@@ -1,6 +1,6 @@
 r"""Formulas as math-verify reads them: plain notation and units rewritten to LaTeX that says the same.
 
-`2*pi`, `√2`, `(-inf, 3)`, `x²` and `\$40` become `2\cdot \pi`, `\sqrt{2}`, `(-\infty, 3)`, `x^{2}` and `40`. Words set in a
+`2*pi`, `√2`, `(-inf, 3)` and `\$40` become `2\cdot \pi`, `\sqrt{2}`, `(-\infty, 3)` and `40`. Words set in a
 formula are never cut out of it: a unit goes with its power (`5\text{ cm}^2` is 5), "and" and "or" part members.
 """
 
@@ -13,8 +13,9 @@ from skipthink.answers.formulas import OR, last_formula
 from skipthink.answers.notation import plain_scripts
 
 _SYMBOLS = {
-    "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "×": r"\times ", "·": r"\cdot ", "÷": r"\div ",
-    "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "°": r"^{\circ}", "–": "-", "…": r"\ldots ",
+    "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "×": r"\times ", "·": r"\cdot ",
+    "÷": r"\div ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
+    "°": r"^{\circ}", "–": "-", "…": r"\ldots ",
     "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "φ": r"\phi ", "λ": r"\lambda ", "μ": r"\mu ",
     "σ": r"\sigma ", "ω": r"\omega ", "⩽": r"\le ", "⩾": r"\ge ", "ℝ": r"\mathbb{R}", "，": ",", "；": ";",
 }  # fmt: skip
@@ -23,19 +24,30 @@ _RAISED = re.compile(r"[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+|[ⁿ]")
 _LOWERED = re.compile(r"[₀₁₂₃₄₅₆₇₈₉]+")
 _FIGURES = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉", "0123456789+-n0123456789")
 
-_CURRENCY = re.compile(r"\\\$|[€£¥₹]|\\(?:pounds|euro|yen)(?![A-Za-z])|(?<![A-Za-z])(?:US|C|A)?\$\s?(?=[0-9.])")
+_CURRENCY = re.compile(
+    r"\\\$|[€£¥₹]|\\(?:pounds|euro|yen)(?![A-Za-z])|(?<![A-Za-z])(?:US|C|A)?\$\s?(?=[0-9.])"
+)
 _THOUSANDS = re.compile(r"(?<=[0-9])(?:,?\\[!,;: ]|\{,\}|~)\s?(?=[0-9]{3}(?![0-9]))")
 _THOUSANDS_COMMA = re.compile(r"(?<![0-9.])([0-9]{1,3}(?:,\\![0-9]{3})+)(?![0-9])")
 
 # words in a formula
 _POWER = r"(?:\s*\^\s*(?:\{\s*-?[0-9]\s*\}|-?[0-9])|[²³])?"
-_WORDS = r"\\(?:text(?:bf|rm|it|sf|normal|up)?|mbox|hbox|mathrm|mathsf|operatorname\*?)\s*\{(?P<words>[^{}]*)\}"
-_BOLD = re.compile(r"\\(?:mathbf|textbf|boldsymbol|bm|mathit|underline|emph|displaystyle|mathstrut)(?:\s*\{([^{}]*)\}|(?![A-Za-z]))")
+_WORDS = (
+    r"\\(?:text(?:bf|rm|it|sf|normal|up)?|mbox|hbox|mathrm|mathsf|operatorname\*?)\s*\{(?P<words>[^{}]*)\}"
+)
+_BOLD = re.compile(
+    r"\\(?:mathbf|textbf|boldsymbol|bm|mathit|underline|emph|displaystyle|mathstrut)(?:\s*\{([^{}]*)\}|(?![A-Za-z]))"
+)
 _JOINING = re.compile(
     rf"\s*,?\s*(?:\\(?:text(?:bf|rm|it)?|mbox|mathrm)\s*\{{\s*,?\s*(?:{OR}|&)\s*,?\s*\}}|\\(?:lor|land|vee|wedge)(?![A-Za-z]))\s*"
 )
-_PER_CENT = re.compile(rf"\\(?:text|mathrm|mbox)\s*\{{\s*(?:percent|per cent|pct|%|\\%)\s*\}}|(?<=[0-9])\s*per\s?cent\b")
-_UNIT = re.compile(rf"(?<![_^{{])(?:\s|~|\\[,;:! ]|-)*{_WORDS}(?P<power>{_POWER})(?:\s*(?:/|\\cdot|·)\s*{_WORDS.replace('words', 'more')}{_POWER})*")
+_PER_CENT = re.compile(
+    r"\\(?:text|mathrm|mbox)\s*\{\s*(?:percent|per cent|pct|%|\\%)\s*\}|(?<=[0-9])\s*per\s?cent\b"
+)
+_UNIT = re.compile(
+    rf"(?<![_^{{])(?:\s|~|\\[,;:! ]|-)*{_WORDS}(?P<power>{_POWER})"
+    rf"(?:\s*(?:/|\\cdot|·)\s*{_WORDS.replace('words', 'more')}{_POWER})*"
+)
 _PLAIN_UNIT = re.compile(
     r"(?<=[0-9)}\s])\s*(?:(?:square|cubic|sq\.?|cu\.?)\s+)?(?:[kcm]?m|[km]?g|ft|feet|foot|in|inch(?:es)?|yd|yards?|mi|miles?|mph"
     r"|units?|meters?|metres?|liters?|litres?|hours?|minutes?|seconds?|days?|weeks?|months?|years?|dollars?|cents?|euros?|degrees?"
@@ -44,20 +56,34 @@ _PLAIN_UNIT = re.compile(
 )
 
 # plain notation
+_CONSTANTS = ("pi", "infty", "theta", "alpha", "beta", "gamma", "phi", "lambda", "sigma", "omega", "emptyset")
+_TRIGONOMETRY = (
+    "sin",
+    "cos",
+    "tan",
+    "cot",
+    "sec",
+    "csc",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsin",
+    "arccos",
+    "arctan",
+)
 _NAMES = {
-    "sqrt": r"\sqrt", "cbrt": r"\sqrt[3]", "pi": r"\pi ", "infinity": r"\infty ", "infty": r"\infty ", "inf": r"\infty ",
-    "oo": r"\infty ", "exp": r"\exp", "log": r"\log", "ln": r"\ln", "theta": r"\theta ", "alpha": r"\alpha ",
-    "beta": r"\beta ", "gamma": r"\gamma ", "phi": r"\phi ", "lambda": r"\lambda ", "sigma": r"\sigma ", "omega": r"\omega ",
-    "emptyset": r"\emptyset ",
-    **{f"{arc}{name}": f"\\{arc}{name}" for arc in ("", "arc") for name in ("sin", "cos", "tan")},
-    **{name: f"\\{name}" for name in ("cot", "sec", "csc", "sinh", "cosh", "tanh", "asin", "acos", "atan")},
+    "sqrt": r"\sqrt", "cbrt": r"\sqrt[3]", "infinity": r"\infty ", "inf": r"\infty ", "oo": r"\infty ",
+    "asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan",
+    **{name: rf"\{name} " for name in _CONSTANTS},
+    **{name: rf"\{name}" for name in ("exp", "log", "ln", *_TRIGONOMETRY)},
 }  # fmt: skip
-_NAMES.update({"asin": r"\arcsin", "acos": r"\arccos", "atan": r"\arctan"})
 _NAME = re.compile(
     rf"(?<![\\A-Za-z])(?:{'|'.join(sorted(_NAMES, key=len, reverse=True))})(?![A-Za-z])|(?<![\\A-Za-z])e(?=xp\()"
 )
 _CALL = re.compile(r"(\\sqrt(?:\[[^\[\]]*\])?|\\exp|\^)\s*\(")
-_BARE_ROOT = re.compile(r"\\sqrt(\[[^\[\]]*\])?\s*(?=([0-9]+(?:\.[0-9]+)?|[A-Za-z]|\\pi(?![A-Za-z])))(?:[0-9.]+|[A-Za-z]|\\pi)")
+_BARE_ROOT = re.compile(
+    r"\\sqrt(\[[^\[\]]*\])?\s*(?=([0-9]+(?:\.[0-9]+)?|[A-Za-z]|\\pi(?![A-Za-z])))(?:[0-9.]+|[A-Za-z]|\\pi)"
+)
 _BARE_POWER = re.compile(r"\^\s*([-+]?[0-9]+(?:\.[0-9]+)?|-[A-Za-z])")
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z0-9.\\])([0-9]+(?:\.[0-9]+)?)[eE]([-+]?[0-9]{1,3})(?![\w.])")
 _TIMES_TEN = re.compile(
@@ -70,8 +96,15 @@ _GREEK = r"\\(?:pi|theta|alpha|beta|gamma|phi|lambda|mu|sigma|omega)(?![A-Za-z])
 _ARGUMENT = rf"\s*(?:\{{([^{{}}]*)\}}|({_GREEK}|[0-9A-Za-z]))"
 _BARE_FRACTION = re.compile(rf"\\[dtc]?(frac|binom){_ARGUMENT}{_ARGUMENT}")
 _UNION = re.compile(r"(?<=[)\]}])\s*U\s*(?=[(\[{\\])")
-_RELATIONS = ((re.compile(r"<="), r"\\le "), (re.compile(r">="), r"\\ge "), (re.compile(r"!="), r"\\ne "), (re.compile(r"=="), "="))
-_SYNONYMS = re.compile(r"\\(?:varnothing|leqslant|geqslant|lbrace|rbrace|lbrack|rbrack|ast|bullet)(?![A-Za-z])")
+_RELATIONS = (
+    (re.compile(r"<="), r"\\le "),
+    (re.compile(r">="), r"\\ge "),
+    (re.compile(r"!="), r"\\ne "),
+    (re.compile(r"=="), "="),
+)
+_SYNONYMS = re.compile(
+    r"\\(?:varnothing|leqslant|geqslant|lbrace|rbrace|lbrack|rbrack|ast|bullet)(?![A-Za-z])"
+)
 _SYNONYM = {
     r"\varnothing": r"\emptyset", r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\lbrace": r"\{", r"\rbrace": r"\}",
     r"\lbrack": "[", r"\rbrack": "]", r"\ast": r"\cdot", r"\bullet": r"\cdot",
@@ -79,7 +112,9 @@ _SYNONYM = {
 
 _SEGMENT = re.compile(r"\$\$?((?:\\.|[^$\\])+)\$\$?(?![0-9])|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}|" + _WORDS + r"|\\[A-Za-z]+")
-_PROSE = re.compile(rf"(?<![A-Za-z])(?!(?:{'|'.join(_NAMES)}|mod|and|or|gcd|lcm|max|min|det)(?![A-Za-z]))[A-Za-z]{{3,}}|[\u0590-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_PROSE = re.compile(
+    rf"(?<![A-Za-z])(?!(?:{'|'.join(_NAMES)}|mod|and|or|gcd|lcm|max|min|det)(?![A-Za-z]))[A-Za-z]{{3,}}|[\u0590-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+)
 
 
 def as_maths(text: str, *, is_answer: bool = False) -> str:
@@ -119,7 +154,9 @@ def as_latex(formula: str) -> str:
     if _SPACED_THOUSANDS.fullmatch(formula):
         formula = formula.replace(" ", "").replace("~", "")
     formula = _CURRENCY.sub("", formula)
-    formula = _SYNONYMS.sub(lambda match: _SYNONYM[match[0]], _BOLD.sub(lambda match: match[1] or "", formula))
+    formula = _SYNONYMS.sub(
+        lambda match: _SYNONYM[match[0]], _BOLD.sub(lambda match: match[1] or "", formula)
+    )
     formula = _without_units(formula)
     for pattern, form in _RELATIONS:
         formula = pattern.sub(form, formula)
@@ -206,9 +243,11 @@ def _marked(text: str) -> bool:
 _BASED = re.compile(
     r"(?<![A-Za-z0-9_.\\])([0-9A-F]*[0-9][0-9A-F.]*)\s*_\s*(?:\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*\(?([0-9]{1,2}|[a-z]{3,})\)?\s*\}{0,2})"
 )
-_DANGLING = re.compile(r"(?:\\(?:sqrt|[dtc]?frac|times|cdot|div|pm|log|ln|sin|cos|tan|cup|cap|le|ge|in)|[-+*/^_=<>\\])\s*$")
-_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
-          "twelve": "12", "sixteen": "16", "hex": "16"}  # fmt: skip
+_DANGLING = re.compile(
+    r"(?:\\(?:sqrt|[dtc]?frac|times|cdot|div|pm|log|ln|sin|cos|tan|cup|cap|le|ge|in)|[-+*/^_=<>\\])\s*$"
+)
+_BASE_NAMES = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_BASES = {name: str(base) for base, name in enumerate(_BASE_NAMES, 2)} | {"sixteen": "16", "hex": "16"}
 
 
 def based_numbers(formula: str) -> list[tuple[str, str]]:

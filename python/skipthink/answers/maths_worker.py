@@ -13,6 +13,7 @@ from skipthink.answers.stated import stated_part, states_nothing
 
 MEMORY_BYTES = 4 << 30
 
+
 def main() -> None:
     """Answers until the input ends."""
     _bound_memory()
@@ -69,7 +70,7 @@ def _stated_formula(text: str) -> str | None:
 
 
 def _comparable(found: str, wanted: str) -> bool:
-    """Whether two formulas can be equal, where math-verify drops what tells them apart: bases, and kinds of brackets."""
+    """Whether two formulas can be equal, by what math-verify drops: bases, and kinds of brackets."""
     if based_numbers(found) != based_numbers(wanted):
         return False
     return {bracket_kind(found), bracket_kind(wanted)} != {"set", "tuple"}

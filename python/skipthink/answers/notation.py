@@ -38,7 +38,7 @@ def plain_notation(text: str) -> str:
 
 
 def plain_words(text: str) -> str:
-    r"""The text without LaTeX's marks of words: `\text{Paris}`, `$\textbf{(B)}$` and `Ｂ` are "Paris", "(B)" and "B"."""
+    r"""The text without what LaTeX sets words in: `\text{Paris}`, `$\textbf{(B)}$`, `Ｂ` are "Paris", "(B)", "B"."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     text = _without_dollars(text)
@@ -117,7 +117,9 @@ _WRAPPED = re.compile(
     r"|boldsymbol|emph|underline|boxed|f?box|mathord)\s*\{([^{}]*)\}"
 )
 _DELIMITER = re.compile(r"\\[()\[\]]")
-_SPACE = re.compile(r"~|\\[,;:> ]|\\(?:quad|qquad|thinspace|enspace|space|medspace|hfill|newline|\\)(?![A-Za-z])")
+_SPACE = re.compile(
+    r"~|\\[,;:> ]|\\(?:quad|qquad|thinspace|enspace|space|medspace|hfill|newline|\\)(?![A-Za-z])"
+)
 _NOTHING = re.compile(
     r"\\!|\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle|limits|bf|rm|it|mathstrut|phantom\{[^{}]*\})(?![A-Za-z])"
 )
@@ -169,15 +171,20 @@ def _unwrapped(text: str) -> str:
 
 
 def _apart(match: re.Match[str]) -> str:
-    """The words, apart from letters and digits they would run into: `5\\text{m}` is no variable."""
+    r"""The words, apart from letters and digits they would run into: `5\text{m}` is no variable."""
     words = match[1]
-    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
+    before, after = (
+        match.string[match.start() - 1 : match.start()],
+        match.string[match.end() : match.end() + 1],
+    )
     left = " " if before.isalnum() and words[:1].isalpha() else ""
     return left + words + (" " if words[-1:].isalnum() and after.isalnum() else "")
 
 
 def _fraction(match: re.Match[str]) -> str:
-    above, below = (match[name] if match[name] is not None else match[f"{name}_short"] for name in ("above", "below"))
+    above, below = (
+        match[name] if match[name] is not None else match[f"{name}_short"] for name in ("above", "below")
+    )
     top, bottom = _PLAIN.fullmatch(above.strip()), _PLAIN.fullmatch(below.strip())
     digit = match["before"] or ""
     if top is None or bottom is None or (digit and (top[1] or bottom[1])):
@@ -189,5 +196,7 @@ def _fraction(match: re.Match[str]) -> str:
 
 def _repeating(match: re.Match[str]) -> str:
     whole, once, again = match[1], match[2], match[3] or match[4] or match[5]
-    value = Fraction(int(whole + once + again or 0) - int(whole + once or 0), 10 ** len(once) * (10 ** len(again) - 1))
+    value = Fraction(
+        int(whole + once + again or 0) - int(whole + once or 0), 10 ** len(once) * (10 ** len(again) - 1)
+    )
     return f"{value.numerator}/{value.denominator}"

@@ -1,7 +1,7 @@
 r"""Numbers: signs, thousands, decimals, fractions, powers of ten, per cent, scales, currencies and units.
 
-Reads plain notation (`skipthink.answers.notation`). A number that is part of a formula (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`)
-is not read for itself: the formula counts as a whole, with its exact value, or as `NO_ANSWER`.
+Reads plain notation (`skipthink.answers.notation`). A number that is part of a formula (`\sqrt{2}`, `4π`, `n+1`) is not
+read for itself: the formula counts as a whole, with its exact value, or as `NO_ANSWER`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from skipthink.answers.units import SCALE_AFTER_NUMBER, SCALES, UNIT_AFTER_NUMBE
 
 _PLACES = r"(?:\.[0-9]+)?"
 # thousands also in the Indian way, 12,34,567
-_DIGITS = rf"(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]{{1,2}}(?:,[0-9]{{2}})+,[0-9]{{3}}(?![0-9])|[0-9]+){_PLACES}|\.[0-9]+"
+_GROUPS = r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9])"
+_DIGITS = rf"(?:{_GROUPS}|[0-9]+){_PLACES}|\.[0-9]+"
 _CURRENCY = r"[$€£¥₹₩₽₺₴₫฿]"
 # Letters of alphabets that part words by spaces: behind those a digit belongs to a name ("x2").
 _NAME = "0-9A-Za-z_ªµºÀ-ÖØ-öø-\u058f\u1e00-\u1fff"
@@ -42,8 +43,12 @@ NUMBER = re.compile(
     rf"(?:(?P<mixed>\ [0-9]+)?/(?P<over>{_DIGITS})(?![/0-9]))?)"
     r"(?P<percent>\s?\\?%)?"
 )
-_PERCENT_WORD = re.compile(r"[\s-]?(?:per\s?cent|pct|Prozent|pour\s?cent|por\s?ciento|por\s?cento)\b", re.IGNORECASE)
-WHOLE_NUMBER = re.compile(rf"(?:{NUMBER.pattern})(?:{SCALE_AFTER_NUMBER.pattern})?(?:{UNIT_AFTER_NUMBER.pattern})?\.?")
+_PERCENT_WORD = re.compile(
+    r"[\s-]?(?:per\s?cent|pct|Prozent|pour\s?cent|por\s?ciento|por\s?cento)\b", re.IGNORECASE
+)
+WHOLE_NUMBER = re.compile(
+    rf"(?:{NUMBER.pattern})(?:{SCALE_AFTER_NUMBER.pattern})?(?:{UNIT_AFTER_NUMBER.pattern})?\.?"
+)
 _SHORT_SCALE = re.compile(r"(?:k|K|[mM]n?|[bB]n?)(?![A-Za-z])")
 _BEFORE_NUMBER = re.compile(r"(?:[\s*_\"'“”„«»「『(\[{]|\\[(\[])*")
 _OTHER_VALUE = re.compile(rf"\s*(?:(?P<and>and|und|et|和|と)|{OR})(?![A-Za-z])[\s(=]*(?=[-−–+$€£]?\.?[0-9])")
@@ -81,7 +86,9 @@ class Quantity:
 def find_quantity(text: str, stated: bool) -> Quantity | NoAnswer | None:
     """After "the answer is" the number right there, or right behind the last "="; else the last number."""
     last_lines = text[text.rfind("\n", 0, max(0, len(text) - _LAST_LINES)) + 1 :]
-    if not stated and len(last_lines) < len(text):  # what is in front need not be read where these hold a number
+    if not stated and len(last_lines) < len(
+        text
+    ):  # what is in front need not be read where these hold a number
         quantity = _last_quantity(plain_notation(last_lines))
         if quantity is not None:
             return quantity
@@ -128,7 +135,7 @@ def _stated_quantity(text: str) -> Quantity | NoAnswer | None:
     if behind is None:
         return quantity
     bracket = text.find("(", 0, start)
-    formula = formula_at(text, bracket if 0 <= bracket and text.count(")") else start)
+    formula = formula_at(text, bracket if bracket >= 0 and text.count(")") else start)
     if behind[0][0] == "," and (decimal := _DECIMAL_COMMA.fullmatch(formula.text)) and formula.ends_the_text:
         return _value(replace(formula, text=f"{decimal[1].replace('.', '')}.{decimal[2]}"))
     if behind.lastgroup != "hard" and behind[0][0] != "!" and not formula.ends_the_text:
@@ -227,7 +234,9 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
     if parts["sign"] in ("-", "−", "–") or parts["inner_sign"] or _is_behind_minus(text, match.start()):
         value = -value
     if not percent and text[end : end + 2].strip()[:1].isalpha():
-        scale = SCALE_AFTER_NUMBER.match(text, end) or (_SHORT_SCALE.match(text, end) if parts["currency"] else None)
+        scale = SCALE_AFTER_NUMBER.match(text, end) or (
+            _SHORT_SCALE.match(text, end) if parts["currency"] else None
+        )
         if scale is not None:
             value, end = value * SCALES[scale[0].strip().lower()], scale.end()
         elif (word := _PERCENT_WORD.match(text, end)) is not None:
