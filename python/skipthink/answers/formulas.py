@@ -22,6 +22,7 @@ OR = r"(?:or|and|oder|und|ou|et|或|或者|和|または|と)"
 _ALONE = re.compile(rf"(?>{_PIECE}|[ \t]*{OR}(?![A-Za-z]))++[\s.。]*+")
 _MAX_ALONE = 200
 _ARITHMETIC = re.compile(r"(?>[-−–0-9\s.+*/×·÷%$€£=()]|,(?=[0-9]{3})|(?<=[0-9)\s])[xX](?=\s?[0-9(]))*+")
+_BRACKETED = re.compile(r"\s*[-−–+]?\s?\([^()]*\)[\s.]*")
 _TUPLE = re.compile(r"[(\[][^()\[\]]*,")
 
 # behind a number: what multiplies, raises, lists or compares it
@@ -30,14 +31,14 @@ _SHORT_OPERAND = rf"(?:{_OPERAND}|[A-Za-z](?![A-Za-z'’]))"
 _UNIT_LETTER = r"[mgshlL](?:\^?\{?[23]\}?|[²³])?(?:/[a-z]+)?(?![A-Za-z0-9^])"
 FORMULA_BEHIND = re.compile(
     rf"(?P<hard>\s?[√π∞±∪∩]|\s?\\[A-Za-z{{|]|\^|_(?=[0-9{{])|(?!{_UNIT_LETTER})[A-Za-z](?![A-Za-z])|{_FUNCTION}"
-    rf"|!\s?(?=[-+*/×·÷^=)\]}}0-9])|\((?=[-−0-9√π+\\]|[A-Za-z]\s?[-+*/^)])|\s?[×·÷]\s?(?={_SHORT_OPERAND})"
+    rf"|!\s?(?=[-+*/×·÷^=)\]}}0-9])|\((?=[-−0-9√π+\\]|[A-Za-z]\s?[-+*/^)])|\s?[×·÷]\s?(?={_SHORT_OPERAND})|\)\s?[*/^×·]\s?(?=[(0-9])"
     rf"|\s?[<>≤≥≠]\s?(?={_SHORT_OPERAND})|:(?=[0-9])|\s(?:mod|choose)\s|\s?\(mod\s)"
     rf"|(?:\*(?={_SHORT_OPERAND})|\s\*\s(?={_SHORT_OPERAND})|\s?/\s?(?={_OPERAND})|\s?\+\s?(?={_SHORT_OPERAND})"
     rf"|[-−–](?={_SHORT_OPERAND})|\s[-−]\s(?={_SHORT_OPERAND})|\s?[xX]\s?(?=[0-9])|[,;]\s?(?=[-−]?{_OPERAND})|\s(?=[0-9]))"
 )
 FACTORIAL_END = re.compile(r"!\W*$")
 FORMULA_START = re.compile(
-    rf"[|√π∞±<>≤≥≠\\]|[A-Za-z]\s?[-+*/^_<>≤≥≠]\s?(?={_SHORT_OPERAND})|[A-Za-z]\)\s?[-+*/^]|[A-Za-z]\([A-Za-z0-9]\)|{_FUNCTION}"
+    rf"[|√π∞±<>≤≥≠\\]|[-−–]\s?[(√π\\]|[A-Za-z]\s?[-+*/^_<>≤≥≠]\s?(?={_SHORT_OPERAND})|[A-Za-z]\)\s?[-+*/^]|[A-Za-z]\([A-Za-z0-9]\)|{_FUNCTION}"
 )
 # in front of a number; looked for in the few characters before it
 _MARKS_BEFORE = frozenset("^_√({[+-−–*/×·÷:,<>≤≥≠±|\\")
@@ -125,8 +126,10 @@ def _is_quoted_or_raised(match: re.Match[str]) -> bool:
 
 
 def stands_alone(text: str) -> bool:
-    """Whether a text is a formula and no more, and not only arithmetic with numbers."""
-    return len(text) <= _MAX_ALONE and _ALONE.fullmatch(text.strip()) is not None and not is_arithmetic(text)
+    """Whether a text is a formula and no more, and not only arithmetic with numbers outside of brackets."""
+    if len(text) > _MAX_ALONE or _ALONE.fullmatch(text.strip()) is None:
+        return False
+    return not is_arithmetic(text) or _BRACKETED.fullmatch(text) is not None
 
 
 def is_arithmetic(text: str) -> bool:

@@ -23,6 +23,7 @@ _NAMED = re.compile(
     r"(?:(?:[A-Za-z]|\\[a-z]+|[A-Z]{2})(?:_(?:[A-Za-z0-9]|\{\w+\})|[0-9])?\s*[=≈]"
     r"|(?:[^\W\d_]+\s){0,3}[^\W\d_]{2,}\s*[:=：])\s*"
 )
+_IN_BRACKETS = re.compile(r"^([-−–+]?)\s*[({]\s*([^(){}]*?)\s*[)}](?=[\s.]*$)")
 _SIGN_APART = re.compile(r"^([-−–+])\s+(?=[$€£¥]?[0-9.])")
 _WORD = r"[^\W\d_]+"
 _LEAD = re.compile(rf"(?P<word>{_WORD})(?:[.\s]\s*|(?=[^\w\s])|(?<=[^\x00-\x7f]))")
@@ -47,14 +48,14 @@ _SHORT_UNITS = _words(
 )
 # what makes another number of the number, or none
 _TELLING = _words(
-    "and or nor not no but to by from over under below above plus minus negative divided squared cubed factorial choose",
-    "mod modulo root sqrt pi log ln sin cos tan exp base infinity infinite inf infty remainder less fewer greater",
-    "half halves third thirds fourth fourths quarter fifth fifths sixth sixths seventh sevenths eighth eighths",
-    "ninth ninths tenth tenths eleventh twelfth twelfths hundredth hundredths thousandth thousandths millionth millionths",
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen",
-    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand dozen dozens score gross",
-    "million billion trillion power exponent except without if when where unless until maximum minimum most least",
-    "am pm noon midnight oclock bc ad bce ce mil percentile permille radians rad",
+    "and or nor not no but to by from over under below above plus minus negative divided squared cubed factorial",
+    "choose mod modulo root sqrt pi log ln sin cos tan exp base infinity infinite inf infty remainder less fewer",
+    "greater half halves third thirds fourth fourths quarter fifth fifths sixth sixths seventh sevenths eighth",
+    "eighths ninth ninths tenth tenths eleventh twelfth twelfths hundredth hundredths thousandth thousandths",
+    "millionth millionths one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen",
+    "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand",
+    "dozen dozens score gross million billion trillion power exponent except without if when where unless until",
+    "maximum minimum most least am pm noon midnight oclock bc ad bce ce mil percentile permille radians rad",
     "oder und ou et y o e ni nicht halb halbe hälfte mal hoch weniger medio media metade demi",
     "或 和 与 或者 又 または と 及 又は",
 )
@@ -76,13 +77,9 @@ def read_gold(gold: str) -> Quantity | None:
         return None
     opening = _OPENING.match(text)
     start = opening.end() if opening else 0
-    if text.startswith("(", start) and text.rstrip(".").endswith(")"):  # brackets around it all
-        text, start = text.rstrip(".")[:-1], start + 1
     named = _NAMED.match(text, start)
     start = _behind_lead(text, named.end() if named else start)
-    text = _SIGN_APART.sub(r"\1", text[start:])
-    if text.startswith("{") and text.endswith("}"):
-        text = text[1:-1].strip()
+    text = _SIGN_APART.sub(r"\1", _IN_BRACKETS.sub(r"\1\2", text[start:]))
     read = read_quantity(text, 0)
     return read[0] if read is not None and _says_nothing(text, read[1]) else None
 

@@ -38,7 +38,7 @@ _SENTENCE_START = re.compile(
 )
 
 
-def find_answer(text: str, find: Callable[[str, bool], Found | None]) -> Found | None:
+def find_answer(text: str, find: Callable[[str, bool], Found | NoAnswer | None]) -> Found | NoAnswer | None:
     """The last stated answer of a text, or what stands for it where nothing is announced.
 
     Args:
