@@ -111,6 +111,8 @@ _SYNONYM = {
 }  # fmt: skip
 
 _SEGMENT = re.compile(r"\$\$?((?:\\.|[^$\\])+)\$\$?(?![0-9])|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_BOLD_WORDS = re.compile(r"(?<![\w)])\*\*(?=[^\s*])([^*\n]+?)(?<=\S)\*\*(?![\w(])")
+_SENTENCE = re.compile(rf"\s*{_WORDS}\s*")
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}|" + _WORDS + r"|\\[A-Za-z]+")
 _PROSE = re.compile(
     rf"(?<![A-Za-z])(?!(?:{'|'.join(_NAMES)}|mod|and|or|gcd|lcm|max|min|det)(?![A-Za-z]))[A-Za-z]{{3,}}|[\u0590-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
@@ -125,7 +127,7 @@ def as_maths(text: str, *, is_answer: bool = False) -> str:
             marked; of such a text the last formula counts.
         is_answer: whether the text is an answer and what explains it: then the first formula counts.
     """
-    text = text.strip()
+    text = _BOLD_WORDS.sub(r"\1", text.strip())
     if "\\boxed" in text or _marked(text):
         return _SEGMENT.sub(_rewritten, text)
     latex = as_latex(text.rstrip("."))
@@ -139,6 +141,9 @@ def _rewritten(match: re.Match[str]) -> str:
     formula = match[1] or match[2] or match[3]
     if match[1] and "\\" not in formula and is_prose(formula):  # "$5 for him and $" stands between two prices
         return formula
+    sentence = _SENTENCE.fullmatch(formula)
+    if sentence is not None and is_prose(sentence["words"]):
+        formula = last_formula(sentence["words"]) or formula
     return f"${as_latex(formula)}$"
 
 
