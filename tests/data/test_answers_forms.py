@@ -32,7 +32,7 @@ READ_APART = [
     ("7 percent", "7%"), ("3 1/4", "3.25"), (r"6 \frac14", "6.25"), (r"2.4 \times 10^{3}", "2400"), ("2.5 million", "2500000"),
     ("7 hundred", "700"), ("$1.2 billion", "1200000000"), ("7 cm^2", "7"), (r"7\text{ m}^2", "7"), (r"7 \mathrm{~kg}", "7"),
     ("7 m/s^2", "7"), ("7 square metres", "7"), ("7 °C", "7"), ("7 red pens", "7"), ("about 7 km", "7"), ("USD 7", "7"),
-    ("Total: 7", "7"), ("The answer is 7.", "7"), ("2 + 5 = 7\n#### 7", "7"), (r"so \boxed{7}", "7"), ("- 7", "-7"), ("7 a day", "7"),
+    ("Total: 7", "7"), ("The answer is 7.", "7"), ("2 + 5 = 7\n#### 7", "7"), (r"so \boxed{7}", "7"), ("- 7", "-7"), ("7 a day", "7"), ("7 and a half", "7.5"),
     (r"30^{\circ}", "30"), ("7 miles per hour", "7"), ("约7公里", "7"), ("7 years old", "7"), (r"\approx 7", "7"),
 ]  # fmt: skip
 REFUSED = [
@@ -41,7 +41,7 @@ REFUSED = [
     "7 or 8", r"7\text{ or }8", "7 and 8", "7, 8", "7;8", "7 8", "31 400", "3-4", "3–4", "3+4", "7 - x", "8/0", "1/2/3", "1.2.3", "3,7", "7i",
     "2+7i", "110_2", r"110_{2}", r"\pm 7", "±7", "> 7", r"x \ge 7", "7 < x", "7+", "-", "seven", "half", r"\infty", r"\log_3 9", r"\ln 7",
     r"\sin 30^\circ", r"\binom{7}{2}", "7C2", "2x = 7", "x = 7, y = 8", "x = 7 or x = 8", "x^2 = 7", "at least 7", "more than 7", "half of 7",
-    "the square root of 7", "7 squared", "7 factorial", "twice 7", "7 dozen", "3 quarters of it or so", "7 and a half", "7 times pi",
+    "the square root of 7", "7 squared", "7 factorial", "twice 7", "7 dozen", "3 quarters of it or so", "7 times pi",
     "7 hundredths", "0.777...", r"2.7\ldots", "7…", "0xFF7", "7_000", "7e", "7k", "7M", "between 7 and 8", "7 to 8", "under 7", "7 or more",
     "7 less than y", "7 p.m.", "7/8/2021", "2021-07-08", "3万7千", "7个半", "7以上", "至少7", "B7", "\\", "7!", r"\frac{0}{0}", "7^", "7_",
     r"\begin{pmatrix}7\\8\end{pmatrix}", r"|x|+7", r"\lfloor 7 \rfloor", r"\frac12x", "5 ft 7 in", "7'2\"", "7 mod 4", r"7 \pmod 4", "",
@@ -209,7 +209,6 @@ TELLING = (
     "{} squared",
     "{}y",
     "half of {}",
-    "{} and a half",
     "> {}",
     "{}+",
     "{}以上",

@@ -30,6 +30,9 @@ _OTHERS = (
     r"\b(?:respuesta(?:\s+(?:correcta|final))?|resultado\s+final)" + _BEHIND.format("es|son|sería|seria"),
     r"\b(?:resposta(?:\s+(?:correta|certa|final))?|resultado\s+final)" + _BEHIND.format("é|e|são|seria"),
     r"\b(?:risposta(?:\s+(?:corretta|esatta|finale))?|risultato\s+finale)" + _BEHIND.format("è|e|sono"),
+    r"\b(?:(?:richtige|korrekte|beste)\s+(?:option|wahl)|bon\s+choix|(?:bonne|meilleure)\s+option)"
+    + _BEHIND.format("ist|lautet|est"),
+    r"\b(?:opción|opção|alternativa)\s+(?:correcta|correta|certa)" + _BEHIND.format("es|é|e"),
     r"\b(?:antwoord)" + _BEHIND.format("is|zijn"),
     r"\b(?:ответ)" + r"[\s*_]*(?:[:：=]|[—–-]\s)[\s*_]*",
     # Chinese and Japanese: answer is; so choose
@@ -42,16 +45,10 @@ _OTHERS = (
 )
 _OTHER = re.compile("|".join(_OTHERS), re.IGNORECASE)
 _WITHOUT_ACCENTS = (
-    "ntwor",
-    "NTWOR",
-    "ndergebnis",
-    "esp",
-    "ESP",
-    "isp",
-    "esultado final",
-    "isultato finale",
-    "eponse",
-)
+    "ntwor", "NTWOR", "ndergebnis", "esp", "ESP", "isp", "esultado final", "isultato finale", "eponse", "correta",
+    "tige Option", "tige Wahl", "ekte Option", "este Option", "bon choix", "bonne option", "meilleure option",
+)  # fmt: skip
+"""Parts of these announcements that are ASCII: a text without one of them, and in ASCII, needs no look at the others."""
 
 
 def last_announcement(text: str) -> re.Match[str] | None:

@@ -18,7 +18,7 @@ _CALLED_RIGHT = re.compile(
     r"(?:right|correct|best\s+(?:answer|choice|option)|answer|correct\s+one)\b|\s?(?:是)?(?:正确|正確)|\s?が正しい)"
 )
 _LEFT_AT_THE_END = re.compile(
-    r"(?:\b(?:so|thus|hence|therefore|is|be|choose|chose|pick|select|take|with|answer|remains)[\s:,]*|[:=→]\s*)"
+    r"(?:\b(?:so|thus|hence|therefore|is|be|choose|chose|pick|select|take|with|answer|remains)[\s:,]*|['’]s\s+|[:=→]\s*)"
     r"[\"'“*(]*([A-Z])[\"'”*)]*[.!]?\s*$",
     re.IGNORECASE,
 )
@@ -28,7 +28,7 @@ _WHY = (
 )
 # A bare letter counts where it stands alone: "A", "A.", "A)", "B: the ball", but not "A month" or "I think".
 _BARE = re.compile(
-    r"[\s\"'“*(`「『【\[{]*([A-Za-z])(?:[\s\"'”*`」』】]*$|[\"'”*`」』】]*[.):\]},;!?。，、；：」』】！])"
+    r"[\s\"'“*(`「『【\[{]*([A-Za-z])(?:[\s\"'”*`」』】]*$|[\"'”*`」』】]*[.):\]},;!?。，、；：」』】！]|\s[–—-]\s(?=[A-Za-z]{2}))"
 )
 # Behind "the answer is" also where a reason or its value follows: "B because", "B (12)", "Bです".
 _BARE_STATED = re.compile(
@@ -46,7 +46,7 @@ _RULED_OUT_BEFORE = re.compile(
     rf"|rul(?:es?|ed|ing)\s+out|reject(?:s|ed|ing)?)\s+(?:{_ONE}{_AND})*(?:the\s+)?(?:options?\s+|choices?\s+|answers?\s+)?$"
 )
 _TWO = re.compile(
-    r"[)\]\"'”*.]*\s*(?:,\s*)?(?:or|and|oder|und|ou|&|/|或|和)\s*[\"'“*(\[]*[A-Z](?:[)\]]|(?![\w'’])(?!\s+(?:is|are)\b))"
+    r"[)\]\"'”*.]*\s*(?:,\s*)?(?:or|and|oder|und|ou|&|/|或|和)\s*[\"'“*(\[]*[A-Z](?:[)\]]|(?![\w'’])(?!\s+(?:is|are)\b))|,\s*[(\[]?[A-Z][)\]]?\W*$"
 )
 _NOT_FIRST = re.compile(r"\W*(?:not|neither|nicht|不是)(?![A-Za-z])")
 _BUT = re.compile(r"(?:\bbut(?:\s+rather)?|\bsondern|而是|[;,])\s*(?:it\s+is\s+)?")

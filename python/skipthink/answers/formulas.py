@@ -22,7 +22,8 @@ OR = r"(?:or|and|oder|und|ou|et|或|或者|和|または|と)"
 _ALONE = re.compile(rf"(?>{_PIECE}|[ \t]*{OR}(?![A-Za-z]))++[\s.。]*+")
 _MAX_ALONE = 200
 _ARITHMETIC = re.compile(r"(?>[-−–0-9\s.+*/×·÷%$€£=()]|,(?=[0-9]{3})|(?<=[0-9)\s])[xX](?=\s?[0-9(]))*+")
-_BRACKETED = re.compile(r"\s*[-−–+]?\s?\([^()]*\)[\s.]*")
+SPACED_THOUSANDS = re.compile(r"[-−–+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
+_ONE_OPERAND = re.compile(rf"\s*(?:[-−–+]?\s?\([^()]*\)|{SPACED_THOUSANDS.pattern})[\s.]*")
 _TUPLE = re.compile(r"[(\[][^()\[\]]*,")
 
 # behind a number: what multiplies, raises, lists or compares it
@@ -76,7 +77,7 @@ class Formula:
         return evaluate(_NO_OPERATOR.sub("", self.text))
 
 
-_HOLDS_VALUE = re.compile(r"[0-9π√∞]|\\[A-Za-z]|(?<![A-Za-z])(?:pi|inf|infinity)(?![A-Za-z])")
+_HOLDS_VALUE = re.compile(r"[0-9π√∞]|\\(?!f?box)[A-Za-z]|(?<![A-Za-z])(?:pi|inf|infinity)(?![A-Za-z])")
 _NOTHING_MORE = re.compile(r"\s?[^\W\d_]*[\W_]*")
 _NO_OPERATOR = re.compile(r"[$€£%°]")
 
@@ -107,12 +108,15 @@ def formula_around(text: str, position: int) -> Formula | None:
     return None
 
 
+def holds_value(text: str) -> bool:
+    """Whether a text holds a number or a constant."""
+    return _HOLDS_VALUE.search(text) is not None
+
+
 def last_formula(text: str, *, first: bool = False) -> str | None:
     """The last formula of running text that holds a number or a constant, or the first one."""
     formulas = [
-        match
-        for match in _RUN.finditer(text)
-        if _HOLDS_VALUE.search(match[0]) and not _is_quoted_or_raised(match)
+        match for match in _RUN.finditer(text) if holds_value(match[0]) and not _is_quoted_or_raised(match)
     ]
     if not formulas:
         return None
@@ -129,7 +133,7 @@ def stands_alone(text: str) -> bool:
     """Whether a text is a formula and no more, and not only arithmetic with numbers outside of brackets."""
     if len(text) > _MAX_ALONE or _ALONE.fullmatch(text.strip()) is None:
         return False
-    return not is_arithmetic(text) or _BRACKETED.fullmatch(text) is not None
+    return not is_arithmetic(text) or _ONE_OPERAND.fullmatch(text) is not None
 
 
 def is_arithmetic(text: str) -> bool:

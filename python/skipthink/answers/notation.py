@@ -145,6 +145,7 @@ _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
 _REPEATING = re.compile(
     r"([0-9]*)\.([0-9]*)(?:\\(?:overline|bar|dot)\s*(?:\{([0-9]{1,20})\}|([0-9]))|\(([0-9]{1,20})\))"
 )
+_WIDE_SPACE = re.compile(r"[ \t]{2,}")
 _PLAIN = re.compile(r"([-+]?)\s*([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)")
 _MAX_NESTING = 5
 
@@ -159,7 +160,7 @@ def _plain_latex(text: str) -> str:
         before, text = text, _FRACTION.sub(_fraction, _OVER.sub(r"\\frac{\1}{\2}", text))
         if before == text:
             break
-    return text
+    return _WIDE_SPACE.sub(" ", text)
 
 
 def _unwrapped(text: str) -> str:

@@ -16,10 +16,12 @@ from skipthink.answers.formulas import (
     FORMULA_START,
     OR,
     SEVERAL_VALUES,
+    SPACED_THOUSANDS,
     UNIT_POWER,
     Formula,
     formula_around,
     formula_at,
+    holds_value,
     is_part_of_a_formula,
     stands_alone,
 )
@@ -50,12 +52,20 @@ WHOLE_NUMBER = re.compile(
     rf"(?:{NUMBER.pattern})(?:{SCALE_AFTER_NUMBER.pattern})?(?:{UNIT_AFTER_NUMBER.pattern})?\.?"
 )
 _SHORT_SCALE = re.compile(r"(?:k|K|[mM]n?|[bB]n?)(?![A-Za-z])")
+_AND_A_PART = re.compile(r"\sand\s(?:a|one)\s(half|third|quarter)\b")
+_PARTS = {"half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
 _BEFORE_NUMBER = re.compile(r"(?:[\s*_\"'“”„«»「『(\[{]|\\[(\[])*")
-_OTHER_VALUE = re.compile(rf"\s*(?:(?P<and>and|und|et|和|と)|{OR})(?![A-Za-z])[\s(=]*(?=[-−–+$€£]?\.?[0-9])")
+_OTHER_VALUE = re.compile(
+    rf"\s*(?:(?P<and>and|und|et|和|と)|to|bis|{OR})(?![A-Za-z])[\s(=]*(?=[-−–+$€£]?\.?[0-9])"
+)
 _LONE_SIGN = re.compile(r"^([\s*(]*[-−–])\s+(?=[$€£]?\.?[0-9][0-9.,/\s]*[\W_]*$)")
 _NOT_THIS = re.compile(rf"\W*(?:not|nicht|pas|不是)\s?(?:{NUMBER.pattern})", re.IGNORECASE)
 # "3,5" stands for 3.5 where it is all there is: two numbers would be no answer
 _DECIMAL_COMMA = re.compile(r"([-−–+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)),([0-9]+)")
+_RANGE = re.compile(
+    r"\W*(?:from|between|zwischen|entre)\s[^0-9]{0,3}[0-9.,]+\s[^0-9]{0,8}[0-9]", re.IGNORECASE
+)
+_LIST_GOES_ON = re.compile(rf"\s*,?\s*(?:and|und|et|{OR})\s*[-−–(]?[0-9]")
 _MINUS_WORDS = ("minus", "negative", "moins", "menos", "负", "負", "マイナス")
 # The last number is mostly near the end: there it is looked for first.
 _TAIL, _LAST_LINES = 160, 320
@@ -116,6 +126,8 @@ def _stated_quantity(text: str) -> Quantity | NoAnswer | None:
         if SEVERAL_VALUES.search(text):
             return NO_ANSWER
         text = text[max(text.rfind("="), text.rfind("≈")) + 1 :]
+    if _RANGE.match(text) is not None:
+        return NO_ANSWER
     negated = _NOT_THIS.match(text)
     if negated is not None:
         return _last_quantity(text[negated.end() :]) or NO_ANSWER
@@ -123,7 +135,11 @@ def _stated_quantity(text: str) -> Quantity | NoAnswer | None:
     start = opening.end() if opening else 0
     read = read_quantity(text, start)
     if read is None:
-        is_formula = FORMULA_START.match(text, start) or (NUMBER.match(text, start) and stands_alone(text))
+        is_formula = (
+            holds_value(text)
+            and FORMULA_START.match(text, start)
+            or (NUMBER.match(text, start) and stands_alone(text))
+        )
         return _value(formula_at(text, start)) if is_formula else None
     quantity, end = read
     other = _OTHER_VALUE.match(text, end)
@@ -138,6 +154,10 @@ def _stated_quantity(text: str) -> Quantity | NoAnswer | None:
     formula = formula_at(text, bracket if bracket >= 0 and text.count(")") else start)
     if behind[0][0] == "," and (decimal := _DECIMAL_COMMA.fullmatch(formula.text)) and formula.ends_the_text:
         return _value(replace(formula, text=f"{decimal[1].replace('.', '')}.{decimal[2]}"))
+    if SPACED_THOUSANDS.fullmatch(formula.text):
+        return _value(replace(formula, text=formula.text.replace(" ", "")))
+    if _LIST_GOES_ON.match(formula.rest) and behind[0][0] in ",;":
+        return NO_ANSWER
     if behind.lastgroup != "hard" and behind[0][0] != "!" and not formula.ends_the_text:
         return quantity
     return _value(formula)
@@ -239,6 +259,8 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
         )
         if scale is not None:
             value, end = value * SCALES[scale[0].strip().lower()], scale.end()
+        elif (part := _AND_A_PART.match(text, end)) is not None:
+            value, end = value + (1 if value >= 0 else -1) * _PARTS[part[1]], part.end()
         elif (word := _PERCENT_WORD.match(text, end)) is not None:
             percent, end = True, word.end()
     behind = UNIT_AFTER_NUMBER.match(text, end)

@@ -23,18 +23,20 @@ _BEFORE_BOX = " \t\n$*"
 _DISPLAYED = re.compile(r"\\\[(.*?)\\\]|\$\$(.*?)\$\$", re.DOTALL)
 _END_TAG = re.compile(r"\s*</[A-Za-z_ -]{1,16}>")
 _THINK, _END_THINK = (re.compile(tag, re.IGNORECASE) for tag in ("<think>", "</think>"))
-_SENTENCE_END = re.compile(
-    r"(?<=\w{2})[.!?](?=\s+[A-Z])|[.!?](?=\s+(?:[A-Z][a-z]+\s+[a-z]))|\n|[。！？｡]|．(?!\d)|(?<=\w)\.(?=[\u3040-\u30ff\u3400-\u9fff])"
-)
-_ABBREVIATION = re.compile(
-    r"(?<![A-Za-z])(?:St|Mt|Ft|Pt|Dr|Mr|Mrs|Ms|Jr|Sr|Prof|Gen|Col|Lt|Sgt|Capt|Maj|Adm|Rev|Hon|Gov|Sen|Rep|Pres|Nos?|Fig|Eq"
-    r"|vs|etc|al|cf|ca|approx|Inc|Ltd|Co|Corp|Bros|Ave|Blvd|Rd|Ste|Vol|Ch|Sec|Art|Bl|Nr|[A-Z])$"
-)
-# An abbreviation ends a sentence too, where such a word comes behind it.
-_SENTENCE_START = re.compile(
+# Words a sentence begins with: in front of these also the stop of an abbreviation ends one.
+_STARTS = (
     r"\s+(?:The|This|That|These|Those|It|Its|He|His|She|Her|They|Their|We|Our|I|My|You|So|Because|Since|Therefore|Thus"
     r"|Hence|In|On|At|If|As|For|And|But|There|Then|When|While|An?|Note|Also|However|By|To|Let|Now|First|No|Not|Yes|All"
     r"|Both|Each|What|Which|Who|Here|Is|Option|Choice|Answer|Explanation|Reason)\b"
+)
+_SENTENCE_END = re.compile(
+    rf"[.!?](?={_STARTS})|"
+    r"(?<=\w{2})[.!?](?=\s+[A-Z])|[.!?](?=\s+(?:[A-Z][a-z]+\s+[a-z]))|\n|[。！？｡]|．(?!\d)|(?<=\w)\.(?=[\u3040-\u30ff\u3400-\u9fff])"
+)
+_SENTENCE_START = re.compile(_STARTS)
+_ABBREVIATION = re.compile(
+    r"(?<![A-Za-z])(?:St|Mt|Ft|Pt|Dr|Mr|Mrs|Ms|Jr|Sr|Prof|Gen|Col|Lt|Sgt|Capt|Maj|Adm|Rev|Hon|Gov|Sen|Rep|Pres|Nos?|Fig|Eq"
+    r"|vs|etc|al|cf|ca|approx|Inc|Ltd|Co|Corp|Bros|Ave|Blvd|Rd|Ste|Vol|Ch|Sec|Art|Bl|Nr|[A-Z])$"
 )
 
 

@@ -14,7 +14,7 @@ _WORD = re.compile(
 )
 _FILLERS = (
     "be|been|seem|seems|appear|look|really|actually|quite|entirely|at|all|necessarily|likely|to|a|the|considered|always"
-    "|strictly|completely|fully|exactly|even|in|fact|simply|answer|is|it|that|this|wholly|totally|generally|think|believe|say"
+    "|strictly|completely|fully|exactly|even|in|fact|simply|answer|is|it|that|this|wholly|totally|generally|think|believe|say|possibly|ever|truly|just|so|very"
 )
 _NEGATED = re.compile(
     rf"(?:\b(?:not|never|cannot|neither|hardly|far\s+from|nothing\s+like|no\s+(?:way|longer))|n['’]t|\b(?:is|was|are|does|do|ca|wo)nt)"
