@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from functools import lru_cache
 
 from skipthink.answers.choices import WHOLE_CHOICE, find_choice
 from skipthink.answers.dates import WHOLE_DATE, count_dates, find_date
@@ -106,7 +107,7 @@ def parse_gold(kind: str, gold: str) -> str:
     """
     if kind == "number":
         return str(_gold_number(gold))
-    answer = normal_string(gold) if kind == "string" else parse_answer(kind, gold)
+    answer = _normal_gold(kind, gold)
     if answer is None or (kind == "maths" and not is_maths(gold)):
         raise InvalidInputError(
             f"gold answer {gold!r} is no answer of the kind {kind!r}; name the right kind"
@@ -114,6 +115,12 @@ def parse_gold(kind: str, gold: str) -> str:
     if kind == "date" and stated_part(gold) is None and count_dates(gold) > 1:
         raise InvalidInputError(f"gold answer {gold!r} holds more than one date; keep the answer alone")
     return answer
+
+
+@lru_cache(maxsize=4096)
+def _normal_gold(kind: str, gold: str) -> str | None:
+    """The normal form of a gold answer, which is asked for again with every vote and every chunk."""
+    return normal_string(gold) if kind == "string" else parse_answer(kind, gold)
 
 
 def _is_gold(kind: str, answer: str) -> bool:

@@ -135,12 +135,10 @@ def _stated_quantity(text: str) -> Quantity | NoAnswer | None:
     start = opening.end() if opening else 0
     read = read_quantity(text, start)
     if read is None:
-        is_formula = (
-            holds_value(text)
-            and FORMULA_START.match(text, start)
-            or (NUMBER.match(text, start) and stands_alone(text))
-        )
-        return _value(formula_at(text, start)) if is_formula else None
+        begins = FORMULA_START.match(text, start) if holds_value(text) else None
+        if begins is None and not (NUMBER.match(text, start) and stands_alone(text)):
+            return None
+        return _value(formula_at(text, start))
     quantity, end = read
     other = _OTHER_VALUE.match(text, end)
     if other is not None:

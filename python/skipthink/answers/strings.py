@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from skipthink.answers.notation import plain_words
 from skipthink.answers.stated import sentence_end, stated_part
 
+_ASCII_QUOTED = re.compile(r"\"([^\"\n]+)\"|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)")
 _QUOTED = re.compile(
-    r"\"([^\"\n]+)\"|“([^”\n]+)”|`([^`\n]+)`|(?<!\w)'([^'\n]+)'(?!\w)|«([^»\n]+)»|„([^“”\n]+)[“”]|「([^」\n]+)」|『([^』\n]+)』"
+    rf"{_ASCII_QUOTED.pattern}|“([^”\n]+)”|«([^»\n]+)»|„([^“”\n]+)[“”]|「([^」\n]+)」|『([^』\n]+)』"
 )
 _LEAD = re.compile(
     r"(?:[:=→]|->|\b(?:get|gives?|is|are|forms?|makes?|becomes?)\b)(?:\s+us\b)?[\s:]*", re.IGNORECASE
@@ -31,7 +32,7 @@ _BOLD = re.compile(r"\s*\*\*([^*\n]+)\*\*")
 def find_string(text: str, stated: bool) -> str | None:
     """A short text as a whole, else what is in quotes or follows "get", "is", ":", "=": the last of them."""
     text = plain_words(text)
-    quoted = list(_QUOTED.finditer(text))
+    quoted = list((_ASCII_QUOTED if text.isascii() else _QUOTED).finditer(text))
     if stated:
         # letters quoted one by one, "a", "n" and "k", are one answer
         single = len(quoted) > 1 and all(len(match[match.lastindex or 0].strip()) == 1 for match in quoted)
@@ -71,7 +72,7 @@ def is_string(text: str, found: str, wanted: str) -> bool:
         found: what `find_string` reads from it.
         wanted: the gold answer, in its normal form.
     """
-    return any(same_string(answer, wanted) for answer in (found, *_other_readings(text)))
+    return same_string(found, wanted) or any(same_string(answer, wanted) for answer in _other_readings(text))
 
 
 def _other_readings(text: str) -> Iterator[str]:
