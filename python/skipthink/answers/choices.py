@@ -56,7 +56,7 @@ _LEAD_IN = re.compile(
     r"|选项|選項|(?:la|el|le|die)(?=\s+[A-Z](?![\w'’])))\s*(?=[\"'“*(\[]*[A-Z])",
     re.IGNORECASE,
 )
-_NEAR = 40
+_NEAR, _FAR = 40, 200
 WHOLE_CHOICE = re.compile(r"[A-Z][.:)]?|[A-Z][.:)]\s.*|[(\[][A-Za-z][)\]](?:\s.*)?")
 
 
@@ -94,6 +94,6 @@ def _last_choice(text: str) -> str | None:
 def _is_ruled_out(match: re.Match[str]) -> bool:
     text, start, end = match.string, match.start(), match.end(1)
     end += text[end : end + 1] in (")", "]")
-    if match.re is not _CALLED_RIGHT and _RULED_OUT_BEHIND.match(text, end):
+    if match.re is not _CALLED_RIGHT and _RULED_OUT_BEHIND.match(text, end, end + _FAR):
         return True
     return _RULED_OUT_BEFORE.search(text, max(0, start - _NEAR), start) is not None

@@ -20,7 +20,7 @@ _PIECE = (
 _RUN = re.compile(rf"(?>{_PIECE})++")
 OR = r"(?:or|and|oder|und|ou|et|或|或者|和|または|と)"
 _ALONE = re.compile(rf"(?>{_PIECE}|[ \t]*{OR}(?![A-Za-z]))++[\s.。]*+")
-_MAX_ALONE = 200
+_MAX_ALONE, _MAX_LENGTH = 200, 400
 _ARITHMETIC = re.compile(r"(?>[-−–0-9\s.+*/×·÷%$€£=()]|,(?=[0-9]{3})|(?<=[0-9)\s])[xX](?=\s?[0-9(]))*+")
 SPACED_THOUSANDS = re.compile(r"[-−–+]?[0-9]{1,3}(?: [0-9]{3})+(?:\.[0-9]+)?")
 _ONE_OPERAND = re.compile(rf"\s*(?:[-−–+]?\s?\([^()]*\)|{SPACED_THOUSANDS.pattern})[\s.]*")
@@ -92,14 +92,14 @@ def is_part_of_a_formula(text: str, start: int) -> bool:
 
 def formula_at(text: str, start: int) -> Formula:
     """The formula that begins at `start`."""
-    match = _RUN.match(text, start)
+    match = _RUN.match(text, start, start + _MAX_LENGTH)
     return _trimmed(text, match.start(), match.end()) if match else Formula("", text[start:])
 
 
 def formula_around(text: str, position: int) -> Formula | None:
     """The formula a position lies in, behind its last "="; None where it is no more than arithmetic with numbers."""
     line_start = text.rfind("\n", 0, position) + 1
-    for match in _RUN.finditer(text, max(line_start, position - _MAX_ALONE)):
+    for match in _RUN.finditer(text, max(line_start, position - _MAX_ALONE), position + _MAX_LENGTH):
         if match.end() > position:
             formula = _trimmed(text, match.start(), match.end())
             if is_arithmetic(formula.text):

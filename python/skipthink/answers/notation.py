@@ -25,7 +25,7 @@ _VULGAR = re.compile(r"(\d?)\s?([¼-¾⅐-⅞↉])(?=(\d?))")
 _RAISED = re.compile(r"(?<=[\d)])[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SPOKEN_FRACTIONS = (  # of hundred parts 45, of 3 parts 1: Chinese, Japanese, Korean
     (re.compile(r"百分之(\d+(?:\.\d+)?)"), r"\1%"),
-    (re.compile(r"(\d+)\s?(?:分之|分の|분의)\s?(\d+)"), r"\2/\1"),
+    (re.compile(r"(?<!\d)(\d{1,20})\s?(?:分之|分の|분의)\s?(\d{1,20})"), r"\2/\1"),
 )
 
 
@@ -143,7 +143,7 @@ _FRACTION = re.compile(
 )
 _OVER = re.compile(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}")
 _REPEATING = re.compile(
-    r"([0-9]*)\.([0-9]*)(?:\\(?:overline|bar|dot)\s*(?:\{([0-9]{1,20})\}|([0-9]))|\(([0-9]{1,20})\))"
+    r"(?<![0-9])([0-9]{0,20})\.([0-9]{0,20})(?:\\(?:overline|bar|dot)\s*(?:\{([0-9]{1,20})\}|([0-9]))|\(([0-9]{1,20})\))"
 )
 _WIDE_SPACE = re.compile(r"[ \t]{2,}")
 _PLAIN = re.compile(r"([-+]?)\s*([0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+)")
