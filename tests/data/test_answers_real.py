@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from skipthink.answers import Verdict, check_answer, infer_kind, parse_gold
+from skipthink.exceptions import InvalidInputError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+REPORTED = Path(__file__).parents[3] / "shared" / "cases" / "reports-2.jsonl"
 PINNED = Path(__file__).with_name("disagreements.json")
 FILES = {
     "addsub": "number",
@@ -51,7 +53,7 @@ COUNTS = {  # (flag, verdict) → rows; the table of docs/answers.md
         (False, "wrong"): 15, (False, "unparsed"): 14,
     },
     "strategyqa": {
-        (True, "right"): 193, (True, "wrong"): 11, (True, "unparsed"): 659,
+        (True, "right"): 194, (True, "wrong"): 10, (True, "unparsed"): 659,
         (False, "right"): 5, (False, "wrong"): 27, (False, "unparsed"): 105,
     },
 }  # fmt: skip
@@ -107,6 +109,35 @@ def test_maths_of_real_rationales():
     rows = read_rows("multiarith_gpt4omini")[:60]
     pairs = zip(judge(rows, "maths"), judge(rows, "number"), strict=True)
     assert sum(maths == number for maths, number in pairs) >= 55
+
+
+class Case(dict):
+    """A reported case, named in test ids by its line."""
+
+    def __str__(self):
+        return f"line-{self['line']}"
+
+
+def reported_cases():
+    if not REPORTED.is_file():
+        return []
+    lines = REPORTED.read_text(encoding="utf-8").split("\n")
+    cases = [Case(json.loads(line), line=number) for number, line in enumerate(lines, 1) if line]
+    return [case for case in cases if case["call"] in ("parse_gold", "check_answer")]
+
+
+@pytest.mark.skipif(not REPORTED.is_file(), reason=f"needs the reported cases at {REPORTED}")
+@pytest.mark.parametrize("case", reported_cases() or [None], ids=str)
+def test_reported_cases(case):
+    if case["kind"] == "maths":
+        pytest.importorskip("math_verify", reason="needs the extra math")
+    if case["call"] == "check_answer":
+        assert check_answer(case["kind"], case["text"], case["gold"]) == case["expected"]
+    elif case["expected"] == "error":
+        with pytest.raises(InvalidInputError, match="maths"):
+            parse_gold(case["kind"], case["gold"])
+    else:
+        assert parse_gold(case["kind"], case["gold"]) == case["expected"]
 
 
 if __name__ == "__main__":

@@ -10,20 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from functools import lru_cache
 
+from skipthink.answers.choices import WHOLE_CHOICE, find_choice
 from skipthink.answers.dates import WHOLE_DATE, count_dates, find_date
+from skipthink.answers.gold_numbers import read_gold
 from skipthink.answers.maths import check_maths, is_maths
-from skipthink.answers.numbers import WHOLE_NUMBER, count_numbers, find_quantity, same_quantity
-from skipthink.answers.stated import behind_thought, find_answer, stated_part
-from skipthink.answers.texts import (
-    WHOLE_CHOICE,
-    WHOLE_YES_NO,
-    find_choice,
-    find_string,
-    find_yes_no,
-    normal_string,
-    same_string,
+from skipthink.answers.numbers import (
+    WHOLE_NUMBER,
+    Quantity,
+    count_numbers,
+    find_quantity,
+    same_quantity,
 )
+from skipthink.answers.stated import NoAnswer, behind_thought, find_answer, stated_part
+from skipthink.answers.strings import find_string, is_string, normal_string
+from skipthink.answers.yes_no import WHOLE_YES_NO, find_yes_no
 from skipthink.exceptions import InvalidInputError
 
 KINDS = ("number", "choice", "yes_no", "date", "string", "maths")
@@ -67,17 +69,13 @@ def check_answer(
     text = behind_thought(text)
     if kind == "maths":
         return Verdict(check_maths(text, gold))
-    wanted = parse_gold(kind, gold)
     if kind == "number":
         return _check_number(text, gold, tolerance, relative_tolerance)
-    found = parse_answer(kind, text)
+    wanted = parse_gold(kind, gold)
+    found = find_answer(text, _finder(kind))
     if found is None:
         return Verdict.UNPARSED
-    if kind == "string":
-        # "10:30" is an answer as a whole and also leads up to "30"
-        right = any(same_string(answer, wanted) for answer in (found, normal_string(text) or ""))
-    else:
-        right = found == wanted
+    right = is_string(text, str(found), wanted) if kind == "string" else found == wanted
     return Verdict.RIGHT if right else Verdict.WRONG
 
 
@@ -97,24 +95,53 @@ def parse_answer(kind: str, text: str) -> str | None:
         InvalidInputError: unknown kind.
     """
     answer = find_answer(text, _finder(kind))
-    return None if answer is None else str(answer)
+    return None if answer is None or isinstance(answer, NoAnswer) else str(answer)
 
 
 def parse_gold(kind: str, gold: str) -> str:
     """The normal form of a gold answer, which must state one answer of its kind and be clear about it.
 
     Raises:
-        InvalidInputError: unknown kind, no answer of this kind, or more than one number or date.
+        InvalidInputError: unknown kind, no answer of this kind, more than one number or date, or a number with
+            something around it that makes it another one.
     """
-    answer = normal_string(gold) if kind == "string" else parse_answer(kind, gold)
+    if kind == "number":
+        return str(_gold_number(gold))
+    answer = _normal_gold(kind, gold)
     if answer is None or (kind == "maths" and not is_maths(gold)):
         raise InvalidInputError(
             f"gold answer {gold!r} is no answer of the kind {kind!r}; name the right kind"
         )
-    count = _COUNTERS.get(kind)
-    if count is not None and stated_part(gold) is None and count(gold) > 1:
-        raise InvalidInputError(f"gold answer {gold!r} holds more than one {kind}; keep the answer alone")
+    if kind == "date" and stated_part(gold) is None and count_dates(gold) > 1:
+        raise InvalidInputError(f"gold answer {gold!r} holds more than one date; keep the answer alone")
     return answer
+
+
+@lru_cache(maxsize=4096)
+def _normal_gold(kind: str, gold: str) -> str | None:
+    """The normal form of a gold answer, which is asked for again with every vote and every chunk."""
+    return normal_string(gold) if kind == "string" else parse_answer(kind, gold)
+
+
+def _is_gold(kind: str, answer: str) -> bool:
+    """Whether an answer is one: 31 June has the form of a date, and 1/0 that of a number."""
+    return parse_answer(kind, answer) is not None and (kind != "number" or read_gold(answer) is not None)
+
+
+def _gold_number(gold: str) -> Quantity:
+    quantity = read_gold(gold)
+    if quantity is not None:
+        return quantity
+    count = count_numbers(gold)
+    if count > 1:
+        raise InvalidInputError(
+            f"gold answer {gold!r} holds more than one number; keep the answer alone, or name the kind 'maths'"
+        )
+    found = "is more than a number" if count else "is no answer of the kind 'number'"
+    raise InvalidInputError(
+        f"gold answer {gold!r} {found}; keep the number alone, or name the right kind: 'maths' for formulas, "
+        "'string' for words"
+    )
 
 
 def infer_kind(answers: Iterable[str]) -> str:
@@ -127,17 +154,18 @@ def infer_kind(answers: Iterable[str]) -> str:
     if not stripped:
         raise InvalidInputError("cannot tell the kind of the answers: there are none")
     for kind, pattern in _WHOLE.items():
-        # 31 June has the form of a date, and 1/0 that of a number
-        if all(pattern.fullmatch(answer) and parse_answer(kind, answer) for answer in stripped):
+        if all(pattern.fullmatch(answer) and _is_gold(kind, answer) for answer in stripped):
             return kind
     return "string"
 
 
 def _check_number(text: str, gold: str, tolerance: float, relative_tolerance: float) -> Verdict:
-    found, wanted = (find_answer(part, find_quantity) for part in (text, gold))
-    assert wanted is not None, "parse_gold has found it"  # noqa: S101 - narrows the type
+    wanted = _gold_number(gold)
+    found: Quantity | NoAnswer | None = find_answer(text, find_quantity)
     if found is None:
         return Verdict.UNPARSED
+    if isinstance(found, NoAnswer):
+        return Verdict.WRONG
     right = same_quantity(found, wanted, tolerance=tolerance, relative_tolerance=relative_tolerance)
     return Verdict.RIGHT if right else Verdict.WRONG
 
@@ -153,7 +181,6 @@ _WHOLE: dict[str, re.Pattern[str]] = {
     "yes_no": WHOLE_YES_NO,
     "choice": WHOLE_CHOICE,
 }
-_COUNTERS: dict[str, Callable[[str], int]] = {"number": count_numbers, "date": count_dates}
 _FINDERS: dict[str, Callable[[str, bool], object | None]] = {
     "number": find_quantity,
     "choice": find_choice,

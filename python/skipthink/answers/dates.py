@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 
+from skipthink.answers.notation import plain_words
+
 _MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
            "november", "december")  # fmt: skip
 _MONTH = (
@@ -27,13 +29,13 @@ WHOLE_DATE = re.compile(rf"(?:{DATE.pattern})\.?", re.IGNORECASE)
 
 def find_date(text: str, stated: bool) -> str | None:
     """The first date after "the answer is", else the last one; as "2021-05-03". Dates no calendar has count as none."""
-    dates = [date for match in DATE.finditer(text) if (date := _read(match)) is not None]
+    dates = [date for match in DATE.finditer(plain_words(text)) if (date := _read(match)) is not None]
     return dates[0 if stated else -1] if dates else None
 
 
 def count_dates(text: str) -> int:
     """How many dates a text holds."""
-    return sum(_read(match) is not None for match in DATE.finditer(text))
+    return sum(_read(match) is not None for match in DATE.finditer(plain_words(text)))
 
 
 def _read(match: re.Match[str]) -> str | None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from typing import Any
 
 from skipthink.answers.maths import MathsVerdict
-from skipthink.answers.stated import stated_part
+from skipthink.answers.maths_notation import as_maths, based_numbers, bracket_kind, is_broken
+from skipthink.answers.stated import stated_part, states_nothing
 
 MEMORY_BYTES = 4 << 30
-_DELIMITED = re.compile(r"\$|\\\(|\\\[|\\boxed")
-_TEXT = re.compile(r"\\text\s*\{[^{}]*\}")
-_WORD = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|sin|cos|tan|log|exp|mod|pi)\b)[A-Za-z]{3,}")
 
 
 def main() -> None:
@@ -44,30 +41,39 @@ def compare(parse: Any, verify: Any, text: str | None, gold: str) -> MathsVerdic
         text: what was answered, or None to read the gold answer only.
         gold: the gold answer.
     """
-    wanted = parse(as_maths(gold), parsing_timeout=None)
+    stated_gold = stated_part(gold)
+    gold_formula = as_maths(gold if stated_gold is None else stated_gold)
+    wanted = None if is_broken(gold_formula) else parse(gold_formula, parsing_timeout=None)
     if not wanted:
         return MathsVerdict.BAD_GOLD
     if text is None:
         return MathsVerdict.RIGHT
-    stated = stated_part(text)
-    found = parse(as_maths(stated), parsing_timeout=None) if stated else []
-    found = found or parse(as_maths(text), parsing_timeout=None)
+    formula = _stated_formula(text)
+    found = None if formula is None or is_broken(formula) else parse(formula, parsing_timeout=None)
     if not found:
         return MathsVerdict.UNPARSED
-    right = verify(wanted, found, timeout_seconds=None)
+    if not _comparable(formula or "", gold_formula):
+        return MathsVerdict.WRONG
+    right = verify(wanted, found, allow_set_relation_comp=True, timeout_seconds=None)
     return MathsVerdict.RIGHT if right else MathsVerdict.WRONG
 
 
-def as_maths(text: str) -> str:
-    r"""Marks a bare expression as maths; running text and what is marked already stays as it is.
+def _stated_formula(text: str) -> str | None:
+    """The formula a text states, or the whole of it where it announces no formula."""
+    if states_nothing(text):
+        return None
+    stated = stated_part(text)
+    if stated is None:
+        return as_maths(text)
+    formula = as_maths(stated, is_answer=True)
+    return formula if formula.count("$") > 1 or "\\" in formula else as_maths(text)
 
-    Words set in a formula ("32 \text{ points}") go, where numbers stand beside them.
-    """
-    without_words = _TEXT.sub(" ", text)
-    if re.search("[0-9]", without_words):
-        text = without_words
-    bare = text.strip().rstrip(".")
-    return text if _DELIMITED.search(bare) or _WORD.search(bare) else f"${bare}$"
+
+def _comparable(found: str, wanted: str) -> bool:
+    """Whether two formulas can be equal, by what math-verify drops: bases, and kinds of brackets."""
+    if based_numbers(found) != based_numbers(wanted):
+        return False
+    return {bracket_kind(found), bracket_kind(wanted)} != {"set", "tuple"}
 
 
 def _answer(stream: Any, word: str) -> None:

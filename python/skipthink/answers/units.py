@@ -61,3 +61,25 @@ UNIT_AFTER_NUMBER = re.compile(
     r"[\s-]?\s?(" + "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True)) + r")(?![A-Za-z0-9²³^/])"
 )
 """A unit right behind a number; case counts ("M" is no metre), and squares, cubes and rates are no unit of here."""
+
+_SCALE_WORDS = {
+    100: "hundred hundreds 百 백",
+    10**3: "k thousand thousands tausend mille mil 千 천",
+    10**4: "万 萬 만",
+    10**5: "lakh lakhs",
+    10**6: "m mn million millions millionen millón millones milhão milhões",
+    10**7: "crore crores",
+    10**8: "亿 億 억",
+    10**9: "b bn billion billions milliarde milliarden milliard milliards bilhão bilhões",
+    10**12: "trillion trillions",
+}
+SCALES: dict[str, int] = {word: scale for scale, words in _SCALE_WORDS.items() for word in words.split()}
+"""Word behind a number → what it multiplies by; of the long and the short scale only what English texts mean."""
+
+_LATIN = sorted((word for word in SCALES if word < "\u0250" and len(word) > 2), key=len, reverse=True)
+_OTHER = [word for word in SCALES if word >= "\u0250"]
+SCALE_AFTER_NUMBER = re.compile(
+    rf"\s?(?:(?:{'|'.join(_LATIN)})\b|(?:{'|'.join(_OTHER)})(?![克米瓦卡帕赫升]))",
+    re.IGNORECASE,
+)
+"""A scale right behind a number; "5千克" are five kilograms, not five thousand."""
