@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from skipthink.files import write_parquet
 
 from skipthink.data import load_samples
 from skipthink.data.paths import follow, parse_path
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.files import write_parquet
 
 
 def sample(number=0, **cells):

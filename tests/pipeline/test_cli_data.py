@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from skipthink.batches import BATCH_ROWS, read_batches
 from skipthink.exceptions import DataError
+from skipthink.io.tables import BATCH_ROWS, read_batches
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import skipthink
 from skipthink import reference
+from skipthink.core.steps import count_unsplit
 from skipthink.reference import steps as rules_as_written
 
 FILE = Path(__file__).resolve().parents[3] / "shared" / "cases" / "reports-2.jsonl"
@@ -94,6 +95,6 @@ def test_spaces_between_thai_letters_end_steps_and_those_beside_numbers_do_not(p
 
 def test_long_texts_of_one_step_are_counted():
     texts = ["no mark " * 50, "no mark", "One. Two. " * 50]
-    assert skipthink.steps.count_unsplit(texts) == 1
-    assert skipthink.steps.count_unsplit(texts, rules="lines") == 2
-    assert skipthink.steps.count_unsplit([]) == 0
+    assert count_unsplit(texts) == 1
+    assert count_unsplit(texts, rules="lines") == 2
+    assert count_unsplit([]) == 0
