@@ -55,7 +55,7 @@ def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
 SEARCH, SCORING = SearchOptions(), ScoringOptions()
 """Defaults of the commands."""
 LOSS_COLUMNS = ("losses", "n_tokens", "end_losses")
-DataFile = Annotated[Path, typer.Argument(help="JSONL or Parquet file, one sample a row.")]
+DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample a row.")]
 Rules = Annotated[str, cli_option(ChunkOptions, "rules")]
 Changes = Annotated[
     list[str] | None,
@@ -175,6 +175,7 @@ def split(
 ) -> None:
     """Splits rationales into steps."""
     import skipthink
+    from skipthink.core.steps import count_unsplit
     from skipthink.data.sources import read_source
     from skipthink.io.writer import write_rows
 
@@ -182,6 +183,7 @@ def split(
     _check_column(file, column, read.columns)
     texts, ids = _filled(read, column), read.columns.get("id", range(read.n_rows))
     spans = skipthink.split_steps_batch(texts, rules=rules)
+    _warn_of_unsplit(count_unsplit(texts, spans), len(texts))
     rows = (
         {"id": row_id, "steps": [text[start:end] for start, end in spans[row]]}
         for row, (row_id, text) in enumerate(zip(ids, texts, strict=True))
@@ -223,8 +225,9 @@ def chunk(
 
     search = SearchOptions(method=method, objective=objective, eta=eta, scope=scope, min_steps=min_steps)  # type: ignore[arg-type]
     known = column_names(file)
-    for name in [column, *(["losses"] if method != "average" else []), *(keep or [])]:
-        _check_column(file, name, known)
+    needed = {column: _COLUMN_REMEDY} | ({} if method == "average" else {"losses": _LOSSES_REMEDY})
+    for name, remedy in [*needed.items(), *((name, _KEEP_REMEDY) for name in keep or ())]:
+        _check_column(file, name, known, remedy)
     losses, n_tokens, end_losses = (name if name in known else None for name in LOSS_COLUMNS)
     absent = [name for name in LOSS_COLUMNS if name not in known]
     chunker = Chunker(
@@ -238,11 +241,12 @@ def chunk(
         rules=rules,
         **search.chunk_arguments(),
     )
-    n_rows, n_unsearched = (
+    n_rows, n_unsearched, n_unsplit = (
         _print_chunks(file, chunker, absent) if out is None else _write_chunks(file, out, chunker, absent)
     )
     if n_unsearched and method != "average":
         typer.echo(f"{n_unsearched} of {n_rows} rows have too few steps and keep average chunks", err=True)
+    _warn_of_unsplit(n_unsplit, n_rows)
 
 
 @app.command()
@@ -397,26 +401,39 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
-    """Prints the chunks of a file as JSON lines; rows, and those not searched."""
+def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
+    from skipthink.core.steps import LONG_CHARACTERS
+
+    if n_unsplit:
+        typer.echo(
+            f"{n_unsplit} of {n_rows} rationales have {LONG_CHARACTERS} characters or more and a single step, so that "
+            "nothing can be chunked in them: write a line break behind each step, or one step a list element",
+            err=True,
+        )
+
+
+def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int, int]:
+    """Prints the chunks of a file as JSON lines; rows, those not searched, and long ones not split."""
     from skipthink.io.tables import read_batches
     from skipthink.io.writer import json_lines, print_lines
     from skipthink.stream.chunker import stream
+    from skipthink.stream.files import count_unsplit_rows
 
-    counts = [0, 0]
+    counts = [0, 0, 0]
 
     def counted() -> Iterator[pa.RecordBatch]:
         for batch in stream(read_batches(file, chunker.columns, absent=absent), chunker):
             counts[0] += batch.num_rows
             counts[1] += batch.num_rows - batch["searched"].true_count
+            counts[2] += count_unsplit_rows(batch)
             yield batch
 
     print_lines(json_lines(counted()))
-    return counts[0], counts[1]
+    return counts[0], counts[1], counts[2]
 
 
-def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int]:
-    """Writes the chunks of a file, with a line of progress; rows, and those not searched."""
+def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int, int]:
+    """Writes the chunks of a file, with a line of progress; rows, those not searched, and long ones not split."""
     from skipthink.io.progress import Display, format_progress
     from skipthink.stream.files import chunk_file
 
@@ -436,16 +453,16 @@ def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) ->
     if report["thrown_away"]:
         notes.append(f"{report['thrown_away']} parts of another job thrown away")
     display.line(f"{out}: {', '.join(notes)}")
-    return report["rows"], report["unsearched"]
+    return report["rows"], report["unsearched"], report["unsplit"]
 
 
-def _check_column(file: Path, column: str, known: Iterable[str]) -> None:
+_COLUMN_REMEDY = "name the column of the rationales with --column"
+_LOSSES_REMEDY = "score the rationales first, or use --method average"
+_KEEP_REMEDY = "name columns that are there with --keep"
+
+
+def _check_column(file: Path, column: str, known: Iterable[str], remedy: str = _COLUMN_REMEDY) -> None:
     if column not in known:
-        remedy = (
-            "score the rationales first, or use --method average"
-            if column == "losses"
-            else "name the column of the rationales with --column"
-        )
         raise InvalidInputError(f"{file} has no column {column!r}, it has {', '.join(known)}; {remedy}")
 
 

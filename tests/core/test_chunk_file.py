@@ -193,8 +193,14 @@ def test_bad_files(tmp_path, source):
         (lambda: chunk_file(source, source, CHUNKER), "is the source itself"),
         (lambda: chunk_file(source, tmp_path / "out.csv", CHUNKER), "name a .parquet"),
         (lambda: chunk_file(source, out, skipthink.Chunker(3, losses="loss")), "no column 'loss', it has id"),
-        (lambda: chunk_file(lines, out, plain), "lines.jsonl, line 3: losses is 1, rows before hold list"),
-        (lambda: chunk_file(mixed, out, plain, absent=["n_tokens"]), "mixed.jsonl, line 2 has 'n_tokens'"),
+        (
+            lambda: chunk_file(lines, out, plain),
+            "lines.jsonl, row 1, line 3: losses is 1, rows before hold list",
+        ),
+        (
+            lambda: chunk_file(mixed, out, plain, absent=["n_tokens"]),
+            "mixed.jsonl, row 1, line 2 has 'n_tokens'",
+        ),
     ]:
         with pytest.raises((DataError, InvalidInputError), match=message):
             call()

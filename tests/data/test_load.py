@@ -367,8 +367,14 @@ ERRORS = [
     ([sample(1, question=None)], {}, "line 1: question is empty; question is None"),
     ([sample(1), sample(2, answer=None)], {}, "line 2: no gold answer; answer is None"),
     ([sample(1), sample(2, answer="")], {}, "line 2: no gold answer; answer is ''"),
-    ([sample(1, answer=2)], {}, r"line 1: answer is 2 \(int\), not text; write it as a string"),
-    ([sample(1, rationale=["a"])], {}, r"line 1: rationale is \['a'\] \(list\), not text"),
+    ([sample(1, question=2)], {}, r"row 0, line 1: question is 2 \(int\), not text; write it as a string"),
+    ([sample(1, answer=["2"])], {}, r"line 1: answer is \['2'\] \(list\), not text; write it as a string"),
+    ([sample(1, rationale=[1])], {}, r"line 1: rationale is \[1\] \(list\), not text"),
+    (
+        [sample(1, rationale=[{"text": "a"}])],
+        {},
+        r"path such as columns=\{'rationale': 'rationale\[\*\]\.text'\}",
+    ),
     (
         [sample(1, question="a\ud800b")],
         {},
@@ -422,7 +428,8 @@ def test_bad_options(load, options, message):
 def test_unreadable_sources(tmp_path):
     cases = {
         "none.jsonl": r"cannot read .*none\.jsonl: No such file",
-        "text.csv": r"cannot read .*text\.csv: files end in \.jsonl, \.json, \.parquet",
+        "text.xlsx": r"cannot read .*text\.xlsx: files end in \.jsonl, .*\.parquet, those of text also in \.gz",
+        "broken.jsonl.gz": r"cannot read .*broken\.jsonl\.gz: Not a gzipped file",
         "broken.parquet": r"cannot read .*broken\.parquet: ",
         "object.json": "holds dict, not a list of objects",
         "mixed.json": "element 1 is int, not an object",
@@ -430,7 +437,7 @@ def test_unreadable_sources(tmp_path):
         "empty.json": "holds no row",
         "a folder": "with datasets",
     }
-    for name in ("text.csv", "broken.parquet"):
+    for name in ("text.xlsx", "broken.parquet", "broken.jsonl.gz"):
         (tmp_path / name).write_text("x")
     (tmp_path / "object.json").write_text("{}")
     (tmp_path / "mixed.json").write_text('[{"question": "q"}, 1]')

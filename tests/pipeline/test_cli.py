@@ -105,7 +105,9 @@ def test_chunk_from_file_to_file_tells_what_it_did(rows_file, tmp_path):
         rows_file.read_text().replace("[1.0, 2.0, 0.5]", '[1.0, 2.0, 0.5], "n_tokens": [1, 2, 3]')
     )
     done = cli("chunk", mixed, "--m", 2, check=2)
-    assert done.stderr.startswith(f"error: {mixed}, line 2 has 'n_tokens', which the first line has not")
+    assert done.stderr.startswith(
+        f"error: {mixed}, row 1, line 2 has 'n_tokens', which the first line has not"
+    )
 
 
 def test_average_chunks_need_no_losses(tmp_path):

@@ -164,7 +164,8 @@ def chunk(
             each chunk, from the last chunk backwards). `Greedy(scope=…, max_sweeps=…)` and `Anneal(moves=…, width=…,
             start=…, end=…)` are these methods with options of their own.
         objective: "mean", "variance" or "max".
-        n_tokens: ragged, tokens a step: weights, not negative. None: 1 each.
+        n_tokens: ragged, tokens a step: weights, not negative. None: 1 each. A chunk of steps that all weigh 0 costs
+            0, so that a row of such steps keeps its start; streams and files with such a row are refused.
         end_losses: ragged (steps + 1, M), nats: loss of the end token under stage m after k steps.
         min_steps: least steps of a chunk; rows with fewer than M · min_steps steps keep their start, are counted.
         init: boundaries to start from, integers (n, M + 1); None: average chunks.

@@ -97,6 +97,26 @@ def split_steps_batch(
     return StepSpans(*_core.split_list(rows, name, separators, num_threads))
 
 
+LONG_CHARACTERS = 300
+"""A rationale of so many characters has more than one step, unless its steps are not found."""
+
+
+def count_unsplit(texts: Any, spans: StepSpans | None = None, *, rules: str | Sequence[str] = "auto") -> int:
+    """Counts texts of `LONG_CHARACTERS` or more that have a single step: signs of rules that do not fit them.
+
+    Args:
+        texts: as in `split_steps_batch`.
+        spans: their steps, where they are known.
+        rules: as in `split_steps`.
+
+    Returns:
+        The number of such texts.
+    """
+    found = split_steps_batch(texts, rules=rules) if spans is None else spans
+    single = found.offsets[:-1][found.n_steps == 1]
+    return int((found.ends[single] >= LONG_CHARACTERS).sum())
+
+
 def _rules(rules: str | Sequence[str]) -> tuple[str, list[str]]:
     """Rules as a name and separators.
 

@@ -12,15 +12,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skipthink.data.cells import COLUMNS, check_cells, name_columns, read_ids, select_rows, take_rationale
-from skipthink.data.sources import SPLITS, RawRows, read_source
+from skipthink.core.steps import count_unsplit
+from skipthink.data.cells import (
+    COLUMNS,
+    check_cells,
+    name_columns,
+    read_answers,
+    read_ids,
+    read_steps,
+    select_rows,
+)
+from skipthink.data.formats import FORMATS, apply_format
+from skipthink.data.sources import SPLITS, RawRows, check_splits, read_source
 from skipthink.data.splits import question_key, split_samples
+from skipthink.data.thoughts import take_rationale
 from skipthink.exceptions import DataError, InvalidInputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "SPLITS", "Samples", "load_samples", "question_key", "split_samples"]
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "ODD_ANSWERS",
+    "SPLITS",
+    "Samples",
+    "load_samples",
+    "question_key",
+    "split_samples",
+]
+
+ODD_ANSWERS = ("error", "drop")
 
 
 @dataclass(frozen=True)
@@ -42,9 +64,12 @@ def load_samples(
     source: str | Path,
     *,
     columns: Mapping[str, str] | None = None,
+    format: str | None = None,
     split: str | None = None,
+    splits: Mapping[str, str] | None = None,
     teacher: str = "correct",
     answer: str | None = None,
+    odd_answers: str = "error",
     require_rationale: bool = True,
 ) -> Samples:
     """Loads samples and checks every one.
@@ -53,12 +78,17 @@ def load_samples(
     do not drop them. All other rows are training rows.
 
     Args:
-        source: a .jsonl, .json or .parquet file, a folder of `datasets` (`save_to_disk`, or with data files),
-            or the name of a data set on the hub ("owner/name" or "owner/name:config").
-        columns: our column (one of `COLUMNS`) → the source's name of it.
+        source: a .jsonl, .ndjson, .json, .csv, .tsv or .parquet file (those of text also packed, .gz), a folder of
+            `datasets` (`save_to_disk`, or with data files), or the name of a data set on the hub ("owner/name" or
+            "owner/name:config").
+        columns: our column (one of `COLUMNS`) → the source's name of it, or a path into its cells:
+            "messages[-1].reasoning_content", "steps[*].text".
+        format: how the source holds samples where it has no such columns: one of `FORMATS`, see docs/data.md.
         split: keep this split only.
+        splits: our name of a split → the source's, {"train": "train_sft"}; rows of other splits are left out.
         teacher: "correct" drops training rows whose column `correct` is false; "all" keeps them.
         answer: kind of the answers; each gold answer must then be one.
+        odd_answers: what gold answers are that are none of this kind: an "error", or rows to "drop" and count.
         require_rationale: drop training rows without a rationale.
 
     Returns:
@@ -68,18 +98,32 @@ def load_samples(
         DataError: the source cannot be read or breaks a rule of docs/data.md; names file, line or row.
         InvalidInputError: a wrong option.
     """
-    if teacher not in ("correct", "all"):
-        raise InvalidInputError(f'teacher must be "correct" or "all", got {teacher!r}')
-    raw = read_source(source, split)
+    for name, value, known in (
+        ("teacher", teacher, ("correct", "all")),
+        ("odd_answers", odd_answers, ODD_ANSWERS),
+    ):
+        if value not in known:
+            raise InvalidInputError(
+                f"{name} must be {' or '.join(_quoted(one) for one in known)}, got {value!r}"
+            )
+    check_splits(splits or {})
+    raw = read_source(source, split, splits)
+    left = {} if format is None else apply_format(raw, format, columns or {}, answer)
     named, left_out = name_columns(raw, columns or {}, require_rationale)
-    splits = select_rows(raw, named.get("split"), split)
-    check_cells(raw, named, splits, answer)
-    ids = read_ids(raw, named.get("id"), splits)
-    dropped = Counter({"other split": raw.n_rows - len(splits)})
-    thoughts = Counter[str]()
+    rows = select_rows(raw, named.get("split"), split, splits or {})
+    dropped = Counter({"other split": raw.n_rows - len(rows)})
+    dropped.update(left[row] for row in rows.keys() & left.keys())
+    rows = {row: name for row, name in rows.items() if row not in left}
+    answers = read_answers(raw, named["answer"], rows, answer)
+    n_joined = read_steps(named["rationale"], rows)
+    odd = check_cells(raw, named, rows, answer, odd_answers)
+    dropped["odd answer"] += len(odd)
+    ids = read_ids(raw, named.get("id"), rows)
+    rows = {row: name for row, name in rows.items() if row not in odd}
+    thoughts, tags = Counter[str](), Counter[str]()
     rationales: dict[int, str | None] = {}
-    for row, split_of_row in splits.items():
-        rationale, problem = take_rationale(named["rationale"][row], thoughts)
+    for row, split_of_row in rows.items():
+        rationale, problem = take_rationale(named["rationale"][row], thoughts, tags)
         evaluated = split_of_row in ("validation", "test")
         if teacher == "correct" and "correct" in named and named["correct"][row] is False:
             problem = "teacher wrong"
@@ -89,7 +133,7 @@ def load_samples(
             dropped[problem] += 1
     if not rationales:
         raise DataError(f"no sample of {source} is left: {dict(+dropped)} of {raw.n_rows} rows were dropped")
-    table, as_text = _build_table(raw, named, ids, splits, rationales)
+    table, as_text = _build_table(raw, named, ids, rows, rationales)
     report = {
         "source": str(source),
         "read": raw.n_rows,
@@ -97,12 +141,22 @@ def load_samples(
         "dropped": dict(+dropped),
         "without_rationale": sum(rationale is None for rationale in rationales.values()),
         "think": dict(thoughts),
+        "tags": dict(tags),
+        "answers_from": dict(answers),
+        "lists_of_steps": n_joined,
+        "long_rationales_of_one_step": count_unsplit(
+            [text for text in rationales.values() if text is not None]
+        ),
         "made_ids": "id" not in named,
         "columns_left_out": left_out,
         "columns_as_json": as_text,
         **raw.notes,
     }
     return Samples(table, report)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"'
 
 
 def _build_table(

@@ -33,12 +33,21 @@ class DataOptions(Options):
     )
     file: str | None = option(
         None,
-        "JSONL or Parquet file, or a folder of `datasets`; looked for beside the recipe",
+        "JSONL, JSON, CSV, TSV or Parquet file, or a folder of `datasets`; looked for beside the recipe",
         affects_results=False,  # the content counts, not the place
     )
     hub: str | None = option(None, "name of a data set on the hub")
     columns: dict[str, str] = option(
-        dict, "our column to that of the data, e.g. `{question: problem, rationale: solution}`"
+        dict,
+        "our column to that of the data, or a path into its cells, e.g. `{question: problem, rationale: "
+        "messages[-1].reasoning_content}`",
+    )
+    format: Literal["messages", "sharegpt", "openr1"] | None = option(
+        None, "how the data hold samples where they have no such columns, see [data](data.md)"
+    )
+    splits: dict[str, str] = option(dict, "our split to that of the data, e.g. `{train: train_sft}`")
+    odd_answers: Literal["error", "drop"] = option(
+        "error", "`drop`: samples whose gold answer is none of the kind are dropped and counted"
     )
     sizes: SizeOptions = option(SizeOptions, "samples per split; a task needs all three")
     task_options: dict[str, Any] = option(
@@ -53,6 +62,9 @@ class DataOptions(Options):
 
     def check(self) -> None:
         """One source, and what it needs."""
+        if self.task is not None and (self.splits or self.format):
+            named = "splits" if self.splits else "format"
+            raise OptionError(named, "is given beside task, which makes data of its own; leave it out")
         sources = [key for key in ("task", "file", "hub") if getattr(self, key) is not None]
         if len(sources) > 1:
             raise OptionError(sources[1], f"is given beside {sources[0]}; give one source of data")

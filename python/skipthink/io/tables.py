@@ -200,17 +200,17 @@ def _jsonl(
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    types: dict[str, Any] = {}
+    types = _json_types(path, columns)
     rows: list[tuple[str, dict[str, Any]]] = []
     n_bytes = 0
 
     def batch() -> pa.RecordBatch:
-        arrays = [_json_column(path, name, rows, types) for name in columns]
+        arrays = [_json_column(path, name, rows, types[name]) for name in columns]
         rows.clear()
         return pa.RecordBatch.from_arrays(arrays, names=columns)
 
-    for number, record, size in islice(JsonLines(path), skip_rows, None):
-        place = f"{path}, line {number}"
+    for row, (number, record, size) in islice(enumerate(JsonLines(path)), skip_rows, None):
+        place = f"{path}, row {row}, line {number}"
         for name in record.keys() & absent:
             raise DataError(
                 f"{place} has {name!r}, which the first line has not; write it in every line, or in none"
@@ -252,19 +252,90 @@ class JsonLines:
                     self.n_blank += 1
 
 
+def _json_types(path: Path, columns: list[str]) -> dict[str, pa.DataType]:
+    """The types of the columns, which depend on the file alone and on no size of batch.
+
+    The first `BATCH_ROWS` rows decide, and where a column could be otherwise behind them (nulls, whole numbers,
+    objects), all rows: the file is read twice then. Numbers in lists are floats.
+    """
+    import pyarrow as pa
+
+    types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.null())
+    wrong: set[str] = set()
+    records = (record for _, record, _ in JsonLines(path))
+    while rows := list(islice(records, BATCH_ROWS)):
+        for name in columns:
+            if name not in wrong and not _is_settled(types[name]):
+                types[name], fits = _join_values(types[name], [record.get(name) for record in rows])
+                wrong |= set() if fits else {name}
+        if all(_is_settled(types[name]) or name in wrong for name in columns):
+            break
+    return {name: _widened(kind) for name, kind in types.items()}
+
+
+def _join_values(kind: pa.DataType, values: list[Any]) -> tuple[pa.DataType, bool]:
+    """The type that holds a column so far and more values, and whether there is one for all of them."""
+    import pyarrow as pa
+
+    try:
+        joined = _join_types(kind, pa.array(values).type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        if len(values) == 1:
+            return kind, False
+        joined = None
+    if joined is not None:
+        return joined, True
+    if len(values) == 1:
+        return kind, False
+    half = len(values) // 2
+    kind, fits = _join_values(kind, values[:half])
+    return _join_values(kind, values[half:]) if fits else (kind, False)
+
+
+def _join_types(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    """The type that holds the values of both; None where there is none."""
+    import pyarrow as pa
+
+    if left.equals(right) or pa.types.is_null(right):
+        return left
+    if pa.types.is_null(left):
+        return right
+    numbers = {left, right}
+    if numbers == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if pa.types.is_list(left) and pa.types.is_list(right):
+        inner = _join_types(left.value_type, right.value_type)
+        return None if inner is None else pa.list_(inner)
+    if pa.types.is_struct(left) and pa.types.is_struct(right):
+        fields = {field.name: field.type for field in left}
+        for field in right:
+            joined = _join_types(fields.get(field.name, pa.null()), field.type)
+            if joined is None:
+                return None
+            fields[field.name] = joined
+        return pa.struct(list(fields.items()))
+    return None
+
+
+def _is_settled(kind: pa.DataType) -> bool:
+    """Whether no further value can change the type: it fits, or is refused."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return _is_settled(kind.value_type) or pa.types.is_integer(kind.value_type)
+    return not (pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_struct(kind))
+
+
 def _json_column(
-    path: Path, name: str, rows: list[tuple[str, dict[str, Any]]], types: dict[str, Any]
+    path: Path, name: str, rows: list[tuple[str, dict[str, Any]]], kind: pa.DataType
 ) -> pa.Array:
-    """A column; the first batch decides its type, and numbers in lists are floats."""
+    """A column of one type."""
     import pyarrow as pa
 
     values = [record.get(name) for _, record in rows]
     try:
-        if name not in types:
-            types[name] = _widened(pa.array(values).type)
-        return pa.array(values, type=types[name])
+        return pa.array(values, type=kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        kind = types.get(name) or _widened(pa.array(values[:1]).type)
         for place, record in rows:
             try:
                 pa.array([record.get(name)], type=kind)

@@ -12,10 +12,21 @@ SPACES = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-_WIDE = "。！？"
-_TERMINATORS = ".!?…؟۔।"
-_CLOSERS = "\"')]}*_”’»」』）"
-_OPENERS = "\"'([{*_“‘«「『（"
+_FULL_STOPS = "。．｡！？؟۔।॥։።፧។៕။"
+_TERMINATORS = ".!?…"
+_CLOSERS = "\"')]}*_”’»」』）》〉】"
+_OPENERS = "\"'([{*_“‘«「『（《〈【"
+_DIGITS = "0123456789０１２３４５６７８９"
+# letters with accents belong to words
+_LATIN = "A-Za-zÀ-ÖØ-öø-ɏ"
+_CJK = (
+    "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3105-\u312f\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff"
+    "\uff66-\uff9d\U00020000-\U0003134f"
+)
+_THAI = "\u0e01-\u0e2e\u0e30-\u0e3a\u0e40-\u0e45\u0e47-\u0e4e\u0e81-\u0ec5\u0ec8-\u0ece\u0edc-\u0edf"
+# what stands behind a number or formula that goes on: "n!的值", "5!は"
+_PARTICLES = "的是等和与與或种種为為除乘加减減个個有はのとをがにでも은는이가을를의과와"
+_KHMER = "\u1000-\u103f\u1050-\u108f\u109a-\u109d\u1780-\u17d3"
 
 _ENVIRONMENT_EDGE = re.compile(r"\\\\|\\(begin|end)\{[A-Za-z]+\*?\}")
 _INLINE_MATH = re.compile(r"\$((?:\\[\\$]|\\(?![\\$])|[^\\$\n])+)\$(?![0-9])")
@@ -36,33 +47,96 @@ def _words(text: str) -> frozenset[str]:
 
 # Abbreviations that never end a sentence.
 NEVER_END = _words("""
-    approx capt cf col dr e.g gen gov hon i.e lt messrs mr mrs ms pres prof rep rev sen sgt viz vs
+    approx aprox arq avv bspw bzgl bzw capt cf cfr col d.h dott dr dra dres dña e.g ee env evtl exma exmo
+    frl gen ggf gov hon hrn i.d i.e ing insb insbes lic lt messrs mgr mlle mlles mme mmes mr mrs ms p.e p.ej
+    p.es p.ex pres prof profa rep resp rev sen sgt sig sigg sog sra sras sres srta u.z vgl viz vs z.b z.t
+    zzgl
 """)
 
 # Abbreviations that do not end a sentence where a digit follows.
-BEFORE_NUMBER = _words("art ch eq eqs ex fig figs no nos p para pp pt vol")
+BEFORE_NUMBER = _words("""
+    max máx mín no nos nr nro nrs num nº núm núms p pag pagg pgs pp pág págs rs
+""")
+
+# Abbreviations that do not end a sentence where a digit or a label follows: Fig. A.
+BEFORE_LABEL = _words("""
+    abb abs abschn anm art aufg bsp cap ch chap cor def ec ecs ej eq eqn eqns eqs es ex fig figs gl kap lem
+    para prop pt ref refs sect séc tab tbl thm vol éq
+""")
 
 # Abbreviations that end a sentence only where an upper-case letter follows.
 BEFORE_UPPER = _words("""
-    a.m apr aug ave blvd bros co corp cu dec dept est etc feb fri ft hr hrs in inc incl jan jr lb lbs ltd min
-    mon nov oct oz p.m prelim rd sat sec sep sept sq sr sun thu thur thurs tue tues univ wed yd yds yr yrs
+    a.m abr apr aug ave avr blvd bros co corp cu dec dept dez dic déc ecc ene enz est etc feb febr fri ft
+    févr hr hrs in inc incl jan janv jr juil jul jun lb lbs ltd ltda min mm mon nov oct okt ott oz p.m
+    prelim rd sat sec sep sept sq sun thu thur thurs tue tues u.s.w univ usw wed yd yds yr yrs
 """)
 
 # Abbreviations that end a sentence only where a starter follows; dotted acronyms (U.S.) behave the same.
-BEFORE_STARTER = _words("mt st")
+BEFORE_STARTER = _words("""
+    a.c al av avda b.sc bd ca chr cia cía d.c ee.uu einschl fr inkl jh m.sc mio mrd mt n.chr o.ä ph.d pr s.o
+    s.u sek sr srs st std ste stk str tsd u.a u.u u.ä ud uds uu v.a v.chr vd vds
+""")
+
+# Titles that are units in lower case.
+TITLES = _words("Hr MM")
 
 # Words that begin sentences far more often than they follow an initial or an acronym.
 STARTERS = _words("""
-    a according adding after all also although an and another any as assuming at because before both but by
-    calculating check combining consider continuing dividing each finally first for from given half he hence
-    her here his how however i if in initially instead it its last let multiplying next no not note now on
-    once or our plugging second she since so solving some step substituting subtracting summing that the
-    their then there therefore these they third this those thus to using wait we what when where which while
-    who why with yes you
+    a according adding after agora ahora all allora alors also although an and another any as assuming at
+    because before both but by calculating check combining consider continuing daher damit danach dann
+    depois deshalb dividing donc dunque each enfin ensuite entonces finally first for from given half he
+    hence her here his how however i if in infine initially insgesamt instead it its jetzt last let logo
+    luego multiplying next no not note now nun on once or our plugging poi portanto puis quindi second she
+    since so solving some somit step substituting subtracting summing that the their then there therefore
+    these they third this those thus to using wait we what when where which while who why with yes you
+    zuerst zuletzt
 """)
 
 # Words before a one-letter answer: "the answer is B. Alice …".
-BEFORE_LETTER = _words("answer are be choice equals is letter option")
+BEFORE_LETTER = _words("""
+    answer antwort are be choice equals est is ist letter option resposta respuesta risposta
+""")
+
+# Months and days whose names are no English words: an ordinal number stands before them.
+DATES = _words("""
+    aprill března desember dez dezember dienstag donnerstag dubna elokuuta feber februar fredag freitag
+    heinäkuuta helmikuuta huhtikuuta jaanuar januar joulukuuta juli juni juuli juuni jänner kesäkuuta května
+    ledna listopadu lokakuuta lørdag maaliskuuta mai maj mandag marraskuuta marts mittwoch montag märts märz
+    okt oktober onsdag prosince samstag sonnabend sonntag srpna syyskuuta søndag tammikuuta tirsdag torsdag
+    toukokuuta veebruar září února července června října
+""")
+
+# Those that are English words too.
+SHARED_DATES = _words("""
+    apr april aug august december feb jan mars nov november sep sept september
+""")
+
+# Words before the ordinal number of a date.
+BEFORE_DATE = _words("""
+    ab am bis dem den der des dienstag donnerstag freitag mittwoch montag samstag seit sonnabend sonntag til
+    vom zum
+""")
+
+# Words before any other ordinal number.
+BEFORE_ORDINAL = _words("""
+    beim das dem den der des die im jede jeden jeder jedes vom zum zur
+""")
+
+# Words that no ordinal number stands before, beside the starters.
+BEHIND_NONE = _words("""
+    aber auch da das der die dies diese dieser dieses ein eine er es hier ich jetzt man sie was wenn wer wie
+    wir
+""")
+
+# Words of Thai, Lao and Khmer that go with what follows them.
+GO_ON = _words("""
+    คือ ดังนั้น ว่า หรือ เพราะ และ ຄື ດັ່ງນັ້ນ ວ່າ ຫຼື ແລະ គឺ ដូច្នេះ និង ឬ
+""")
+
+# Words of Thai, Lao and Khmer that go with what stands before them.
+JOIN = _words("""
+    หรือ และ ຫຼື ແລະ និង ឬ
+""")
 
 
 def split_steps(text: str, *, rules: str | Sequence[str] = "auto") -> list[str]:
@@ -121,8 +195,12 @@ def _rule_cuts(text: str, *, by_lines: bool) -> list[int]:
             if by_lines or "\n" in text[at + 1 : _after_space(text, at + 1)]:
                 end = at + 1
             at += 1
-        elif text[at] in _WIDE:
-            end = at = _after(text, at, _WIDE + _CLOSERS)
+        elif (end := _space_end(text, cuts[-1], at)) is not None:
+            at = end
+        elif text[at] == "．" and _is_decimal(text, at):
+            at += 1
+        elif text[at] in _FULL_STOPS:
+            end = at = _after(text, at, _FULL_STOPS + _CLOSERS)
         elif text[at] in _TERMINATORS:
             end = _sentence_end(text, cuts[-1], at)
             at = _after(text, at, _TERMINATORS)
@@ -222,6 +300,25 @@ def _environments(text: str) -> dict[int, int]:
 # ── sentences ──
 
 
+def _is_decimal(text: str, at: int) -> bool:
+    return 0 < at < len(text) - 1 and text[at - 1] in _DIGITS and text[at + 1] in _DIGITS
+
+
+def _space_end(text: str, start: int, at: int) -> int | None:
+    """The end of a step behind the letter at `at`, where white space stands for a mark."""
+    next_at = _after_space(text, at + 1)
+    space = text[at + 1 : next_at]
+    if not space or "\n" in space or next_at == len(text):
+        return None
+    both = text[at] + text[next_at]
+    if not re.fullmatch(f"[{_THAI}]{{2}}", both) and (
+        not re.fullmatch(f"[{_KHMER}]{{2}}", both) or re.search("[។៕။]", text)
+    ):
+        return None
+    last = re.split(f"[{SPACES}]", text[start : at + 1])[-1]
+    return None if last in GO_ON or text.startswith(tuple(JOIN), next_at) else at + 1
+
+
 def _sentence_end(text: str, start: int, at: int) -> int | None:
     """The end of the sentence, closing marks included, that the terminators at `at` end; None if they do not."""
     run = _after(text, at, _TERMINATORS)
@@ -232,16 +329,16 @@ def _sentence_end(text: str, start: int, at: int) -> int | None:
     if not after:
         return end
     if text[end] not in SPACES:
-        return run if marks == "." and end == run and _is_glued(before, after) else None
+        return end if _is_glued(before, marks, text[run:end], after) else None
     body = after.lstrip(_OPENERS)
     first = body[:1] or " "
     if end > run and first.islower():
         return None
     if marks == ".":
-        ends = _period_ends(before, body, first)
+        ends = _period_ends(before, after, body, first)
     elif set(marks) <= {".", "…"}:
         waits = before.rstrip(SPACES).endswith(tuple(",+-*/=<>×÷·"))
-        ends = not waits and (first.isupper() or (first > "\x7f" and not first.islower()))
+        ends = not waits and (_is_upper(first) or (first > "\x7f" and not first.islower()))
     elif marks == "!" and re.search(r"[A-Za-z0-9)]\Z", before):
         ends = not first.islower() and not re.match(r"[-=+/^<>×÷·]|\*(?!\*)", after)
     else:
@@ -249,40 +346,172 @@ def _sentence_end(text: str, start: int, at: int) -> int | None:
     return end if ends else None
 
 
-def _is_glued(before: str, after: str) -> bool:
-    """Whether a sentence begins right after a period without any space: "10 cups.The", "10 cups.2. Next"."""
-    if starter := re.match(rf"([A-Z][a-z]+)[,{SPACES}]", after):
-        return starter[1].lower() in STARTERS and bool(re.search(r"([a-z]{2}|[0-9)])\Z", before))
+def _is_upper(first: str) -> bool:
+    return first.isupper() or first in {"¿", "¡"}
+
+
+# ── sentences without a space between them ──
+
+
+def _is_glued(before: str, marks: str, closed: str, after: str) -> bool:
+    """Whether a sentence ends at marks that no white space follows."""
+    if re.match(f"[{_CJK}]", after.lstrip(_OPENERS)):
+        return _ends_before_cjk(before, marks, after)
+    shout = set(marks) <= {"!", "?"}
+    if (marks == "." or shout) and after[0] in "¿¡":
+        return True
+    if closed or not (marks == "." or shout):
+        return False
+    if re.search(rf"[{_CJK}]\Z", before):
+        return shout or after[0] in "0123456789" or _has_glued_starter(after)
+    return _glued_shout_ends(before, marks, after) if shout else _glued_period_ends(before, after)
+
+
+def _ends_before_cjk(before: str, marks: str, after: str) -> bool:
+    """Whether a sentence ends: "设x=3.则", "真的?好", but not "A.苹果", "n!的值", "等等...然后"."""
+    word = _last_word(before)
+    letter = re.fullmatch("[A-Za-z]", word)
+    if marks == "." and letter and word.isupper():
+        return bool(re.search(rf"[{_CJK}=＝][A-Z]\Z", before))
+    if marks == ".":
+        return not (_is_first_of_list(before, word) or _lower(word) in _ABBREVIATIONS or _is_acronym(word))
+    if marks == "!":
+        operand = letter or re.search(r"[0-9)]\Z", before)
+        return not (operand and after[0] in _PARTICLES)
+    return "!" in marks or "?" in marks
+
+
+def _glued_period_ends(before: str, after: str) -> bool:
+    """Whether a sentence ends at a period: "10 cups.The", "10 cups.2. Next"."""
+    if re.match("[A-Z]", after):
+        return _has_glued_starter(after) and bool(re.search(r"([a-z]{2}|[0-9)])\Z", before))
     return bool(re.match(rf"[0-9]{{1,2}}\.[{SPACES}]", after) and re.search(r"([a-z]{2}|\))\Z", before))
 
 
-def _period_ends(before: str, body: str, first: str) -> bool:
+def _glued_shout_ends(before: str, marks: str, after: str) -> bool:
+    """Whether a sentence ends: "Wow!So", "Is it 3?Ann says", but not "5!The" and "a.org/b?Name"."""
+    if re.search(r"[0-9)]\Z", before):
+        return _has_glued_starter(after) or ("?" in marks and _begins_word(after))
+    start = len(before)
+    while start > 0 and (_is_cased(before[start - 1]) or before[start - 1] in "'’"):
+        start -= 1
+    is_alone = start == 0 or before[start - 1] in SPACES + _OPENERS
+    return is_alone and len(before) - start >= 2 and _is_cased(before[-1]) and _begins_word(after)
+
+
+def _is_cased(one: str) -> bool:
+    return one.islower() or one.isupper()
+
+
+def _has_glued_starter(after: str) -> bool:
+    starter = re.match(rf"([A-Z][a-z]+)[,'’{SPACES}]", after)
+    return starter is not None and starter[1].lower() in STARTERS
+
+
+def _begins_word(after: str) -> bool:
+    """Whether a word with a capital begins here and ends within the text: "So ", "Élan, ", "I'm", "Yes. "."""
+    end = 1
+    while end < len(after) and after[end].islower():
+        end += 1
+    behind = re.match(rf"[,'’{SPACES}]|[.!?]([{SPACES}]|\Z)", after[end:])
+    return after[0].isupper() and (end > 1 or after[0] in "AI") and behind is not None
+
+
+# ── periods ──
+
+
+def _period_ends(before: str, after: str, body: str, first: str) -> bool:
     word = _last_word(before)
-    lower = word.lower()
+    if after == body and _completes(word, body):
+        return False
+    if word in TITLES or before.endswith("c.-à-d"):
+        return False
+    if (spaced := _spaced(before, word)) is not None:
+        return _fulfils(spaced, body, first)
+    if before.endswith("J.-C"):
+        return _starts_sentence(body)
     if re.fullmatch("[A-Z]", word):
-        return _letter_ends(before[:-1].rstrip(SPACES), body, first)
-    if lower in NEVER_END or (lower in BEFORE_NUMBER and first in "0123456789"):
+        return _letter_ends(before[:-1].rstrip(SPACES), word, body, first)
+    if _is_first_of_list(before, word) or _is_ordinal(before, body):
         return False
-    if word == "1" and before[:-1].rstrip(SPACES).endswith(":"):
+    return _fulfils(_lower(word), body, first)
+
+
+def _fulfils(word: str, body: str, first: str) -> bool:
+    """Whether what follows is what a word in lower case needs to end a sentence."""
+    if word in NEVER_END:
         return False
-    if lower in BEFORE_UPPER:
-        return first.isupper()
-    if lower in BEFORE_STARTER or re.fullmatch(r"[a-z](\.[a-z])+", lower):
+    if word in BEFORE_NUMBER or word in BEFORE_LABEL:
+        label = re.match(f"([A-Z]|[IVXLC]{{1,12}})(?![A-Z{_LATIN}])", body) and word in BEFORE_LABEL
+        return first not in _DIGITS[:10] and not label
+    if word in BEFORE_UPPER:
+        return _is_upper(first)
+    if word in BEFORE_STARTER or _is_acronym(word):
         return _starts_sentence(body)
     return True
 
 
-def _letter_ends(before: str, body: str, first: str) -> bool:
+_ABBREVIATIONS = NEVER_END | BEFORE_NUMBER | BEFORE_LABEL | BEFORE_UPPER | BEFORE_STARTER
+
+
+def _completes(word: str, body: str) -> bool:
+    """Whether the text goes on with the second part of an abbreviation: "B." behind "z."."""
+    second = re.match(rf"([{_LATIN}]{{0,4}})\.", body)
+    return second is not None and _lower(f"{word}.{second[1]}") in _ABBREVIATIONS and len(word) <= 2
+
+
+def _spaced(before: str, word: str) -> str | None:
+    """The abbreviation in lower case whose second part a word is: "z.b" for "B" behind "z. "."""
+    first = re.search(rf"\.[{SPACES}]+\Z", before[: len(before) - len(word)])
+    if first is None:
+        return None
+    both = _lower(f"{_last_word(before[: first.start()])}.{word}")
+    return both if both in _ABBREVIATIONS else None
+
+
+def _letter_ends(before: str, letter: str, body: str, first: str) -> bool:
     """Whether one upper-case letter and a period end a sentence, or are an initial."""
     if re.match(r"[A-Z]\.", body):
         return False
-    named = before.endswith("=") or _last_word(before).lower() in BEFORE_LETTER
-    return named or not first.isupper() or _starts_sentence(body)
+    if before.endswith("=") or _lower(_last_word(before)) in BEFORE_LETTER:
+        return True
+    page = letter in "PS" and first in "0123456789"
+    return not page and (not _is_upper(first) or _starts_sentence(body))
+
+
+def _is_first_of_list(before: str, word: str) -> bool:
+    return word == "1" and before[:-1].rstrip(SPACES).endswith((":", "："))
+
+
+def _is_ordinal(before: str, body: str) -> bool:
+    """Whether the number that `before` ends in is an ordinal number of what follows: "am 3. Mai"."""
+    number = re.search(rf"(?:^|[({SPACES}])([0-9]{{1,3}})\Z", before)
+    if number is None:
+        return False
+    word = re.match(f"[{_LATIN}]*", body)
+    name = _lower(word[0]) if word and not re.match("[^\0-\x7f]", body[word.end() :]) else ""
+    before = before[: number.start(1)].rstrip(SPACES)
+    lead = _lower(re.search("[A-Za-z]*\\Z", before)[0])  # type: ignore[index]
+    dated = lead in BEFORE_DATE or before.endswith((",", ":", "("))
+    if len(number[1]) <= 2 and (name in DATES or (name in SHARED_DATES and dated)):
+        return True
+    goes_on = re.search(rf"[0-9]\.[{SPACES}]+(und|bis|oder)\Z", before)
+    none = name == "" or len(name.encode()) > 14 or name in BEHIND_NONE or _starts_sentence(body)
+    return not none and (lead in BEFORE_ORDINAL or goes_on is not None)
 
 
 def _last_word(before: str) -> str:
-    letters = re.search(r"[A-Za-z0-9.]*\Z", before)
-    return letters[0] if letters and len(letters[0]) <= 12 else ""
+    letters = re.search(rf"[{_LATIN}0-9.º]*\Z", before)
+    return letters[0] if letters and len(letters[0].encode()) <= 12 else ""
+
+
+def _lower(word: str) -> str:
+    """A word with the letters of ASCII in lower case."""
+    return "".join(one.lower() if one.isascii() else one for one in word)
+
+
+def _is_acronym(word: str) -> bool:
+    return re.fullmatch(r"[A-Za-z](\.[A-Za-z])+", word) is not None
 
 
 def _starts_sentence(body: str) -> bool:
@@ -295,10 +524,10 @@ def _is_marker(step: str) -> bool:
     step = step.strip(SPACES)
     if len(step.encode()) > 24:
         return False
-    inner = step.lstrip("*_#>-+•–—=~([" + SPACES)
-    label = inner.rstrip("*_:.)]" + SPACES)
+    inner = step.lstrip("*_#>-+•–—=~([（【" + SPACES)
+    label = inner.rstrip("*_:.)]：．）、】" + SPACES)
     if not label:
         return True
-    closed = any(mark in inner[len(label) :] for mark in ":.)]")
+    closed = any(mark in inner[len(label) :] for mark in ":.)]：．）、")
     match = _LABEL.fullmatch(label)
     return match is not None and (closed or bool(match["word"] and match["name"]))

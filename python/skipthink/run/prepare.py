@@ -33,7 +33,15 @@ def prepare_splits(options: DataOptions, answer_kind: str) -> tuple[dict[str, pa
     source = options.file or options.hub
     if source is None:
         raise InvalidInputError("the recipe names no data: data.task, data.file and data.hub are all missing")
-    samples = load_samples(source, columns=options.columns, teacher=options.teacher, answer=answer_kind)
+    samples = load_samples(
+        source,
+        columns=options.columns,
+        format=options.format,
+        splits=options.splits,
+        teacher=options.teacher,
+        answer=answer_kind,
+        odd_answers=options.odd_answers,
+    )
     sizes = {name: size for name, size in options.sizes.to_dict().items() if size is not None}
     tables, splitting = split_samples(samples.table, seed=options.seed, **sizes)
     if not tables["test"].num_rows:

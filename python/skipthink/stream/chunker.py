@@ -14,7 +14,7 @@ import numpy as np
 
 from skipthink.core.chunk_texts import is_list_column, step_offsets, texts_of_lists, texts_of_spans
 from skipthink.core.options import Anneal, Method, to_method
-from skipthink.core.ragged import Ints, arrow_array, check_lengths, is_step_lists, to_ragged
+from skipthink.core.ragged import Ints, Ragged, arrow_array, check_lengths, is_step_lists, to_ragged
 from skipthink.core.search import Chunking, average_boundaries, chunk
 from skipthink.core.steps import StepSpans, split_steps_batch
 from skipthink.exceptions import InvalidInputError, InvalidTypeError, SkipthinkError
@@ -201,6 +201,8 @@ class Chunker:
         losses = to_ragged("losses", given[self.losses])
         if steps is not None:
             check_lengths("losses", losses, steps.n_steps, "its rationale has {expected} steps")
+        if self.n_tokens is not None:
+            _check_weights(to_ragged("n_tokens", given[self.n_tokens]))
         return chunk(
             None,
             (losses.values, losses.offsets),
@@ -385,6 +387,18 @@ def _step_lists(rows: Any) -> pa.Array:
     except UnicodeEncodeError as error:
         found = repr(error.object[:60])
         raise InvalidInputError(f"rationale holds a lone surrogate: {found}; remove or replace it") from error
+
+
+def _check_weights(weights: Ragged) -> None:
+    """Refuses rows whose steps all weigh 0: whatever the losses are, all of their chunks cost nothing."""
+    weighty = np.append(0, np.cumsum(weights.values.reshape(len(weights.values), -1).any(axis=1)))
+    starts, ends = weights.offsets[:-1], weights.offsets[1:]
+    empty = np.flatnonzero((weighty[ends] == weighty[starts]) & (ends > starts))
+    if len(empty):
+        raise InvalidInputError(
+            f"n_tokens of row {empty[0]} are all 0, so that no chunk of it costs anything; write the tokens of each "
+            "step, or drop the row"
+        )
 
 
 def _boundaries(column: Any, M: int) -> Ints:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink import _core
+from skipthink.core.steps import LONG_CHARACTERS
 from skipthink.exceptions import DataError
 from skipthink.io.files import atomic_path, write_json
 from skipthink.io.tables import BATCH_ROWS, check_suffix, count_rows, read_batches
@@ -52,8 +53,8 @@ def chunk_file(
         progress: called with (rows done, rows of the file; None where only reading it tells).
 
     Returns:
-        rows; unsearched (rows with too few steps, which keep average chunks); resumed (rows found done);
-        thrown_away (parts of another job); seconds.
+        rows; unsearched (rows with too few steps, which keep average chunks); unsplit (long rationales of one step,
+        where the chunks' texts are written); resumed (rows found done); thrown_away (parts of another job); seconds.
 
     Raises:
         DataError: a file that cannot be read or written.
@@ -79,11 +80,12 @@ def chunk_file(
             parts.remove()
     if not done:
         raise DataError(f"{source} holds no row")
-    n_unsearched = _join(parts, out, suffix)
+    n_unsearched, n_unsplit = _join(parts, out, suffix)
     parts.remove()
     return {
         "rows": done,
         "unsearched": n_unsearched,
+        "unsplit": n_unsplit,
         "resumed": resumed,
         "thrown_away": parts.n_thrown_away,
         "seconds": round(time.monotonic() - started, 3),
@@ -203,15 +205,30 @@ def _write_part(parts: _Parts, batches: list[pa.RecordBatch]) -> None:
     parts.add(table.num_rows)
 
 
-def _join(parts: _Parts, out: Path, suffix: str) -> int:
-    """Writes the parts as one file; returns how many rows were not searched."""
+def count_unsplit_rows(rows: pa.Table | pa.RecordBatch) -> int:
+    """Rows of a result whose rationale has `LONG_CHARACTERS` or more and a single step; 0 without chunks' texts."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    n_unsearched = 0
+    if "chunks" not in rows.schema.names:
+        return 0
+    single = rows.filter(
+        pc.equal(pc.list_element(rows["boundaries"], rows["boundaries"].type.list_size - 1), 1)
+    )
+    lengths = pc.utf8_length(pc.binary_join(single["chunks"], ""))
+    return int(pc.sum(pc.greater_equal(lengths, pa.scalar(LONG_CHARACTERS, lengths.type))).as_py() or 0)
+
+
+def _join(parts: _Parts, out: Path, suffix: str) -> tuple[int, int]:
+    """Writes the parts as one file; returns how many rows were not searched, and how many long ones not split."""
+    import pyarrow.compute as pc
+
+    n_unsearched = n_unsplit = 0
     tables = parts.tables()
     first = next(tables)
     with atomic_path(out) as scratch, BatchWriter(scratch, first.schema, suffix) as writer:
         for table in chain([first], tables):
             writer.write(table)
             n_unsearched += table.num_rows - pc.sum(table["searched"]).as_py()
-    return n_unsearched
+            n_unsplit += count_unsplit_rows(table)
+    return n_unsearched, n_unsplit

@@ -53,7 +53,7 @@ fn is_marker_when_read(step: &str) -> bool {
     if label.is_empty() {
         return true;
     }
-    let is_closed = inner[label.len()..].contains([':', '.', ')', ']']);
+    let is_closed = inner[label.len()..].contains([':', '.', ')', ']', '：', '．', '）', '、']);
     let word = WORDS
         .iter()
         .find(|word| label.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
@@ -65,11 +65,11 @@ fn is_marker_when_read(step: &str) -> bool {
 }
 
 fn is_bullet(one: char) -> bool {
-    matches!(one, '*' | '_' | '#' | '>' | '-' | '+' | '•' | '–' | '—' | '=' | '~' | '(' | '[')
+    matches!(one, '*' | '_' | '#' | '>' | '-' | '+' | '•' | '–' | '—' | '=' | '~' | '(' | '[' | '（' | '【')
 }
 
 fn is_closing(one: char) -> bool {
-    matches!(one, '*' | '_' | ':' | '.' | ')' | ']')
+    matches!(one, '*' | '_' | ':' | '.' | ')' | ']' | '：' | '．' | '）' | '、' | '】')
 }
 
 /// "3", "2.1", "b", "iv".

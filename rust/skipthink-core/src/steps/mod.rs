@@ -4,9 +4,12 @@
 //! at only there.
 
 mod batch;
+mod glued;
 mod marker;
+mod ordinals;
 mod protected;
 mod scan;
+mod scripts;
 mod sentence;
 mod spaces;
 mod words;
@@ -69,7 +72,7 @@ impl<'r> Splitter<'r> {
             return;
         }
         let first = ends.len();
-        let mut cutter = Cutter { text, start: 0, ends, window: &mut self.window };
+        let mut cutter = Cutter { text, start: 0, ends, window: &mut self.window, has_khmer_marks: None };
         let is_ascii = match &self.plan {
             Plan::Rules { by_lines } => cutter.cut_at_rules(*by_lines),
             Plan::Separators(finders) => {
@@ -89,6 +92,8 @@ struct Cutter<'a> {
     start: usize,
     ends: &'a mut Vec<i64>,
     window: &'a mut Window,
+    /// Whether the text has marks of Khmer or Burmese, once that was asked.
+    has_khmer_marks: Option<bool>,
 }
 
 impl Cutter<'_> {
@@ -126,17 +131,36 @@ impl Cutter<'_> {
     #[inline]
     fn period(&mut self, at: usize) -> usize {
         let next = self.window.after_space(self.text, at + 1);
-        if next > at + 1 && sentence::is_after_plain_word(self.text.as_bytes(), self.start, at) {
+        if next == at + 1 && sentence::is_decimal_point(self.text.as_bytes(), at) {
+            return next;
+        }
+        if next > at + 1 && sentence::is_after_plain_word(self.text.as_bytes(), self.start, at, next) {
             return self.cut_before(at + 1, next);
         }
         self.terminator(at)
     }
 
     fn terminator(&mut self, at: usize) -> usize {
-        match sentence::end(self.text, self.start, at) {
+        let space = match self.text.as_bytes()[at] {
+            0xE0 | 0xE1 => self.space_end(at),
+            _ => None,
+        };
+        match space.map_or_else(|| sentence::end(self.text, self.start, at), Ok) {
             Ok(end) => self.cut(end),
             Err(next) => next,
         }
+    }
+
+    /// The end of the letter at `at` where a space behind it stands for a mark.
+    #[inline(never)]
+    fn space_end(&mut self, at: usize) -> Option<usize> {
+        let text = self.text;
+        // bytes that may begin white space
+        matches!(text.as_bytes().get(at + 3), Some(b' ' | b'\t' | b'\r' | 0xC2 | 0xE1..=0xE3))
+            .then_some(())?;
+        let known = &mut self.has_khmer_marks;
+        let has_marks = || *known.get_or_insert_with(|| scripts::has_khmer_marks(text));
+        sentence::space_end(text, self.start, at, has_marks)
     }
 
     /// Ends a step at `end` with the white space behind, unless it would hold no more than a list marker or

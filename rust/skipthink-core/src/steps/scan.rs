@@ -20,9 +20,10 @@ pub const BLOCK: usize = 64;
 /// Masks of a window: few enough to stay in the nearest cache, many enough that most texts are one window.
 const MASKS: usize = 64;
 
-/// Bytes at which a rule may hold: all that begin a protected span, a line break or a terminator. The last six
-/// begin the terminators beyond ASCII: ؟ ۔ । … 。 ！ and ？
-const CANDIDATES: &[u8] = b"\n`$\\<.!?\xD8\xDB\xE0\xE2\xE3\xEF";
+/// Bytes at which a rule may hold: all that begin a protected span, a line break or a terminator. The last eight
+/// begin what ends sentences beyond ASCII, from Armenian on: ։ ؟ ۔ । (and letters of Thai), ። (and letters of Burmese
+/// and Khmer), … 。 and ！
+const CANDIDATES: &[u8] = b"\n`$\\<.!?\xD6\xD8\xDB\xE0\xE1\xE2\xE3\xEF";
 
 /// ASCII white space, each at the place of its low four bits; elsewhere what has other low bits.
 const SPACES: [u8; 16] = *b" \x00\x00\x00\x00\x00\x00\x00\x00\t\n\x0B\x0C\r\x00\x00";

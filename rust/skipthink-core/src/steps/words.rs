@@ -1,5 +1,7 @@
 //! The word lists of the sentence rules, as `docs/steps.md` gives them.
 
+use super::ordinals;
+
 /// The longest word of the lists, in bytes.
 pub const LONGEST: usize = 12;
 
@@ -10,6 +12,8 @@ pub enum Abbreviation {
     Never,
     /// No digit behind it.
     NoDigit,
+    /// No digit behind it, and no letter or Roman number that is a label: "Fig. A".
+    NoLabel,
     /// An upper-case letter behind it.
     Upper,
     /// A starter behind it.
@@ -17,47 +21,66 @@ pub enum Abbreviation {
 }
 
 /// Abbreviations in lower case, by what they need.
-const ABBREVIATIONS: [(Abbreviation, &str); 4] = [
+const ABBREVIATIONS: [(Abbreviation, &str); 5] = [
     (
         Abbreviation::Never,
-        "approx capt cf col dr e.g gen gov hon i.e lt messrs mr mrs ms pres prof rep rev sen sgt viz vs",
+        "approx aprox arq avv bspw bzgl bzw capt cf cfr col d.h dña dott dr dra dres e.g ee env evtl exma exmo frl \
+         gen ggf gov hon hrn i.d i.e ing insb insbes lic lt messrs mgr mlle mlles mme mmes mr mrs ms p.e p.ej p.es \
+         p.ex pres prof profa rep resp rev sen sgt sig sigg sog sra sras sres srta u.z vgl viz vs z.b z.t zzgl",
     ),
-    (Abbreviation::NoDigit, "art ch eq eqs ex fig figs no nos p para pp pt vol"),
+    (Abbreviation::NoDigit, "max máx mín no nos nr nrs nro num núm núms nº p pág págs pag pagg pgs pp rs"),
+    (
+        Abbreviation::NoLabel,
+        "abb abs abschn anm art aufg bsp cap ch chap cor def ec ecs ej eq eqn eqns eqs es ex fig figs gl kap lem para \
+         prop pt ref refs sect séc tab tbl thm vol éq",
+    ),
     (
         Abbreviation::Upper,
-        "a.m apr aug ave blvd bros co corp cu dec dept est etc feb fri ft hr hrs in inc incl jan jr lb lbs ltd min \
-         mon nov oct oz p.m prelim rd sat sec sep sept sq sr sun thu thur thurs tue tues univ wed yd yds yr yrs",
+        "a.m abr apr aug ave avr blvd bros co corp cu dec déc dept dez dic ecc ene enz est etc feb febr fri ft févr hr \
+         hrs in inc incl jan janv jr juil jul jun lb lbs ltd ltda min mm mon nov oct okt ott oz p.m prelim rd sat sec \
+         sep sept sq sun thu thur thurs tue tues u.s.w univ usw wed yd yds yr yrs",
     ),
-    (Abbreviation::Starter, "mt st"),
+    (
+        Abbreviation::Starter,
+        "a.c al av avda b.sc bd ca chr cia cía d.c ee.uu einschl fr inkl jh m.sc mio mrd mt n.chr o.ä ph.d pr s.o s.u \
+         sek sr srs st std ste stk str tsd u.a u.u u.ä ud uds uu v.a v.chr vd vds",
+    ),
 ];
 
 /// A hash table without collisions: a word of at most eight bytes is a number, its first byte the lowest.
 static TABLE: Table = Table::new();
 
-const SLOT_BITS: u32 = 9;
+const SLOT_BITS: u32 = 11;
 /// Found by trial; another word may need another one, which the compiler then says.
-const MULTIPLIER: u64 = 0x25f4_6356_6a4a_2ead;
+const MULTIPLIER: u64 = 0x1505_85c6_964a_aa53;
 
 struct Table {
+    /// The slots that hold a word, as bits: small enough to stay in the nearest cache.
+    held: [u64; 1 << (SLOT_BITS - 6)],
     keys: [u64; 1 << SLOT_BITS],
     needs: [Option<Abbreviation>; 1 << SLOT_BITS],
 }
 
 impl Table {
     const fn new() -> Self {
-        let mut table = Self { keys: [0; 1 << SLOT_BITS], needs: [None; 1 << SLOT_BITS] };
+        let mut table = Self {
+            held: [0; 1 << (SLOT_BITS - 6)],
+            keys: [0; 1 << SLOT_BITS],
+            needs: [None; 1 << SLOT_BITS],
+        };
         let mut list = 0;
         while list < ABBREVIATIONS.len() {
             let (needs, words) = (ABBREVIATIONS[list].0, ABBREVIATIONS[list].1.as_bytes());
             let (mut key, mut length, mut at) = (0, 0, 0);
             while at <= words.len() {
                 if at < words.len() && words[at] != b' ' {
-                    assert!(length < 64, "an abbreviation has at most eight bytes");
+                    assert!(length < 56, "an abbreviation has at most seven bytes");
                     key |= (words[at] as u64) << length;
                     length += 8;
                 } else {
                     let slot = Self::slot(key);
                     assert!(table.keys[slot] == 0, "two abbreviations share a slot: try another multiplier");
+                    table.held[slot / 64] |= 1 << (slot % 64);
                     table.keys[slot] = key;
                     table.needs[slot] = Some(needs);
                     (key, length) = (0, 0);
@@ -72,6 +95,12 @@ impl Table {
     const fn slot(key: u64) -> usize {
         (key.wrapping_mul(MULTIPLIER) >> (64 - SLOT_BITS)) as usize
     }
+
+    #[inline]
+    fn holds(&self, key: u64) -> bool {
+        let slot = Self::slot(key);
+        self.held[slot / 64] >> (slot % 64) & 1 == 1 && self.keys[slot] == key
+    }
 }
 
 /// The abbreviation that a word is, whatever its case.
@@ -80,14 +109,23 @@ pub fn abbreviation(word: &str) -> Option<Abbreviation> {
     bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
     bytes.make_ascii_lowercase();
     let key = u64::from_le_bytes(bytes);
-    let slot = Table::slot(key);
-    TABLE.needs[slot].filter(|_| TABLE.keys[slot] == key)
+    TABLE.needs[Table::slot(key)].filter(|_| TABLE.holds(key))
+}
+
+/// The abbreviation of two parts, written with a space between them: "z. B.", "p. ej.".
+pub fn spaced_abbreviation(first: &str, second: &str) -> Option<Abbreviation> {
+    let mut bytes = [b'.'; LONGEST];
+    let length = first.len() + 1 + second.len();
+    bytes.get_mut(..first.len())?.copy_from_slice(first.as_bytes());
+    bytes.get_mut(first.len() + 1..length)?.copy_from_slice(second.as_bytes());
+    abbreviation(std::str::from_utf8(&bytes[..length]).ok()?)
 }
 
 /// Whether the last eight bytes before a period, the last one highest and zeros before the step, end in a word
-/// behind which any period ends a sentence: ASCII, no abbreviation, acronym, initial or number of a list.
+/// behind which any period ends a sentence: ASCII, no abbreviation, acronym, single letter, number of a list or
+/// ordinal number before `behind`, the four bytes that follow.
 #[inline]
-pub fn is_plain_word(bytes: u64) -> bool {
+pub fn is_plain_word(bytes: u64, behind: u32) -> bool {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * EACH;
     // all bytes at once: below, no sum of one byte reaches into the next, as none is beyond ASCII
@@ -103,10 +141,13 @@ pub fn is_plain_word(bytes: u64) -> bool {
     // bits before the word: none for a word longer than any abbreviation, all where no word stands
     let before = 64 - others.leading_zeros();
     let key = lower.checked_shr(before).unwrap_or(0);
-    if before == 56 && (((bytes >> 56) as u8).is_ascii_uppercase() || key == u64::from(b'1')) {
+    if before == 56 && (((bytes >> 56) as u8).is_ascii_alphabetic() || key == u64::from(b'1')) {
         return false;
     }
-    before == 0 || key == 0 || TABLE.keys[Table::slot(key)] != key
+    if digits >> 63 == 1 {
+        return !ordinals::may_be(bytes, digits, behind);
+    }
+    before == 0 || key == 0 || !TABLE.holds(key)
 }
 
 /// Whether a word begins sentences far more often than it follows an initial or an acronym.
@@ -124,20 +165,43 @@ pub fn is_starter(word: &str) -> bool {
         | b"summing" | b"that" | b"the" | b"their" | b"then" | b"there" | b"therefore" | b"these"
         | b"they" | b"third" | b"this" | b"those" | b"thus" | b"to" | b"using" | b"wait" | b"we"
         | b"what" | b"when" | b"where" | b"which" | b"while" | b"who" | b"why" | b"with" | b"yes"
-        | b"you" => true,
+        | b"you" | b"allora" | b"ahora" | b"agora" | b"alors" | b"dann" | b"danach" | b"daher" | b"damit"
+        | b"depois" | b"deshalb" | b"donc" | b"dunque" | b"ensuite" | b"entonces" | b"enfin" | b"infine"
+        | b"insgesamt" | b"jetzt" | b"logo" | b"luego" | b"nun" | b"poi" | b"portanto" | b"puis"
+        | b"quindi" | b"somit" | b"zuerst" | b"zuletzt" => true,
         _ => false,
     }
+}
+
+/// Whether a text begins with a starter that has a capital.
+pub fn begins_with_starter(text: &str) -> bool {
+    let letters = text.bytes().take(LONGEST + 1).take_while(u8::is_ascii_alphabetic).count();
+    text.starts_with(|one: char| one.is_ascii_uppercase()) && is_starter(&text[..letters])
 }
 
 /// Whether a word stands before one-letter answers: "the answer is B. Alice …".
 pub fn is_before_letter(word: &str) -> bool {
     matches!(
         lower(word, &mut [0; LONGEST]).unwrap_or_default(),
-        b"answer" | b"are" | b"be" | b"choice" | b"equals" | b"is" | b"letter" | b"option"
+        b"answer"
+            | b"antwort"
+            | b"are"
+            | b"be"
+            | b"choice"
+            | b"equals"
+            | b"est"
+            | b"is"
+            | b"ist"
+            | b"letter"
+            | b"option"
+            | b"respuesta"
+            | b"resposta"
+            | b"risposta"
     )
 }
 
-fn lower<'a>(word: &str, buffer: &'a mut [u8; LONGEST]) -> Option<&'a [u8]> {
+/// A word in lower case; None where it is longer than any word of the lists.
+pub fn lower<'a>(word: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let lower = buffer.get_mut(..word.len())?;
     lower.copy_from_slice(word.as_bytes());
     lower.make_ascii_lowercase();
