@@ -6,7 +6,7 @@ Each measurement is a line of JSON, written the moment it is there, the most use
 read, padding not counted; `share_of_peak` counts 2 operations a weight and token forward, 6 in training, attention left
 out, of the 989 TFLOP/s an H100 has in bfloat16 without sparsity.
 
-- scoring: `score_sequences` beside bare forward passes over its batches, with bfloat16 weights, and with float32 weights
+- scoring: `score_sequences` beside bare forward passes over its batches, with bfloat16 weights; with float32 weights
   under autocast;
 - training: `ItemTrainer` in bfloat16 autocast, optimiser included, beside bare forward and backward passes over
   its batches (autocast with and without a mask, and bfloat16 weights); how often a step waits for the device;

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from skipthink.recipe import load_recipe
+
+from skipthink.run.recipe import load_recipe
+from skipthink.training.methods import own_methods
 
 GPU = Path(__file__).parents[2] / "bench" / "gpu"
 TASKS = ("multiarith", "last_letter_concatenation", "tracking_shuffled_objects")
@@ -27,10 +29,10 @@ def study():
 def test_a_step_holds_as_many_samples_in_every_method(task, tmp_path):
     recipe = load_recipe(GPU / f"{task}.yaml", data=tmp_path / "rows.jsonl", changes=["student.path=folder"])
     items = {"answer-only": 1, "base": 1, "stt": recipe.chunks.M + 2, "skip-all": recipe.chunks.M + 2}
-    for method in recipe.methods:
-        values = recipe.training.of(method)
+    for name in recipe.methods:
+        values = recipe.options_of(own_methods()[name])
         n_items = values.batch_size * values.gradient_accumulation_steps
-        assert n_items == 16 * items.get(method, recipe.chunks.M + 1), method
+        assert n_items == 16 * items.get(name, recipe.chunks.M + 1), name
         assert (values.epochs, values.learning_rate, values.bf16) == (recipe.training.epochs, 2e-4, True)
     assert recipe.task_name == task
 

@@ -17,7 +17,7 @@ from skipthink.training.resumable import ResumableTrainer
 class DeviceTrainer(ResumableTrainer):
     """Copies batches while the device computes, and trains on smaller pieces where memory runs out.
 
-    Subclasses call `halving.begin_step` between optimiser steps, and have a `report`.
+    Subclasses have a `report`.
 
     Attributes:
         halving: the pieces that fit into memory.
@@ -27,7 +27,7 @@ class DeviceTrainer(ResumableTrainer):
     report: dict[str, int]
 
     def __init__(self, **kwargs: Any) -> None:
-        self.halving = Halving()
+        self.halving, self._step = Halving(), -1
         super().__init__(**kwargs)
 
     def training_step(
@@ -43,6 +43,9 @@ class DeviceTrainer(ResumableTrainer):
         train = super().training_step
         if self.accelerator.num_processes > 1 or self.is_deepspeed_enabled:
             return train(model, inputs, num_items_in_batch)
+        if self.state.global_step != self._step:
+            self._step = self.state.global_step
+            self.halving.begin_step()
         before = self.halving.halved
         loss = self.halving.feed(
             inputs, lambda piece: train(model, piece, num_items_in_batch), lambda: self._forget(model)

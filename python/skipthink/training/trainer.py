@@ -170,7 +170,6 @@ class ItemTrainer(DeviceTrainer):
 
     def count_step(self, step: int) -> None:
         """Items and tokens of the step."""
-        self.halving.begin_step()
         steps = self.batch_sampler.steps
         self.counts.add(self.batch_sampler.dataset.items, steps[step % len(steps)])
 
