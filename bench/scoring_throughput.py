@@ -43,11 +43,14 @@ from skipthink.student.sequences import SequenceSet, make_batch, plan_batches
 STAGES = 4
 NAIVE_STEPS = 12
 SIZES = {
-    # hidden, layers, heads, feed-forward, vocabulary; the head has the share of the weights it has in GPT-2 124M
-    "tiny": (32, 1, 2, 48, 512),
-    "small": (256, 6, 4, 688, 8192),
-    "0.5b": (896, 24, 14, 4864, 151_936),
-    "1.5b": (1536, 28, 12, 8960, 151_936),
+    # hidden, layers, heads, heads of keys, feed-forward, vocabulary; of "small" the head has the share of the weights
+    # it has in GPT-2 124M, 135m and 360m are shaped as SmolLM2, 0.5b and 1.5b as Qwen2
+    "tiny": (32, 1, 2, 2, 48, 512),
+    "small": (256, 6, 4, 2, 688, 8192),
+    "135m": (576, 30, 9, 3, 1536, 49_152),
+    "360m": (960, 32, 15, 5, 2560, 49_152),
+    "0.5b": (896, 24, 14, 2, 4864, 151_936),
+    "1.5b": (1536, 28, 12, 2, 8960, 151_936),
 }
 
 
@@ -113,14 +116,18 @@ def main():
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     if options.peak_tflops:
-        # 2 operations a weight and token; embeddings are looked up, not multiplied; attention is left out
-        body = model.num_parameters() - model.get_input_embeddings().weight.numel()
-        head = model.get_output_embeddings().weight.numel()
-        if not model.config.tie_word_embeddings:
-            body -= head
-        work = 2 * (body * n_tokens + head * sum(len(batch.targets) for batch in batches))
+        work = forward_operations(model, n_tokens, sum(len(batch.targets) for batch in batches))
         result["share_of_peak"] = round(work / seconds["ours"] / (options.peak_tflops * 1e12), 3)
     show(result, as_json=options.json)
+
+
+def forward_operations(model, n_tokens, n_head_positions):
+    """2 operations a weight and token; embeddings are looked up, not multiplied; attention is left out."""
+    body = model.num_parameters() - model.get_input_embeddings().weight.numel()
+    head = model.get_output_embeddings().weight.numel()
+    if not model.config.tie_word_embeddings:
+        body -= head
+    return 2 * (body * n_tokens + head * n_head_positions)
 
 
 def make_inputs(options):
@@ -137,14 +144,14 @@ def make_inputs(options):
     ]
     assert len(rows) == options.rows, f"only {len(rows)} rationales have {NAIVE_STEPS} steps"
     samples = pa.Table.from_pylist(rows).select(["id", "question", "rationale", "answer"])
-    hidden, layers, heads, width, vocabulary = SIZES[options.size]
+    hidden, layers, heads, key_heads, width, vocabulary = SIZES[options.size]
     torch.manual_seed(0)
     config = transformers.Qwen2Config(
         vocab_size=vocabulary,
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        num_key_value_heads=2,
+        num_key_value_heads=key_heads,
         intermediate_size=width,
         tie_word_embeddings=True,
         max_position_embeddings=4096,

@@ -9,9 +9,9 @@ import torch
 from training_calls import evaluate_folder
 
 from skipthink.core.codes import Stage
-from skipthink.exceptions import InvalidInputError
+from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.student.generation import generate
-from skipthink.student.inference import Decoding, answer_questions, continue_chains
+from skipthink.student.inference import Decoding, answer_questions, continue_chains, stage_prompt
 from skipthink.student.prompts import Prompt
 
 LIMITS = {Stage.ANSWER: 6, 1: 12, 2: 12, 3: 12, Stage.BASE: 40}
@@ -168,3 +168,47 @@ def test_evaluate_counts_and_writes_predictions(parrot, tmp_path):
     # the samples are known: a right chain writes rationale, answer and four end tokens
     right = next(row for row in table if row["verdict"] == "right")
     assert right["chain"].strip() == samples["rationale"][int(right["id"][1:])].as_py()
+
+
+def short_of_memory(monkeypatch, model, most_rows):
+    """Lets generation run out of memory on more rows than that; gives the sizes of all tries."""
+    original, tries = model.generate, []
+
+    def generate_some(input_ids, **options):
+        tries.append(len(input_ids))
+        if len(input_ids) > most_rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return original(input_ids=input_ids, **options)
+
+    monkeypatch.setattr(model, "generate", generate_some)
+    return tries
+
+
+def test_out_of_memory_halves_batches(student, encoded, markers, monkeypatch):
+    prompts = [stage_prompt(markers, 1, encoded.question[row]) for row in range(11)]
+    expected = generate(student, markers, prompts, max_new_tokens=6)
+    tries = short_of_memory(monkeypatch, student, 3)
+    seen = []
+    found = generate(
+        student, markers, prompts, max_new_tokens=6, progress=lambda *done: seen.append(done), batch_size=8
+    )
+    assert tries == [8, 4, 2, 2, 2, 2, 2, 1], "what was too many is not tried again, nor is anything as large"
+    assert [row.tokens.tolist() for row in found] == [row.tokens.tolist() for row in expected]
+    assert seen[-1] == (11, 11)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_out_of_memory_on_one_prompt(student, encoded, markers, monkeypatch):
+    short_of_memory(monkeypatch, student, 0)
+    prompt = stage_prompt(markers, 1, encoded.question[0])
+    with pytest.raises(RunError, match=f"out of memory on a single prompt of {len(prompt)} tokens"):
+        generate(student, markers, [prompt], max_new_tokens=6)
+
+
+def test_other_errors_of_generation_are_not_hidden(student, encoded, markers, monkeypatch):
+    def broken(**_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(student, "generate", broken)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        generate(student, markers, [stage_prompt(markers, 1, encoded.question[0])], max_new_tokens=6)

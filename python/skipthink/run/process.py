@@ -96,10 +96,14 @@ def work(run_dir: Path, name: str, threads: int) -> int:
             raise
         return _fail(str(error), REFUSED)
     except Exception as error:
-        message = describe_full_disk(error)
+        message, code = describe_full_disk(error), NO_ROOM
+        if message is None and "torch" in sys.modules:
+            from skipthink.student.devices import describe_full_memory
+
+            message, code = describe_full_memory(error), REFUSED
         if message is None or os.environ.get("SKIPTHINK_DEBUG"):
             raise
-        return _fail(message, NO_ROOM)
+        return _fail(message, code)
     return 0
 
 

@@ -11,6 +11,9 @@ from skipthink.exceptions import InvalidInputError
 DEVICE_VARIABLE = "SKIPTHINK_DEVICE"
 """Environment variable: "auto" (also unset or empty) for an accelerator where there is one, "cpu" to leave it alone."""
 
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What errors say that are no `torch.OutOfMemoryError`."""
+
 
 def uses_accelerator() -> bool:
     """Whether students run on an accelerator: there is one, and `SKIPTHINK_DEVICE` does not hold them to the CPU.
@@ -61,6 +64,34 @@ def free_memory(device: torch.device) -> None:
     """Hands memory that torch keeps for later back to the device."""
     if device.type != "cpu":
         torch.get_device_module(device).empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory; on a CPU, and in libraries of CUDA, it says so in words alone."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def describe_full_memory(error: BaseException) -> str | None:
+    """What to tell a user whose device has no memory left.
+
+    Args:
+        error: what a forward or backward pass raised, or what was raised from that.
+
+    Returns:
+        What failed and what to do; None where the error has another cause.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if is_out_of_memory(cause):
+            what = " ".join(str(cause).split(". ")[0].split())
+            return (
+                f"out of memory: {what}; lower batch_size (of training, skip or evaluation), workers, or what else "
+                "runs on the device, and give the same command again: what was finished before is kept"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def check_one_device(n_devices: int) -> None:

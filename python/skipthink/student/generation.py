@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from skipthink.core.ragged import Ints
-from skipthink.exceptions import InvalidInputError
+from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.student.devices import free_memory, is_out_of_memory
 from skipthink.student.inputs import model_inputs
 from skipthink.student.markers import Markers
 from skipthink.student.prompts import Prompt, room_for
@@ -75,9 +76,10 @@ def generate(
         prompts: prompts, fitted to the student.
         max_new_tokens: bound on the generated tokens of one prompt, at least 1.
         may_be_empty: whether the end token may come first; False: it has no probability there.
-        batch_size: prompts generated side by side; results do not depend on it up to float rounding.
+        batch_size: prompts generated side by side; results do not depend on it up to float rounding. Where memory
+            runs out, a batch is halved, and those after it are as small.
         temperature: 0 for greedy decoding, else sampling at this temperature.
-        seed: seeds sampling.
+        seed: seeds sampling; where memory runs out, what is sampled depends on the smaller batches.
         progress: called with (prompts done, prompts in all) after each batch.
 
     Returns:
@@ -86,6 +88,7 @@ def generate(
 
     Raises:
         InvalidInputError: max_new_tokens < 1.
+        RunError: memory runs out on a single prompt.
     """
     from transformers import GenerationConfig
 
@@ -99,12 +102,21 @@ def generate(
     # what a checkpoint comes with (a repetition penalty, say) would stand in for all that is not set here
     model.generation_config = GenerationConfig()
     try:
-        for batch, room in _batches(model, prompts, max_new_tokens, batch_size):
+        waiting = list(_batches(model, prompts, max_new_tokens, batch_size))[::-1]
+        while waiting:
+            batch, room = waiting.pop()
+            if len(batch) > batch_size:
+                waiting += [(batch[batch_size:], room), (batch[:batch_size], room)]
+                continue
             with torch.random.fork_rng(own_generators(model), enabled=temperature > 0):
                 torch.manual_seed(seed + done) if temperature > 0 else None
-                outputs = _generate_batch(
+                outputs = _try_batch(
                     model, markers, [prompts[index] for index in batch], room, temperature, may_be_empty
                 )
+            if outputs is None:
+                batch_size = _smaller(len(batch), prompts[batch[0]])
+                waiting.append((batch, room))
+                continue
             for index, output in zip(batch, outputs, strict=True):
                 results[index] = output
             done += len(batch)
@@ -168,6 +180,27 @@ def ignores_padding_in_front(model: PreTrainedModel) -> bool:
             for inputs in (padded, alone)
         )
     return bool((found - expected).abs().max() <= 0.05 * expected.std())
+
+
+def _smaller(n_prompts: int, longest: Prompt) -> int:
+    """Prompts of a batch after one of `n_prompts` was too many."""
+    if n_prompts == 1:
+        raise RunError(
+            f"out of memory on a single prompt of {len(longest)} tokens; drop its sample, or use a smaller student or "
+            "a device with more memory"
+        )
+    return (n_prompts + 1) // 2
+
+
+def _try_batch(model: PreTrainedModel, *arguments: Any) -> list[Generated] | None:
+    """Generates a batch; None where memory runs out."""
+    try:
+        return _generate_batch(model, *arguments)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    free_memory(model.device)  # outside the handler: the error holds on to the tensors
+    return None
 
 
 def _generate_batch(

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import torch
 
 from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError, RunError
-from skipthink.student.devices import free_memory
+from skipthink.student.devices import free_memory, is_out_of_memory
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.forward import NllHead
 from skipthink.student.losses import Accumulator, Floats, StepLosses
@@ -226,8 +225,3 @@ class _Run:
             self.counts["tokens"] += len(sequence.source) + len(sequence.ids)
         self.counts["scored"] += len(sequences)
         self.counts["passes"] += 1
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch ran out of memory; on a CPU it says so in words alone."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

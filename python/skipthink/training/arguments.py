@@ -33,13 +33,19 @@ SAME_NAMES = (
     "max_grad_norm",
     "bf16",
     "fp16",
-    "activation_checkpointing",
     "save_steps",
     "fsdp",
     "fsdp_config",
     "deepspeed",
 )
 """Options that `transformers` knows by the same name."""
+
+CHECKPOINTING = next(
+    name
+    for name in ("activation_checkpointing", "gradient_checkpointing")
+    if hasattr(TrainingArguments, name)
+)
+"""What `transformers` calls our `activation_checkpointing`; 5.17 knows the second name only."""
 
 
 @dataclass
@@ -50,6 +56,8 @@ class ItemArguments(TrainingArguments):
     """
 
     def __post_init__(self) -> None:
+        # looking at each loss would make the host wait for it; one that is no number ends the run when it is logged
+        self.logging_nan_inf_filter = False
         if not uses_accelerator():
             self.use_cpu = True  # several processes find each other on CPUs only where this is said
         try:
@@ -116,6 +124,7 @@ def make_arguments(options: TrainingOptions, out: str | Path, *, seed: int, **mo
         "report_to": list(options.report_to) or "none",
         "disable_tqdm": True,
         "log_level": "error",
+        CHECKPOINTING: options.activation_checkpointing,
         **{name: getattr(options, name) for name in SAME_NAMES},
     }
     return ItemArguments(**{**arguments, **more})

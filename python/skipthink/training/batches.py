@@ -69,6 +69,8 @@ class PadCollator:
     def __call__(self, rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Rows of ids and labels as the model's inputs, with labels (a label for every id) and denominators.
 
+        `target_rows` and `target_columns`, int64 (n_target_tokens,) both, say which positions predict a target.
+
         All processes must take part in every micro-batch, also in one that has no items for them: no rows become
         one padding token without loss.
         """
@@ -79,9 +81,12 @@ class PadCollator:
             self.markers.pad_id,
         )
         labels = pad_sequence([row["labels"] for row in rows], batch_first=True, padding_value=IGNORED_LABEL)
+        target_rows, target_columns = torch.nonzero(labels[:, 1:] != IGNORED_LABEL, as_tuple=True)
         return {
             **inputs,
             "labels": labels,
+            "target_rows": target_rows,
+            "target_columns": target_columns,
             "denominators": torch.stack([row["denominators"] for row in rows]),
         }
 

@@ -8,13 +8,12 @@ import torch
 from torch.nn import functional
 
 from skipthink.student.inputs import probe_inputs
-from skipthink.training.batches import IGNORED_LABEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-NOT_READ = {"labels", "denominators"}
+NOT_READ = {"labels", "denominators", "target_rows", "target_columns"}
 """What a batch holds beside the student's inputs."""
 
 
@@ -58,12 +57,13 @@ class TargetHead:
         Args:
             model: the student, as wrapped as may be.
             inputs: what `training.items.PadCollator` gives; the labels are those of the ids that end with the target.
+                Where targets stand is known from there: to find it out on a GPU, the host would have to wait for it.
 
         Returns:
             nll in nats, float32 or wider (n_target_tokens,); the row of each, int64; the model's output.
         """
         labels = inputs["labels"]
-        rows, columns = torch.nonzero(labels[:, 1:] != IGNORED_LABEL, as_tuple=True)
+        rows, columns = inputs["target_rows"], inputs["target_columns"]
         self._positions = (rows, columns) if self.picks else None
         try:
             output = model(**{name: inputs[name] for name in inputs.keys() - NOT_READ})
@@ -95,4 +95,9 @@ class TargetHead:
         finally:
             self._positions = None
             model.train(training)
-        return found.shape == expected.shape and torch.allclose(found.float(), expected.float(), atol=1e-4)
+        if found.shape != expected.shape:
+            return False
+        # a GPU takes other kernels for other numbers of rows, and bfloat16 rounds to two digits; a logit of another
+        # position is off by about the spread of all
+        difference = (found.float() - expected.float()).abs().max()
+        return bool(difference <= 0.05 * expected.float().std())

@@ -27,17 +27,18 @@ from skipthink.student.token_rows import Bools
 from skipthink.training.arguments import ItemArguments
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.boundaries import from_main, score_in_shares
+from skipthink.training.device_trainer import DeviceTrainer
 from skipthink.training.loss import TargetHead
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
-from skipthink.training.resumable import Progress, ResumableTrainer
+from skipthink.training.resumable import Progress
 from skipthink.training.source import ItemSource
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState
 
 
-class ItemTrainer(ResumableTrainer):
+class ItemTrainer(DeviceTrainer):
     """Trains a student on the items of a method; chunks may be searched anew before each epoch.
 
     Args:

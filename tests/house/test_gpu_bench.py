@@ -1,0 +1,112 @@
+"""The parts of the GPU runs that need none: recipes that compare fairly, the table, what is packed, wrong calls."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from skipthink.run.recipe import load_recipe
+from skipthink.training.methods import own_methods
+
+GPU = Path(__file__).parents[2] / "bench" / "gpu"
+TASKS = ("multiarith", "last_letter_concatenation", "tracking_shuffled_objects")
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(GPU))
+    yield importlib.import_module("study")
+    sys.path.remove(str(GPU))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_step_holds_as_many_samples_in_every_method(task, tmp_path):
+    recipe = load_recipe(GPU / f"{task}.yaml", data=tmp_path / "rows.jsonl", changes=["student.path=folder"])
+    items = {"answer-only": 1, "base": 1, "stt": recipe.chunks.M + 2, "skip-all": recipe.chunks.M + 2}
+    for name in recipe.methods:
+        values = recipe.options_of(own_methods()[name])
+        n_items = values.batch_size * values.gradient_accumulation_steps
+        assert n_items == 16 * items.get(name, recipe.chunks.M + 1), name
+        assert (values.epochs, values.learning_rate, values.bf16) == (recipe.training.epochs, 2e-4, True)
+    assert recipe.task_name == task
+
+
+def evaluated(folder, method, seed, right, tokens):
+    """What a run leaves of one method, as far as the study reads it."""
+    part = folder / "evaluate" / method / f"s{seed}"
+    trained = folder / "train" / method / f"s{seed}"
+    for path in (part, trained / "model"):
+        path.mkdir(parents=True)
+    result = {"n": 100, "right": right, "accuracy": right / 100, "tokens_per_answer": tokens,
+              "seconds_per_answer": 0.01, "unended": 1}  # fmt: skip
+    (part / "done.json").write_text(json.dumps({"result": result}))
+    (trained / "train.json").write_text(json.dumps({"train_target_tokens": 5000, "seconds": 30.0}))
+    (trained / "model" / "model.safetensors").write_bytes(b"weights")
+
+
+def test_the_table_is_of_what_is_evaluated(study, tmp_path):
+    """Seeds are pooled for the interval, and speed-ups are of the same seed; a method without Base has none."""
+    runs = tmp_path / "root" / "runs"
+    for seed, right, tokens in ((0, 40, 60.0), (1, 50, 80.0)):
+        folder = runs / f"multiarith-s{seed}"
+        evaluated(folder, "base", seed, right, tokens)
+        evaluated(folder, "stt", seed, right, tokens / 2)
+    evaluated(runs / "last_letter_concatenation-s0", "stt", 0, 10, 20.0)
+    (tmp_path / "out").mkdir()
+    options = SimpleNamespace(root=tmp_path / "root", out=tmp_path / "out")
+    study.report(options, {"multiarith seed 0": 61.23})
+    rows = (tmp_path / "out" / "study.md").read_text().splitlines()[4:]
+    assert rows == [
+        "| multiarith | base | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 70.0 ± 14.1 | 1.00 ± 0.00x | 0.0100 ± 0.0000 "
+        "| 2 of 200 | 5000 ± 0 | 30 ± 0 |",
+        "| multiarith | stt | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 35.0 ± 7.1 | 2.00 ± 0.00x | 0.0100 ± 0.0000 "
+        "| 2 of 200 | 5000 ± 0 | 30 ± 0 |",
+        "| last_letter_concatenation | stt | 0 | 10.0 % | 5.5–17.4 % | 20.0 | – | 0.0100 | 1 of 100 | 5000 | 30 |",
+    ]
+    found = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert len(found["rows"]) == 5
+    assert found["seconds"] == {"multiarith seed 0": 61.2}
+    study.pack(options)
+    with tarfile.open(tmp_path / "out" / "runs.tar.gz") as archive:
+        names = archive.getnames()
+    assert "runs/multiarith-s0/train/stt/s0/train.json" in names
+    assert not [name for name in names if name.endswith(".safetensors")]
+    study.drop_weights(runs / "multiarith-s0")
+    assert len(list(runs.rglob("*.safetensors"))) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux")
+def test_wrong_calls_are_named(tmp_path):
+    environment = {
+        **os.environ,
+        "ROOT": str(tmp_path / "root"),
+        "LOADS": str(tmp_path),
+        "PYTHON": sys.executable,
+    }
+    environment.pop("OUT", None)
+
+    def run(*steps, **more):
+        return subprocess.run(
+            ["bash", str(GPU / "run.sh"), *steps], env={**environment, **more}, capture_output=True, text=True, check=False
+        )  # fmt: skip
+
+    assert "name the folder of the results: OUT=FOLDER" in run("probe").stderr
+    (tmp_path / "root" / "wheels").mkdir(parents=True)
+    (tmp_path / "root" / "site").mkdir()
+    (tmp_path / "root" / "site" / ".complete").touch()
+    wrong = run("prob", OUT=str(tmp_path / "out"))
+    assert (wrong.returncode, "no step prob: probe, tests, speed, student, study" in wrong.stdout) == (
+        2,
+        True,
+    )
+    late = run("probe", OUT=str(tmp_path / "out"), LIMIT="3")
+    assert (late.returncode, "probe: no time is left" in late.stdout) == (1, True)
+    incomplete = run("student", OUT=str(tmp_path / "out"))
+    assert incomplete.returncode == 1
+    assert "student: FAILED" in incomplete.stdout

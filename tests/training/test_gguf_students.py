@@ -1,0 +1,184 @@
+"""Students from GGUF files: a tiny Llama is written as GGUF, and what comes out of it computes the same."""
+
+import hashlib
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.student import Student
+from skipthink.student.gguf_students import convert_gguf
+from skipthink.student.models import load_student, make_tokenizer
+
+gguf = pytest.importorskip("gguf")
+
+TEMPLATE = "{% for message in messages %}<|turn|>{{ message['content'] }}<|end|>{% endfor %}"
+TURN, END = "<|turn|>", "<|end|>"
+NAMES = {
+    "model.embed_tokens": "token_embd", "model.norm": "output_norm", "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "model.layers.": "blk.",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def llama(samples):
+    """A tiny Llama with grouped heads, and the tokenizer its GGUF file is to hold."""
+    tokenizer = make_tokenizer(samples["rationale"].to_pylist(), vocab_size=300)
+    tokenizer.add_special_tokens({"additional_special_tokens": [TURN, END]})
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True,
+        initializer_range=0.1,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval(), tokenizer
+
+
+@pytest.fixture(scope="module")
+def file(llama, tmp_path_factory):
+    """The Llama as a GGUF file: matrices in Q8_0, as its makers quantise them, vectors in float32."""
+    model, tokenizer = llama
+    path = tmp_path_factory.mktemp("gguf") / "tiny.Q8_0.gguf"
+    write_gguf(path, model, tokenizer)
+    return path
+
+
+def write_gguf(path, model, tokenizer):
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("Tiny Llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    pieces = json.loads(tokenizer.backend_tokenizer.to_str())
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    special = {token["content"] for token in pieces["added_tokens"]}
+    kinds = gguf.TokenType
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([kinds.CONTROL if token in special else kinds.NORMAL for token in tokens])
+    writer.add_token_merges([" ".join(pair) for pair in pieces["model"]["merges"]])
+    writer.add_bos_token_id(tokenizer.convert_tokens_to_ids(TURN))
+    writer.add_eos_token_id(tokenizer.convert_tokens_to_ids(END))
+    writer.add_pad_token_id(tokenizer.convert_tokens_to_ids(END))
+    writer.add_chat_template(TEMPLATE)
+    for long_name, tensor in model.state_dict().items():
+        if long_name == "lm_head.weight":  # tied
+            continue
+        name, data = long_name, tensor.numpy()
+        for ours, theirs in NAMES.items():
+            name = name.replace(ours, theirs)
+        if name.endswith(("attn_q.weight", "attn_k.weight")):  # GGUF rotates neighbours, transformers halves
+            heads = config.num_attention_heads if "attn_q" in name else config.num_key_value_heads
+            data = data.reshape(heads, 2, -1, data.shape[1]).swapaxes(1, 2).reshape(data.shape)
+        if data.ndim == 1:
+            writer.add_tensor(name, data)
+        else:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quants.quantize(data, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def folder(file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("converted") / "student"
+    convert_gguf(file, folder)
+    return folder
+
+
+def test_the_folder_computes_what_the_file_says(llama, folder):
+    """Up to what quantisation in 8 bits takes away."""
+    model, tokenizer = llama
+    ids = torch.tensor([tokenizer("3 + 4 = 7. She buys 2 more.")["input_ids"]])
+    student, read = load_student(folder)
+    assert read("3 + 4 = 7. She buys 2 more.")["input_ids"] == ids[0].tolist()
+    with torch.inference_mode():
+        found, expected = student(input_ids=ids).logits, model(input_ids=ids).logits
+    assert torch.corrcoef(torch.stack([found.flatten(), expected.flatten()]))[0, 1] > 0.999
+    for name, tensor in model.state_dict().items():
+        assert (student.state_dict()[name] - tensor).abs().max() <= tensor.abs().max() / 100, name
+
+
+def test_it_is_an_ordinary_folder(folder, file):
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja", "gguf.json"}
+    config = json.loads((folder / "config.json").read_text())
+    assert "quantization_config" not in config
+    assert config["architectures"] == ["LlamaForCausalLM"]
+    assert str(file.parent) not in (folder / "config.json").read_text()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (TURN, END, END)
+    assert config["eos_token_id"] == config["pad_token_id"] == tokenizer.eos_token_id
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert chat == "<|turn|>Hi<|end|>"
+    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder.parent / "again")
+
+
+def test_the_quantisation_is_named(folder, file, llama):
+    model, tokenizer = llama
+    assert json.loads((folder / "gguf.json").read_text()) == {
+        "schema": 1,
+        "file": "tiny.Q8_0.gguf",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "name": "Tiny Llama",
+        "architecture": "llama",
+        "quantisation": {"Q8_0": 15, "F32": 5},
+        "parameters": model.num_parameters(),
+        "vocabulary": len(tokenizer),
+        "dtype": "float32",
+    }
+
+
+def test_it_is_a_student_as_any_other(folder, samples):
+    losses = Student.load(folder, n_chunks=2).score(samples.slice(0, 3))
+    assert np.isfinite(losses.nll).all()
+
+
+def test_an_existing_folder_is_replaced_whole(file, tmp_path):
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student" / "old.txt").write_text("old")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    source = convert_gguf(file, tmp_path / "student", dtype="bfloat16", sha256=digest)
+    assert source["dtype"] == "bfloat16"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["student"]
+    assert not (tmp_path / "student" / "old.txt").exists()
+    model, _ = load_student(tmp_path / "student", dtype="bfloat16")
+    assert model.dtype == torch.bfloat16
+
+
+def test_what_is_wrong_is_said(file, tmp_path, monkeypatch):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(file.read_bytes()[:2000])
+    text = tmp_path / "text.gguf"
+    text.write_text("no model")
+    out = tmp_path / "out"
+    with pytest.raises(InvalidInputError, match=r"dtype must be one of float32, .*got 'int8'"):
+        convert_gguf(file, out, dtype="int8")
+    with pytest.raises(DataError, match=r"cannot read .*missing\.gguf: No such file"):
+        convert_gguf(tmp_path / "missing.gguf", out)
+    with pytest.raises(DataError, match=r"has the SHA-256 [0-9a-f]{64}, not 00: it is damaged, or another"):
+        convert_gguf(file, out, sha256="00")
+    for path in (damaged, text):
+        with pytest.raises(DataError, match=f"cannot read .*{path.name} as GGUF"):
+            convert_gguf(path, out)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else find_spec(name))
+    with pytest.raises(InvalidInputError, match=r"need the package gguf: pip install 'skipthink\[gguf\]'"):
+        convert_gguf(file, out)
+    assert not out.exists()
