@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -121,13 +122,13 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
-        server = subprocess.Popen(
-            [sys.executable, str(SERVER), str(port_file), str(Path(folder) / "log"), "{}"],
-            stdin=subprocess.PIPE,
-        )
+        server = subprocess.Popen([sys.executable, str(SERVER), str(port_file)], stdin=subprocess.PIPE)
         while not port_file.exists():
             time.sleep(0.05)
-        base_url = f"http://127.0.0.1:{port_file.read_text()}/v1"
+        address = f"http://127.0.0.1:{port_file.read_text()}"
+        made = urllib.request.Request(f"{address}/new", json.dumps({"log": f"{folder}/log"}).encode())
+        with urllib.request.urlopen(made) as response:
+            base_url = address + response.read().decode()
         for _ in range(given.rounds):
             for part in ("bare", "teacher"):
                 command = [sys.executable, __file__, "--part", part, "--base-url", base_url,

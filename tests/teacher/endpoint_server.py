@@ -1,9 +1,10 @@
-"""An OpenAI-compatible endpoint on loopback that answers sums, and misbehaves as often as it is told to.
+"""OpenAI-compatible endpoints on loopback that answer sums, and misbehave as often as they are told to.
 
-    python endpoint_server.py PORT_FILE LOG_FILE '{"faults": {"429": 0.1, …}, "delay": 0.01, "seed": 0}'
+    python endpoint_server.py PORT_FILE
 
-It writes its port into a file and a line about every request into another one, before it answers. It ends when its
-standard input does, so it never outlives the test.
+It writes its port into the file. `POST /new` with {"log": PATH, "faults": {"429": 0.1, …}, "delay": 0.01, …} makes an endpoint,
+and answers with its path; a line about each of its requests is in the log before the request is answered. The server ends
+when its standard input does, so it never outlives the test.
 """
 
 import asyncio
@@ -43,8 +44,8 @@ def draw(*parts):
 
 
 class Endpoint:
-    def __init__(self, log, options):
-        self.log = log.open("a", buffering=1)
+    def __init__(self, options):
+        self.log = Path(options["log"]).open("a", buffering=1)  # noqa: SIM115 - open as long as the endpoint is
         self.faults = options.get("faults", {})
         self.delay = options.get("delay", 0.0)
         self.style = options.get("style", "plain")
@@ -52,6 +53,7 @@ class Endpoint:
         self.usage = options.get("usage", True)
         self.status = options.get("status")
         self.retry_after = options.get("retry_after", 0.2)
+        self.echo_key = options.get("echo_key", False)
         self.finish = options.get("finish", "stop")
         self.random = random.Random(options.get("seed", 0))
         self.last = None
@@ -78,7 +80,8 @@ class Endpoint:
         question = body["messages"][-1]["content"]
         fault = self.fault()
         entry = {"time": time.time(), "question": question, "seed": body.get("seed"), "fault": fault,
-                 "under_way": self.under_way, "body": body if self.delay == 0.011 else None}  # fmt: skip
+                 "under_way": self.under_way, "body": body if self.delay == 0.011 else None,
+                 "has_key": "none" not in request.headers.get("Authorization", "none")}  # fmt: skip
         self.log.write(json.dumps(entry) + "\n")
         key = request.headers.get("Authorization", "")
         if self.status is not None:
@@ -95,10 +98,11 @@ class Endpoint:
             return web.Response(text=f"<h1>oops {key}</h1>", status=500, content_type="text/html")
         if fault == "hang":
             await asyncio.sleep(3600)
-        return await self._answer(request, body, question, fault)
+        return await self._answer(request, body, question, fault, key if self.echo_key else "")
 
-    async def _answer(self, request, body, question, fault):
+    async def _answer(self, request, body, question, fault, key):
         message = {"role": "assistant", **reply_text(question, self.style, self.wrong)}
+        message["content"] = key + message["content"]
         answer = {
             "id": f"chatcmpl-{self.random.randrange(1000)}",
             "object": "chat.completion",
@@ -118,7 +122,8 @@ class Endpoint:
             answer["choices"] = []
         if fault == "duplicate" and self.last is not None:  # the answer to the question before
             answer = self.last
-        self.last = answer
+        if fault is None:
+            self.last = answer
         content = json.dumps(answer).encode()
         if fault == "truncated":
             return web.Response(body=content[: len(content) // 2], content_type="application/json")
@@ -133,10 +138,19 @@ class Endpoint:
         return web.Response(body=content, content_type="application/json")
 
 
-async def main(port_file, log_file, options):
-    endpoint = Endpoint(Path(log_file), json.loads(options))
+async def main(port_file):
+    endpoints = []
+
+    async def make(request):
+        endpoints.append(Endpoint(await request.json()))
+        return web.Response(text=f"/{len(endpoints) - 1}/v1")
+
+    async def complete(request):
+        return await endpoints[int(request.match_info["number"])].complete(request)
+
     app = web.Application()
-    app.router.add_post("/v1/chat/completions", endpoint.complete)
+    app.router.add_post("/new", make)
+    app.router.add_post("/{number}/v1/chat/completions", complete)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
