@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from skipthink.teacher.cost import Totals, cost_of, most_cost
-from skipthink.teacher.halting import BusyError, Halt, HaltedError, OpenError
+from skipthink.teacher.halting import BusyError, Halt, HaltedError, OpenError, WaitingError
 from skipthink.teacher.options import ExactPrices
 from skipthink.teacher.requests import Reply, Request
 from skipthink.teacher.store import Claim, Store
@@ -96,6 +96,7 @@ class Asker:
         self._is_flushed = True
         self._flusher: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._waiting: list[Request] = []
 
     async def ask(self, request: Request) -> Reply:
         """The reply to a request, from the store or the teacher.
@@ -131,6 +132,8 @@ class Asker:
     async def close(self) -> None:
         """Ends the teacher, and waits until the disk has what was answered."""
         await self.teacher.close()
+        for request in self._waiting:
+            self._free(request)
         if self._flusher is not None:
             await self._flusher
 
@@ -157,6 +160,11 @@ class Asker:
             await self._wait_for_budget()
         try:
             reply = await self.teacher.answer(request, lambda: self._lose(request))
+        except WaitingError:
+            self._waiting.append(
+                request
+            )  # it may have to be paid for: it stays claimed as long as this call lasts
+            raise
         except asyncio.CancelledError:
             self.store.lose(request.key)
             self._free(request)
@@ -186,10 +194,10 @@ class Asker:
 
     async def _wait_for_budget(self) -> None:
         """Waits for a request under way, which may cost less than the most it can; there is none: the end."""
-        if not self.store.under_way:
+        if self.store.under_way <= len(self._waiting):
             self.halt.set(
                 f"the budget of {self.prices.budget} does not allow another request: {self.store.paid} are paid, and "
-                f"{self.store.reserved} may have to be paid for requests whose answers were lost"
+                f"{self.store.reserved} may have to be paid for requests that have no answer"
             )
             raise HaltedError
         try:

@@ -115,27 +115,26 @@ def summary(taught: Taught, folder: Path) -> list[str]:
 
 def ending(taught: Taught, folder: Path) -> tuple[int, str | None]:
     """Exit code, and what to tell the user of what is still open."""
-    n_open = sum(taught.report["open"].values())
+    report = taught.report
+    n_open = sum(report["open"].values())
     if taught.interrupted:
-        kept = taught.report["store"]["answers"]
+        kept = report["store"]["answers"]
         return EXIT_CODES[
             "interrupted"
         ], f"stopped; {kept} answers are kept, the same command goes on from there"
+    lines = []
     if taught.halted is not None:
-        return EXIT_CODES[
-            "open"
-        ], f"{_printable(taught.halted)}; what is answered is kept, the same command goes on"
-    if taught.report["open"] and taught.report["options"]["batch"] is not None:
-        batch = folder / "batch"
-        return EXIT_CODES["open"], (
-            f"send {batch}/requests-*.jsonl to the batch API, put its result files into {batch}/results, and give the "
-            "same command again"
+        lines.append(
+            f"{_printable(taught.halted)}; what is answered is kept, the same command goes on from there"
         )
-    if n_open:
-        return EXIT_CODES[
-            "open"
-        ], f"{n_open} samples are open ({folder / OPEN}); the same command asks for them again"
-    return EXIT_CODES["done"], None
+    elif n_open:
+        lines.append(f"{n_open} samples are open ({folder / OPEN}); the same command asks for them again")
+    if n_open and report["options"]["batch"] is not None:
+        batch = folder / "batch"
+        lines.append(
+            f"send {batch}/requests-*.jsonl to the batch API, each once, and put the result files into {batch}/results"
+        )
+    return EXIT_CODES["open" if lines else "done"], "\n".join(lines) or None
 
 
 def _model_name(options: TeacherOptions) -> str:

@@ -71,8 +71,5 @@ def exact_text(amount: Decimal) -> str:
 
 
 def format_cost(cost: Decimal) -> str:
-    """An amount with two digits behind the point, more where it is small."""
-    if not cost:
-        return "0"
-    digits = max(2, 2 - cost.adjusted())
-    return f"{cost:.{min(digits, 8)}f}"
+    """An amount with two digits behind the point, or with two that are not 0 where it is small."""
+    return f"{cost:.{max(2, 1 - cost.adjusted())}f}" if cost else "0"
