@@ -208,6 +208,7 @@ def teach(
     ] = None,
 ) -> None:
     """Has a teacher answer questions and keeps the rationales worth learning from; nothing is paid twice."""
+    from skipthink.io.writer import print_lines
     from skipthink.teacher import command
     from skipthink.teacher.teaching import teach as ask
 
@@ -229,7 +230,7 @@ def teach(
     options = command.read_teacher(flags, changes or (), name="skipthink teach")
     table, lines = command.read_questions(questions, kind=answer)
     if show:
-        _print_lines(line + "\n" for line in command.show_requests(table, options, answer, show))
+        print_lines(line + "\n" for line in command.show_requests(table, options, answer, show))
         return
     for line in lines:
         typer.echo(line, err=True)

@@ -208,3 +208,28 @@ def test_a_real_model_from_a_gguf_file(ask, rows_of, tmp_path):
     assert report["kept"] + sum(report["rejected"].values()) == 6
     assert report["kept"] >= 1  # a weak teacher, but it can add
     assert all("answer is" in row["rationale"] for row in rows_of(tmp_path / "out", "rationales"))
+
+
+def test_what_prompts_begin_with_is_read_once(writer, monkeypatch):
+    """Few-shot prompts share their examples: replies are those of reading everything, and less is read."""
+    examples = "Ann has 2 pens and gets 3. So she has 2 + 3 = 5 pens. The answer is 5. " * 4
+    requests = [request(f"{examples}{text}", most=16) for text in QUESTIONS]
+    assert writer._prefix._is_possible
+    replies = writer.write(requests)
+    assert len(writer._prefix._ids) > 40
+    n_read = []
+    forward = writer._model.forward
+
+    def counted(*arguments, **named):
+        n_read.append(
+            (named.get("input_ids") if named.get("input_ids") is not None else arguments[0]).numel()
+        )
+        return forward(*arguments, **named)
+
+    monkeypatch.setattr(writer._model, "forward", counted)
+    assert writer.write(requests) == replies
+    n_with = sum(n_read)
+    n_read.clear()
+    monkeypatch.setattr(writer._prefix, "_is_possible", False)
+    assert writer.write(requests) == replies
+    assert n_with < sum(n_read) / 2

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from skipthink.io.progress import Display, format_progress
+from skipthink.io.progress import Display, ProgressText, format_progress
 from skipthink.teacher.asking import Asker
 from skipthink.teacher.conversation import Conversations
 from skipthink.teacher.cost import ESTIMATE_AFTER, format_cost
@@ -18,11 +18,12 @@ from skipthink.teacher.filter import Question
 from skipthink.teacher.halting import BusyError, Halt, HaltedError, OpenError, WaitingError
 from skipthink.teacher.requests import Reply
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 4.0
 """What is under way at Ctrl-C has so long to finish."""
 _TICK_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 0.5
 INTERRUPTED = "interrupted"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Sample = tuple[Question, int]
 
@@ -161,9 +162,9 @@ class Lesson:
             self.display.show([self.progress(n_samples)])
             await asyncio.sleep(_TICK_SECONDS)
 
-    def progress(self, n_samples: int) -> str:
+    def progress(self, n_samples: int) -> ProgressText:
         """How far it is, how fast, how long it will take, and what it has cost."""
-        line = format_progress(
+        work = format_progress(
             "teach",
             self.done,
             n_samples,
@@ -171,6 +172,7 @@ class Lesson:
             kept=self._n_from_store,
             unit="samples",
         )
+        line = str(work)
         prices, store = self.asker.prices, self.asker.store
         if prices.input or prices.output:
             line += f", {format_cost(self.asker.counts.fresh.cost)} paid"
@@ -179,12 +181,12 @@ class Lesson:
         n_open = len(self.open) - self.asker.teacher.concurrency
         if n_open > 0:
             line += f", {n_open} open"
-        return line
+        return ProgressText(line, work.share)
 
 
 @contextmanager
 def _interruptible(halt: Halt) -> Iterator[None]:
-    """Ctrl-C ends asking; where the loop is not the main thread's, whoever owns that thread decides."""
+    """Ctrl-C and SIGTERM end asking; where the loop is not the main thread's, whoever owns that thread decides."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -193,8 +195,10 @@ def _interruptible(halt: Halt) -> Iterator[None]:
     def interrupt() -> None:
         halt.set(INTERRUPTED, hurry=True)
 
-    loop.add_signal_handler(signal.SIGINT, interrupt)
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, interrupt)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ _GATHER_SECONDS = 0.02
 """Time that other conversations have to join a batch."""
 _EDGE_BYTES = 1 << 20
 _MARKS = (".safetensors", ".gguf", ".json", ".model")
+_LEAST_PREFIX = 32
+"""Tokens that prompts have to begin with in common for them to be kept."""
 _NEXT_QUESTION = "\nQuestion:"
 
 Waiting = tuple[Request, "asyncio.Future[Reply]"]
@@ -114,6 +117,7 @@ class Writer:
         self._longest = getattr(self._model.config, "max_position_embeddings", None) or 1 << 30
         self._ends = _end_ids(self._model, self._tokenizer)
         self._special = sorted(set(self._tokenizer.all_special_tokens), key=len, reverse=True)
+        self._prefix = KeptPrefix(self._model)
 
     def write(self, requests: Sequence[Request]) -> Sequence[Reply | Exception]:
         """Replies to requests of the same parameters; smaller batches where the memory does not hold this one."""
@@ -140,10 +144,12 @@ class Writer:
         if not fits:
             return replies
         most = min(requests[0].max_tokens, *(rooms[row] for row in fits), 1 << 30)
-        batch, mask = _pad([ids[row] for row in fits], self._pad_id, self._device)
+        prompts = [ids[row] for row in fits]
         with torch.inference_mode():
+            n_kept, kept = self._prefix.of(prompts)
+            batch, mask = _pad(prompts, n_kept, self._pad_id, self._device)
             output = self._model.generate(
-                batch, attention_mask=mask, **self._how([requests[row] for row in fits], most)
+                batch, attention_mask=mask, **kept, **self._how([requests[row] for row in fits], most)
             )
         if self._halt.hurry.is_set():
             return [HaltedError()] * len(requests)
@@ -320,14 +326,66 @@ def _render(tokenizer: Any, messages: Sequence[Message]) -> str:
     )
 
 
-def _pad(rows: Sequence[list[int]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows padded on the left, and the mask of what is no padding."""
+def _pad(
+    rows: Sequence[list[int]], n_kept: int, pad_id: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows padded behind the beginning they share, and the mask of what is no padding."""
     import torch
 
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
     for number, row in enumerate(rows):
-        ids[number, width - len(row) :] = torch.tensor(row, dtype=torch.long)
-        mask[number, width - len(row) :] = 1
+        for part, start in ((row[:n_kept], 0), (row[n_kept:], width - len(row) + n_kept)):
+            ids[number, start : start + len(part)] = torch.tensor(part, dtype=torch.long)
+            mask[number, start : start + len(part)] = 1
     return ids.to(device), mask.to(device)
+
+
+class KeptPrefix:
+    """What all prompts begin with (the system message, the examples), read once and kept as keys and values.
+
+    Args:
+        model: a language model; one whose past cannot be kept in part reads everything each time.
+    """
+
+    def __init__(self, model: Any) -> None:
+        from skipthink.student.kv_cache import supports_kv_cache
+
+        self._model = model
+        self._is_possible = supports_kv_cache(model)
+        self._ids: list[int] = []
+        self._cache: Any = None
+
+    def of(self, prompts: Sequence[list[int]]) -> tuple[int, dict[str, Any]]:
+        """Tokens that the prompts have in common with what is kept, and the arguments of `generate` that say so."""
+        if not self._is_possible:
+            return 0, {}
+        shared = _common(prompts)
+        shared = shared[: min(map(len, prompts)) - 1]  # something has to be read
+        if len(shared) < _LEAST_PREFIX:
+            return 0, {}
+        if shared[: len(self._ids)] != self._ids or not self._ids:
+            self._read(shared)
+        cache = copy.deepcopy(self._cache)
+        cache.batch_repeat_interleave(len(prompts))
+        return len(self._ids), {"past_key_values": cache}
+
+    def _read(self, ids: list[int]) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._model.config)
+        self._model(
+            input_ids=torch.tensor([ids], device=self._model.device), past_key_values=cache, use_cache=True
+        )
+        self._ids, self._cache = ids, cache
+
+
+def _common(rows: Sequence[list[int]]) -> list[int]:
+    """What all rows begin with."""
+    first, last = min(rows), max(rows)
+    n_common = next(
+        (n for n, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)
+    )
+    return first[:n_common]
