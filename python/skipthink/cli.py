@@ -449,11 +449,11 @@ def audit(
     """Tells before any training what data can carry the method: steps, leaks, wrong teachers, ceilings."""
     from skipthink.data.audit_files import audit_files
     from skipthink.data.audit_text import print_report
+    from skipthink.io.writer import print_lines
 
     counted: dict[str, Any] = {}
     if tokenizer is not None:
-        from skipthink.io.writer import print_lines
-    from skipthink.student.token_counts import load_counter
+        from skipthink.student.token_counts import load_counter
 
         counted = {"count_tokens": load_counter(tokenizer), "counted_by": tokenizer}
     report = audit_files(files, answer=answer, chunks=chunks or (), rules=rules, **counted)
