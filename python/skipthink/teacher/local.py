@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import hashlib
+import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ _GATHER_SECONDS = 0.02
 """Time that other conversations have to join a batch."""
 _EDGE_BYTES = 1 << 20
 _MARKS = (".safetensors", ".gguf", ".json", ".model")
+PACKAGE = "package:"
 _LEAST_PREFIX = 32
 """Tokens that prompts have to begin with in common for them to be kept."""
 _NEXT_QUESTION = "\nQuestion:"
@@ -109,11 +111,10 @@ class Writer:
             if options.dtype != "auto"
             else ("float32" if self._device.type == "cpu" else "auto")
         )
-        self._model, self._tokenizer = _load(
-            options.path, dtype if dtype == "auto" else getattr(torch, dtype)
-        )
+        path = find_model(options.path)
+        self._model, self._tokenizer = _load(path, dtype if dtype == "auto" else getattr(torch, dtype))
         self._model = self._model.to(self._device).eval()
-        self.name = _name(options.path, self._model)
+        self.name = _name(path, self._model)
         self._longest = getattr(self._model.config, "max_position_embeddings", None) or 1 << 30
         self._ends = _end_ids(self._model, self._tokenizer)
         self._special = sorted(set(self._tokenizer.all_special_tokens), key=len, reverse=True)
@@ -261,6 +262,28 @@ def _kind(request: Request) -> dict[str, Any]:
     return {name: value for name, value in request.parameters.items() if name != "seed"}
 
 
+def find_model(path: str) -> str:
+    """The model that a path means: "package:NAME" is the .gguf file in an installed package, which is not imported.
+
+    Raises:
+        InvalidInputError: there is no such file or package.
+    """
+    if path.startswith(PACKAGE):
+        name = path.removeprefix(PACKAGE).replace("-", "_")
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
+        folder = Path(found.origin).parent if found is not None and found.origin else None
+        files = sorted(folder.glob("*.gguf")) if folder is not None else []
+        if len(files) != 1:
+            held = "is not installed" if folder is None else f"holds {len(files)} .gguf files"
+            raise InvalidInputError(
+                f"local.path is {path}, but the package {name} {held}; name the file itself"
+            )
+        return str(files[0])
+    if path.endswith(".gguf") and not Path(path).is_file():
+        raise InvalidInputError(f"local.path is {path}, but there is no such file")
+    return path
+
+
 def _load(path: str, dtype: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a folder, a .gguf file or a name on the hub."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -268,10 +291,9 @@ def _load(path: str, dtype: Any) -> tuple[Any, Any]:
     where: dict[str, Any] = {}
     source = path
     if path.endswith(".gguf"):
-        file = Path(path)
-        if not file.is_file():
-            raise InvalidInputError(f"local.path is {path}, but there is no such file")
-        source, where = str(file.parent), {"gguf_file": file.name}
+        if importlib.util.find_spec("gguf") is None:
+            raise InvalidInputError("GGUF files need the package gguf: pip install gguf")
+        source, where = str(Path(path).parent), {"gguf_file": Path(path).name}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **where)

@@ -63,7 +63,10 @@ class EndpointOptions(Options):
 class LocalOptions(Options):
     """A model of this machine, run in this process."""
 
-    path: str = option(help="folder, .gguf file, or name on the hub", pattern=r".*\S.*")
+    path: str = option(
+        help="folder, .gguf file, `package:NAME` of a Python package that holds one, or name on the hub",
+        pattern=r".*\S.*",
+    )
     batch_size: int = option(16, "replies written side by side", ge=1)
     device: str | None = option(None, "cpu, cuda, …; null: a GPU where there is one")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format of the weights")
