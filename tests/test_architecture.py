@@ -29,7 +29,7 @@ WINGS = [
     ["data"],
     # ---- torch line: nothing above this line imports torch, transformers or datasets ----
     ["student"],
-    ["scoring"],
+    ["scoring", "teacher"],
     ["evaluation"],
     ["skipping"],
     ["training", "publish"],
