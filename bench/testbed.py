@@ -1,7 +1,7 @@
 """What runs of the test bed have found: tables, ground truth on chunks and skips, plots.
 
     python bench/testbed.py runs/testbed-*            prints Markdown
-    python bench/testbed.py runs/testbed-* --plots docs/figures
+    python bench/testbed.py runs/testbed-* --plots dev/figures
     python bench/testbed.py runs/a runs/b --brief     one table, a row a run and method
 
 The test bed's tasks say which sentences of a rationale are core (their role is "reasoning"), which real data do not:

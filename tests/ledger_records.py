@@ -1,4 +1,4 @@
-"""Reads the batches of a ledger's file as docs/ledger.md describes it, by other code than that of the package."""
+"""Reads the batches of a ledger's file as docs/reference/ledger.md describes it, by other code than that of the package."""
 
 import json
 import struct

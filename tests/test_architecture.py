@@ -1,4 +1,4 @@
-"""The wings of docs/design.md: imports only go down, files stay small, and importing stays cheap."""
+"""The wings of docs/explanation/design.md: imports only go down, files stay small, and importing stays cheap."""
 
 import ast
 import graphlib

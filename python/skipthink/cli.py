@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 
 task_app = typer.Typer(
-    help="Tasks that make their own data, and those of your own (docs/tasks.md).", no_args_is_help=True
+    help="Tasks that make their own data, and those of your own (docs/how-to/tasks.md).", no_args_is_help=True
 )
 app.add_typer(task_app, name="tasks")
 
@@ -93,7 +93,7 @@ def options(
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, see docs/recipes.md.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe, see docs/reference/recipes.md.")],
     data: Annotated[
         Path | None, typer.Option(help="A data file that takes the place of the recipe's data.")
     ] = None,
@@ -151,7 +151,7 @@ def schema(
 
 @app.command()
 def pretrain(
-    recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/testbed, see docs/testbed.md.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/testbed, see docs/how-to/testbed.md.")],
     out: Annotated[
         Path | None, typer.Option(help="Where to; runs/pretrain-<recipe name> by default.")
     ] = None,
@@ -438,7 +438,7 @@ def audit(
         list[Path], typer.Argument(help="Data files; of several, what they share is told as well.")
     ],
     answer: Annotated[
-        str | None, typer.Option(help="Kind of the answers (docs/answers.md); inferred where not given.")
+        str | None, typer.Option(help="Kind of the answers (docs/reference/answers.md); inferred where not given.")
     ] = None,
     chunks: Annotated[
         list[int] | None,

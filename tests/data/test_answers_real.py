@@ -30,7 +30,7 @@ FILES = {
     "date_understanding": "choice",
     "strategyqa": "yes_no",
 }
-COUNTS = {  # (flag, verdict) → rows; the table of docs/answers.md
+COUNTS = {  # (flag, verdict) → rows; the table of docs/reference/answers.md
     "addsub": {(True, "right"): 370, (False, "wrong"): 25},
     "singleeq": {(True, "right"): 484, (False, "wrong"): 24},
     "multiarith": {(True, "right"): 560, (False, "wrong"): 40},

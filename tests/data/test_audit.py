@@ -475,7 +475,7 @@ def test_the_audit_loads_no_torch(pears):
     assert done.stdout == "set()\n"
 
 
-# ── real files: the figures of docs/audit.md ──
+# ── real files: the figures of docs/how-to/audit.md ──
 
 REAL = {  # rationales, mean K, share K ≤ 4, ceilings by steps and at M = 4, last step: repeats, tokens
     "addsub": (395, 3.64, 0.899, 2.27, 2.24, 0.997, 0.139),

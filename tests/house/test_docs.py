@@ -10,8 +10,8 @@ from skipthink.run.tables import PLACE, with_tables
 from skipthink.training.methods import own_methods
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
-METHODS = ROOT / "docs" / "methods"
+DOCUMENTS = sorted((ROOT / "docs").rglob("*.md"))
+METHODS = ROOT / "docs" / "reference" / "methods"
 PARTS = ["What", "When", "Options", "Cost", "Source"]
 GAP = "\0"
 """Stands for a placeholder of a message."""
@@ -101,7 +101,7 @@ def test_every_page_is_of_a_method():
     assert set(METHODS.glob("*.md")) == {page_of(name) for name in own_methods()} | {METHODS / "README.md"}
 
 
-@pytest.mark.parametrize("name", ["recipes.md", "testbed.md"])
+@pytest.mark.parametrize("name", ["reference/recipes.md", "how-to/testbed.md"])
 def test_tables_of_options_are_made_from_the_declarations(name):
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert PLACE.search(text)

@@ -136,8 +136,8 @@ def test_results_have_the_schema_of_the_readme(whole):
 
 
 def documented_files():
-    """Patterns of the files that docs/formats.md names for a finished run."""
-    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    """Patterns of the files that docs/reference/formats.md names for a finished run."""
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")
     for title, folder in (("A run folder", ""), ("A trained student", "train/METHOD/s0/model/")):
         table = text.partition(f"## {title}\n")[2].partition("|---|---|\n")[2].partition("\n\n")[0]
         for name in re.findall(r"`([^`]+)`", " ".join(line.split(" | ")[0] for line in table.splitlines())):

@@ -1,4 +1,4 @@
-"""A task of the user's own: the example of docs/tasks.md, as it stands there, through the whole pipeline."""
+"""A task of the user's own: the example of docs/how-to/tasks.md, as it stands there, through the whole pipeline."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from skipthink.run.jobs import PREPARE, build_graph
 from skipthink.run.prepare import prepare_splits
 from skipthink.run.recipe import load_recipe
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "tasks.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "how-to" / "tasks.md"
 
 
 def blocks(language):

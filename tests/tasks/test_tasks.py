@@ -161,7 +161,7 @@ def test_summary_states_answer_is_a_share(name, share):
         assert stated == bool(share), row["steps"][-1]
 
 
-# steps and words of the mean rationale: within half and twice those of the real ones (docs/tasks.md)
+# steps and words of the mean rationale: within half and twice those of the real ones (docs/how-to/tasks.md)
 SHAPES = {
     "date_understanding": (4.3, 44),
     "distractor_arithmetic": (5.9, 73),

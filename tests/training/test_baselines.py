@@ -286,7 +286,7 @@ def trained(student_dir, samples, tmp_path_factory):
 
 
 def test_a_page_describes_every_method(request):
-    pages = request.config.rootpath / "docs" / "methods"
+    pages = request.config.rootpath / "docs" / "reference" / "methods"
     index = (pages / "README.md").read_text(encoding="utf-8")
     for method in own_methods():
         family = method if method in BASELINES else method.split("sbc-")[0] + "sbc" * ("sbc-" in method)

@@ -1,4 +1,4 @@
-"""Options of answer checks (docs/answers.md)."""
+"""Options of answer checks (docs/reference/answers.md)."""
 
 from __future__ import annotations
 

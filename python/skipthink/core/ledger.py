@@ -90,7 +90,7 @@ class SkipLedger:
         return cls._of(base, states.reshape(n_rows, n_chunks), digest, boundaries)
 
     def to_bytes(self) -> bytes:
-        """The whole state: see docs/ledger.md for the format."""
+        """The whole state: see docs/reference/ledger.md for the format."""
         head = _HEAD.pack(MAGIC, FORMAT, self.n_chunks, len(self), self._digest)
         content = b"".join((head, self.base().data, self.states().data))
         return content + _CRC.pack(zlib.crc32(content))

@@ -1,6 +1,6 @@
 """Samples from files, folders and the hub: read, checked, filtered, counted, and split by question.
 
-Formats, columns and what is counted are described in docs/data.md.
+Formats, columns and what is counted are described in docs/how-to/data.md.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def load_samples(
             "owner/name:config").
         columns: our column (one of `COLUMNS`) → the source's name of it, or a path into its cells:
             "messages[-1].reasoning_content", "steps[*].text".
-        format: how the source holds samples where it has no such columns: one of `FORMATS`, see docs/data.md.
+        format: how the source holds samples where it has no such columns: one of `FORMATS`, see docs/how-to/data.md.
         split: keep this split only.
         splits: our name of a split → the source's, {"train": "train_sft"}; rows of other splits are left out.
         teacher: "correct" drops training rows whose column `correct` is false; "all" keeps them.
@@ -95,7 +95,7 @@ def load_samples(
         The samples in the order of the source, and the report.
 
     Raises:
-        DataError: the source cannot be read or breaks a rule of docs/data.md; names file, line or row.
+        DataError: the source cannot be read or breaks a rule of docs/how-to/data.md; names file, line or row.
         InvalidInputError: a wrong option.
     """
     for name, value, known in (

@@ -1,4 +1,4 @@
-"""What samples can carry, told before any training (docs/audit.md)."""
+"""What samples can carry, told before any training (docs/how-to/audit.md)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def audit_files(
         counted_by: what to call that.
 
     Raises:
-        DataError: a file cannot be read, or a row breaks a rule of docs/data.md.
+        DataError: a file cannot be read, or a row breaks a rule of docs/how-to/data.md.
         InvalidInputError: a wrong option, or a file that is named twice.
     """
     names = [str(file) for file in files]

@@ -92,7 +92,7 @@ def _on_skip(skip: str, chunks: int, ceiling: float, by_steps: float, blind: flo
     if skip == "unknown":
         return (
             f"How much can be skipped is unknown: in {100 * blind:.0f} % of the rationales the reasoning states no new "
-            "number, name or option, so the ceilings say nothing; let the judge find out (docs/skipping.md)."
+            "number, name or option, so the ceilings say nothing; let the judge find out (docs/explanation/skipping.md)."
         )
     found = f"at most {ceiling:.2f}x fewer tokens with M = {chunks}, {by_steps:.2f}x step by step"
     if skip == "yes":
@@ -120,7 +120,7 @@ def _defects(teachers: Teachers, leaks: Sequence[Leak], repeats: Repeats) -> lis
     spelling = sum(leak.spelling for leak in leaks)
     if same:
         defects.append(
-            f"{same} questions stand in two splits: a run takes them out of the training rows (docs/data.md)."
+            f"{same} questions stand in two splits: a run takes them out of the training rows (docs/how-to/data.md)."
         )
     if spelling > same:
         defects.append(

@@ -1,4 +1,4 @@
-"""Evaluation: accuracy, tokens, seconds, loops and stages of a trained student (method §8, docs/evaluation.md)."""
+"""Evaluation: accuracy, tokens, seconds, loops and stages of a trained student (method §8, docs/reference/evaluation.md)."""
 
 from __future__ import annotations
 

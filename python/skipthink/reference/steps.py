@@ -1,4 +1,4 @@
-"""Step splitting, slow and obvious: the oracle of the core's tests (method §3, rules of `docs/steps.md`)."""
+"""Step splitting, slow and obvious: the oracle of the core's tests (method §3, rules of `docs/reference/steps.md`)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LABEL = re.compile(
 )
 
 
-# ── the word lists of docs/steps.md, compared in lower case ──
+# ── the word lists of docs/reference/steps.md, compared in lower case ──
 
 
 def _words(text: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The tables of docs/recipes.md: `python -m skipthink.run.tables docs/recipes.md` writes them anew.
+"""The tables of docs/reference/recipes.md: `python -m skipthink.run.tables docs/reference/recipes.md` writes them anew.
 
 A table stands between the comments `<!-- options: NAME -->` and `<!-- end of options -->`.
 """

@@ -1,4 +1,4 @@
-"""Options of skip data (method §6, docs/skipping.md)."""
+"""Options of skip data (method §6, docs/explanation/skipping.md)."""
 
 from __future__ import annotations
 

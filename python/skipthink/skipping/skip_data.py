@@ -1,4 +1,4 @@
-"""Skip data: which chunks the chunk-wise trained student can do without (method §6, docs/skipping.md)."""
+"""Skip data: which chunks the chunk-wise trained student can do without (method §6, docs/explanation/skipping.md)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOGITS_BYTES = 64 * 2**20
 GPU_LOGITS_BYTES = 512 * 2**20
-"""Float32 logits held in memory at once: more is no faster on a CPU (docs/log.md); a GPU wants larger products."""
+"""Float32 logits held in memory at once: more is no faster on a CPU (dev/log.md); a GPU wants larger products."""
 
 AUTOCAST = ("bfloat16", "float16")
 

@@ -25,7 +25,7 @@ LINE_END = "\n"
 
 @dataclass(frozen=True)
 class Markers:
-    """The markers of one tokenizer as token ids, and all that stands around them (docs/prompts.md).
+    """The markers of one tokenizer as token ids, and all that stands around them (docs/reference/prompts.md).
 
     A marker is one special token, or with `frame.as_text` a few ordinary ones, the same wherever it stands.
 

@@ -1,7 +1,7 @@
 """The sequences that are scored: a sample's question and rationale under one stage, and their batches.
 
 Every sequence is a prompt and a target. What stands in the prompt is decided here and nowhere else, by the
-layout of items (docs/design.md), so that what is scored is what is trained on.
+layout of items (docs/explanation/design.md), so that what is scored is what is trained on.
 """
 
 from __future__ import annotations

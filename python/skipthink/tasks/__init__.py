@@ -24,7 +24,7 @@ def make(
     """Makes the samples of a task.
 
     Args:
-        name: one of `NAMES`, or a file or module of your own (docs/tasks.md).
+        name: one of `NAMES`, or a file or module of your own (docs/how-to/tasks.md).
         train: samples of the training split.
         validation: samples of the validation split.
         test: samples of the test split. No split depends on the size of another one.

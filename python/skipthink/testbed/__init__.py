@@ -1,6 +1,6 @@
 """The offline test bed: small students that were pre-trained on primitives, to be fine-tuned on `skipthink.tasks`.
 
-Students are made by `skipthink pretrain` (docs/testbed.md); small ones come with the package.
+Students are made by `skipthink pretrain` (docs/how-to/testbed.md); small ones come with the package.
 """
 
 from __future__ import annotations
@@ -45,6 +45,6 @@ def student_path(name: str) -> Path:
     if name not in NAMES:
         raise InvalidInputError(
             f"no student {name!r} comes with the package, but {', '.join(NAMES) or 'none'}; "
-            "`skipthink pretrain` makes one (docs/testbed.md), and student.path names its folder"
+            "`skipthink pretrain` makes one (docs/how-to/testbed.md), and student.path names its folder"
         )
     return _FOLDER / name

@@ -78,7 +78,7 @@ class PretrainRecipe(Options):
     corpus: CorpusOptions = option(help="what the student reads")
     training: PretrainingOptions = option(PretrainingOptions, "how the student is trained")
     lookup_heads: bool = option(
-        False, "whether the first weights can look things up (docs/testbed.md); Llama students only"
+        False, "whether the first weights can look things up (docs/how-to/testbed.md); Llama students only"
     )
     seed: int = option(0, "seeds the first weights", ge=0)
     threads: int = option(1, "threads per process", ge=1, affects_results=False)

@@ -1,4 +1,4 @@
-"""Options of training that all methods share; a method's file adds its own (docs/methods)."""
+"""Options of training that all methods share; a method's file adds its own (docs/reference/methods)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task of lm-evaluation-harness that asks a saved student its questions (docs/evaluation.md)."""
+"""A task of lm-evaluation-harness that asks a saved student its questions (docs/reference/evaluation.md)."""
 
 from pathlib import Path
 

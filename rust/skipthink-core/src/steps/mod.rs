@@ -1,4 +1,4 @@
-//! Step splitting: rationales to contiguous steps that tile them (method §3). The rules stand in `docs/steps.md`.
+//! Step splitting: rationales to contiguous steps that tile them (method §3). The rules stand in `docs/reference/steps.md`.
 //!
 //! Two phases: the bytes are searched 64 at a time for the few that can matter (`scan`), and all rules are looked
 //! at only there.

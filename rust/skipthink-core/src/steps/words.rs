@@ -1,4 +1,4 @@
-//! The word lists of the sentence rules, as `docs/steps.md` gives them.
+//! The word lists of the sentence rules, as `docs/reference/steps.md` gives them.
 
 use super::ordinals;
 
