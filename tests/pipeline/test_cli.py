@@ -146,7 +146,7 @@ def mistakes(tmp_path):
         "unknown rules": (["split", rows, "--rules", "words"], "words"),
         "unknown format": (
             ["split", rows, "--out", tmp_path / "out.pickle"],
-            "name a .jsonl or .parquet file",
+            "has the ending '.pickle'; name a .parquet",
         ),
     }
 
