@@ -148,7 +148,7 @@ def mistakes(tmp_path):
         "unknown rules": (["split", rows, "--rules", "words"], "words"),
         "unknown format": (
             ["split", rows, "--out", tmp_path / "out.pickle"],
-            "name a .parquet, .arrow",
+            "has the ending '.pickle'; name a .parquet",
         ),
     }
 

@@ -134,12 +134,12 @@ def test_a_leading_bos_is_not_doubled(items, tokenizer, markers):
             "format must be one of prompt-completion, messages, sharegpt, ids, got 'alpaca'",
         ),
         ({"mismatch": "fix"}, "mismatch must be one of error, drop, keep, got 'fix'"),
-        ({"out": "items.csv"}, r"name a \.jsonl or \.parquet file"),
+        ({"out": "items.csv"}, r"has the ending '\.csv'; name a \.parquet"),
     ],
 )
 def test_bad_options(items, tokenizer, tmp_path, options, message):
     out = tmp_path / options.pop("out", "items.jsonl")
-    with pytest.raises(InvalidInputError, match=message):
+    with pytest.raises((InvalidInputError, DataError), match=message):
         export_items(items, tokenizer, out, **options)
 
 
