@@ -11,11 +11,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skipthink.files import write_parquet
 
 from skipthink.data import load_samples
+from skipthink.data.options import DataOptions, SizeOptions
 from skipthink.data.paths import follow, parse_path
 from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.io.files import write_parquet
+from skipthink.run.prepare import prepare_splits
 
 
 def sample(number=0, **cells):
@@ -401,6 +403,31 @@ def test_splits_with_names_of_their_own(load, tmp_path):
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "dict")
     folder = load_samples(tmp_path / "dict", splits={"train": "train_sft", "test": "test_sft"})
     assert folder.table["split"].to_pylist() == ["train", "test", "validation"]
+
+
+def test_recipes_take_splits_odd_answers_and_formats(tmp_path):
+    rows = [
+        {
+            "messages": chat(("user", f"q{number}"), ("assistant", f"Hm.\nSo {number}.")),
+            "answer": number,
+            "split": name,
+        }
+        for number, name in enumerate(["train_sft"] * 3 + ["test_sft"] * 2)
+    ]
+    rows.append({**rows[0], "messages": rows[1]["messages"], "answer": "many"})
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = DataOptions(
+        file=str(path),
+        format="messages",
+        splits={"train": "train_sft", "test": "test_sft"},
+        odd_answers="drop",
+        sizes=SizeOptions(validation=0),
+    )
+    tables, report = prepare_splits(options, "number")
+    assert report["splits"] == {"train": 3, "validation": 0, "test": 2}
+    assert report["loading"]["dropped"] == {"odd answer": 1}
+    assert tables["test"]["answer"].to_pylist() == ["3", "4"]
 
 
 def test_long_rationales_of_one_step_are_counted(load):

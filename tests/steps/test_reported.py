@@ -32,7 +32,8 @@ def test_reported_texts():
         assert split(row["text"]) == row["expected"], row["fault"]
 
 
-han = st.text("设则求得因为所以他有苹果个", min_size=1, max_size=6)
+# no particle, behind which "!" would be that of a factorial
+han = st.text("设则求得因所以他苹果", min_size=1, max_size=6)
 number = st.integers(0, 9999).map(str)
 decimal = st.tuples(number, st.sampled_from(".．"), st.integers(0, 99).map(str)).map("".join)
 stop = st.sampled_from([".", "．", "。", "｡", "!", "?", "！", "？"])
@@ -40,10 +41,7 @@ stop = st.sampled_from([".", "．", "。", "｡", "!", "?", "！", "？"])
 
 @given(st.lists(st.tuples(han, number | decimal, stop), min_size=1, max_size=5))
 def test_chinese_sentences_end_at_every_mark(parts):
-    # "!" behind a number may be a factorial, which a particle tells; none of these is one
-    sentences = ["".join(part).replace("为", "设") if part[2] == "!" else "".join(part) for part in parts]
-    sentences = [sentence.replace("个", "梨") for sentence in sentences]
-    sentences = [sentence.replace("为", "因") for sentence in sentences]
+    sentences = ["".join(part) for part in parts]
     assert split("".join(sentences)) == sentences
 
 
