@@ -28,7 +28,7 @@ class DataOptions(Options):
 
     task: str | None = option(
         None,
-        "a [task](tasks.md) of skipthink, e.g. `multi_step_arithmetic`, or one of your own: a Python file, looked for "
+        "a [task](../how-to/tasks.md) of skipthink, e.g. `multi_step_arithmetic`, or one of your own: a Python file, looked for "
         "beside the recipe and run, or a module, `my_package.my_task`",
     )
     file: str | None = option(
@@ -43,7 +43,7 @@ class DataOptions(Options):
         "messages[-1].reasoning_content}`",
     )
     format: Literal["messages", "sharegpt", "openr1"] | None = option(
-        None, "how the data hold samples where they have no such columns, see [data](data.md)"
+        None, "how the data hold samples where they have no such columns, see [data](../how-to/data.md)"
     )
     splits: dict[str, str] = option(dict, "our split to that of the data, e.g. `{train: train_sft}`")
     odd_answers: Literal["error", "drop"] = option(
