@@ -303,9 +303,11 @@ def chunk(
 
     search = SearchOptions(method=method, objective=objective, eta=eta, scope=scope, min_steps=min_steps)  # type: ignore[arg-type]
     known = column_names(file)
-    needed = {column: _COLUMN_REMEDY} | ({} if method == "average" else {"losses": _LOSSES_REMEDY})
-    for name, remedy in [*needed.items(), *((name, _KEEP_REMEDY) for name in keep or ())]:
-        _check_column(file, name, known, remedy)
+    _check_column(file, column, known)
+    if method != "average":
+        _check_column(file, "losses", known, "score the rationales first, or use --method average")
+    for name in keep or ():
+        _check_column(file, name, known, "name columns that are there with --keep")
     losses, n_tokens, end_losses = (name if name in known else None for name in LOSS_COLUMNS)
     absent = [name for name in LOSS_COLUMNS if name not in known]
     chunker = Chunker(
@@ -438,7 +440,8 @@ def audit(
         list[Path], typer.Argument(help="Data files; of several, what they share is told as well.")
     ],
     answer: Annotated[
-        str | None, typer.Option(help="Kind of the answers (docs/reference/answers.md); inferred where not given.")
+        str | None,
+        typer.Option(help="Kind of the answers (docs/reference/answers.md); inferred where not given."),
     ] = None,
     chunks: Annotated[
         list[int] | None,
@@ -483,11 +486,11 @@ def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
     from skipthink.core.steps import LONG_CHARACTERS
 
     if n_unsplit:
-        typer.echo(
-            f"{n_unsplit} of {n_rows} rationales have {LONG_CHARACTERS} characters or more and a single step, so that "
-            "nothing can be chunked in them: write a line break behind each step, or one step a list element",
-            err=True,
+        found = (
+            f"{n_unsplit} of {n_rows} rationales have {LONG_CHARACTERS} characters or more and a single step"
         )
+        advice = "write a line break behind each step, or one step a list element"
+        typer.echo(f"{found}, so that nothing can be chunked in them: {advice}", err=True)
 
 
 def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int, int]:
@@ -534,12 +537,12 @@ def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) ->
     return report["rows"], report["unsearched"], report["unsplit"]
 
 
-_COLUMN_REMEDY = "name the column of the rationales with --column"
-_LOSSES_REMEDY = "score the rationales first, or use --method average"
-_KEEP_REMEDY = "name columns that are there with --keep"
-
-
-def _check_column(file: Path, column: str, known: Iterable[str], remedy: str = _COLUMN_REMEDY) -> None:
+def _check_column(
+    file: Path,
+    column: str,
+    known: Iterable[str],
+    remedy: str = "name the column of the rationales with --column",
+) -> None:
     if column not in known:
         raise InvalidInputError(f"{file} has no column {column!r}, it has {', '.join(known)}; {remedy}")
 
