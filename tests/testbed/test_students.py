@@ -68,7 +68,7 @@ def test_it_loads_in_float32_with_the_markers_of_eight_chunks(student):
     _, model, tokenizer = student
     assert model.dtype == torch.float32
     assert len(tokenizer) == model.get_input_embeddings().weight.shape[0]
-    assert len(get_markers(tokenizer, 8).stages) == 8
+    assert len(get_markers(tokenizer, 8).stage_marks) == 8
     for number in range(numbers.MAX_NUMBER + 1):
         assert len(tokenizer(f" {number}", add_special_tokens=False).input_ids) == 1
 
