@@ -10,7 +10,12 @@ import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "dev").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "dev").glob("*.md")),
+]
 # the Python blocks of design.md are signatures, not programs
 RUNNABLE = [path for path in DOCUMENTS if path.name != "design.md"]
 EXAMPLES = [example for example in find_examples(*RUNNABLE) if example.prefix.split()[:1] == ["python"]]

@@ -214,7 +214,10 @@ def test_bad_rules(bad, split):
 
 def test_lists_of_the_docs_are_those_of_the_reference():
     docs = (
-        (ROOT / "docs" / "reference" / "steps.md").read_text(encoding="utf-8").split("## Word lists")[1].split("\n## ")[0]
+        (ROOT / "docs" / "reference" / "steps.md")
+        .read_text(encoding="utf-8")
+        .split("## Word lists")[1]
+        .split("\n## ")[0]
     )
     written = {name: set(found.split()) for name, found in re.findall(r"- ([^:`]+): `([^`]+)`", docs)}
     assert written == {name: set(found) for name, found in WORD_LISTS.items()}
