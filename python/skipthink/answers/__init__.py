@@ -1,4 +1,4 @@
-r"""Typed answer checks: what a text states as its answer, and whether that is the gold answer (docs/reference/answers.md).
+r"""Typed answer checks: what a text states as its answer, and whether it is the gold one (docs/reference/answers.md).
 
 Kinds are "number", "choice", "yes_no", "date", "string" and "maths". Where a text says "the answer is …",
 "#### …" or "\boxed{…}", the last such place counts; otherwise the last number, choice, date, yes or no, or quoted

@@ -1,7 +1,7 @@
 """The skip ledger on disk: batches of answers, appended and flushed before they count (method §6).
 
-The file is described in docs/reference/ledger.md: a head that binds it to its data, then a record a batch. Every part has
-a checksum, so what a kill tore at the end is told from what was damaged in the middle.
+The file is described in docs/reference/ledger.md: a head that binds it to its data, then one record per batch. Every
+part has a checksum, so what a kill tore at the end is told from what was damaged in the middle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a text states as facts (numbers, names, options), and keys under which questions are the same.
 
-Facts are found by cheap rules that know no task (docs/how-to/audit.md): they say which steps bring something new, and what
-to leave out of a question before it is compared with another one.
+Facts are found by cheap rules that know no task (docs/how-to/audit.md): they say which steps bring something new, and
+what to leave out of a question before it is compared with another one.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class DataOptions(Options):
 
     task: str | None = option(
         None,
-        "a [task](../how-to/tasks.md) of skipthink, e.g. `multi_step_arithmetic`, or one of your own: a Python file, looked for "
-        "beside the recipe and run, or a module, `my_package.my_task`",
+        "a [task](../how-to/tasks.md) of skipthink, e.g. `multi_step_arithmetic`, or one of your own: a Python file, "
+        "looked for beside the recipe and run, or a module, `my_package.my_task`",
     )
     file: str | None = option(
         None,

@@ -1,4 +1,4 @@
-"""Evaluation: accuracy, tokens, seconds, loops and stages of a trained student (method §8, docs/reference/evaluation.md)."""
+"""Evaluation of a trained student: accuracy, tokens, seconds, loops (method §8, docs/reference/evaluation.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training items as files that other trainers read: prompt/completion, messages, ShareGPT, token ids (docs/reference/formats.md).
+"""Training items as files for other trainers: prompt/completion, messages, ShareGPT, ids (docs/reference/formats.md).
 
 The items of a run are token ids. What is exported is text, so every item is tokenised again as a trainer would: where
 that gives other ids than the run trained on, the item is an error, is left out, or is kept, and always counted.

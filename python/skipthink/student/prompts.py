@@ -41,7 +41,7 @@ class Prompt:
 def make_prompt(
     markers: Markers, lead: Sequence[int], question: Sequence[int] | Ints, written: Sequence[int] = ()
 ) -> Prompt:
-    """The prompt of an item: a marker and the question, then what is written already (docs/explanation/design.md, Items).
+    """The prompt of an item: a marker and the question, then what is written already (method §5).
 
     Args:
         markers: marker ids, fitted to the student.
