@@ -1,0 +1,94 @@
+"""The program `skipthink`, to which the modules beside this one add their commands, and what commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from skipthink.exceptions import InvalidInputError
+from skipthink.options import Options, choices_of, help_of, hint_of
+from skipthink.scoring.options import ChunkOptions
+
+app = typer.Typer(
+    name="skipthink",
+    help="Chunk-wise chain-of-thought distillation (Skip-Thinking, arXiv 2505.18642).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
+    """An option of a command with the help of its declaration.
+
+    Args:
+        kind: the options that declare it.
+        name: the option.
+        flags: as it is given; --name where there are none.
+    """
+    text = help_of(kind, name).replace("`", "")
+    choices = choices_of(hint_of(kind, name))
+    listed = f" ({', '.join(choices)})" if choices else ""
+    return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]}{listed}.")
+
+
+DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample a row.")]
+Rules = Annotated[str, cli_option(ChunkOptions, "rules")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of the recipe that is to be otherwise, e.g. training.epochs=5; can stand more than once.",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output where not given.")
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from skipthink import _core
+
+        typer.echo(f"skipthink {_core.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Shows the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Shows a traceback with an error.")] = False,
+) -> None:
+    """Options of all commands."""
+    del version
+    if debug:
+        os.environ["SKIPTHINK_DEBUG"] = "1"  # the jobs of a run are processes of their own
+
+
+def check_column(
+    file: Path,
+    column: str,
+    known: Iterable[str],
+    remedy: str = "name the column of the rationales with --column",
+) -> None:
+    """Checks that a file has a column.
+
+    Args:
+        file: the file, for the message.
+        column: the column.
+        known: the columns it has.
+        remedy: what to do where it has not.
+
+    Raises:
+        InvalidInputError: it has none of this name.
+    """
+    if column not in known:
+        raise InvalidInputError(f"{file} has no column {column!r}, it has {', '.join(known)}; {remedy}")

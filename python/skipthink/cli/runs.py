@@ -1,0 +1,122 @@
+"""Commands of runs: run, schema, pretrain, export, doctor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from skipthink.cli.app import Changes, app
+from skipthink.options import Options
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, see docs/reference/recipes.md.")],
+    data: Annotated[
+        Path | None, typer.Option(help="A data file that takes the place of the recipe's data.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; runs/<recipe name> by default.")] = None,
+    changes: Changes = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another run folder: what it has finished with the same inputs is copied, not computed again; "
+            "can stand more than once."
+        ),
+    ] = None,
+) -> None:
+    """Runs a recipe from data to table; finished jobs are kept, killed ones resumed."""
+    from skipthink.run.recipe import load_recipe
+    from skipthink.run.runner import run_recipe
+    from skipthink.run.scheduler import JobCrashedError
+
+    loaded = load_recipe(recipe, data=data, changes=changes or ())
+    folder = Path("runs") / loaded.name if out is None else out
+    try:
+        run_recipe(loaded, folder, reuse=reuse or ())
+    except JobCrashedError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; the same command goes on from where {folder} stands", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def schema(
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(help="A recipe that names methods of your own, whose options are to be in it."),
+    ] = None,
+    pretraining: Annotated[
+        bool, typer.Option("--pretrain", help="The schema of recipes of skipthink pretrain.")
+    ] = False,
+) -> None:
+    """Prints the JSON schema of recipes, which editors complete and check keys with."""
+    from skipthink.io.recipes import read_mapping, read_text, schema_of
+    from skipthink.run.recipe import recipe_kind, recipe_kind_of
+
+    kind: type[Options] = recipe_kind()
+    if pretraining:
+        from skipthink.testbed.options import PretrainRecipe
+
+        kind = PretrainRecipe
+    elif recipe is not None:
+        content = read_mapping(read_text(recipe), name=str(recipe))
+        kind = recipe_kind_of(content, name=str(recipe), folder=recipe.resolve().parent)
+    typer.echo(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/testbed, see docs/how-to/testbed.md.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to; runs/pretrain-<recipe name> by default.")
+    ] = None,
+    changes: Changes = None,
+) -> None:
+    """Makes and pre-trains a student of the test bed; the same command goes on after a kill."""
+    from skipthink.testbed.options import load_pretrain_recipe
+    from skipthink.testbed.pretraining import pretrain
+
+    loaded = load_pretrain_recipe(recipe, changes=changes or ())
+    folder = Path("runs") / f"pretrain-{loaded.name}" if out is None else out
+    typer.echo(f"student: {pretrain(loaded, folder)}")
+
+
+@app.command()
+def export(
+    folder: Annotated[
+        Path, typer.Argument(help="A trained method of a run, such as runs/demo/train/stt/s0.")
+    ],
+    out: Annotated[Path, typer.Option(help="A .jsonl, .parquet or .arrow file.")],
+    format: Annotated[
+        str, typer.Option(help="prompt-completion, messages, sharegpt or ids.")
+    ] = "prompt-completion",
+    mismatch: Annotated[
+        str, typer.Option(help="Items whose text gives other token ids: error, drop or keep.")
+    ] = "error",
+) -> None:
+    """Writes the items a method was trained on for other trainers."""
+    from skipthink.publish.exports import export_trained
+
+    counts = export_trained(folder, out, format=format, mismatch=mismatch)
+    typer.echo(
+        f"{counts['written']} of {counts['items']} items in {out}; "
+        f"{counts['mismatched']} whose text gives other token ids than the run trained on"
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Shows what is installed, what the machine has, and whether the core works."""
+    from skipthink.run.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.topic:<14} {finding.text}")
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
