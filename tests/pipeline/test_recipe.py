@@ -46,7 +46,7 @@ MISTAKES = {
     ),
     "wrong value in a method": (
         SMALL + "training: {methods: {stt: {skip_weight: 1.5}}}",
-        r"training\.methods\.stt\.skip_weight must be below 1, got 1\.5",
+        r"training\.methods\.stt\.skip_weight must be at most 1, got 1\.5",
     ),
     "values in a method that do not go together": (
         SMALL + "training: {bf16: true, methods: {stt: {fp16: true}}}",

@@ -326,13 +326,15 @@ def test_skip_methods_hold_one_skip_item_a_sample(trained, encoded, markers, stu
         )
 
 
-def test_skip_weight_sets_the_share(encoded, markers, student_dir, samples, tmp_path):
+@pytest.mark.parametrize(("weight", "n_skip", "n_all"), [(0.5, 4 * 24, 8 * 24), (1.0, 24, 24)])
+def test_skip_weight_sets_the_share(encoded, student_dir, samples, tmp_path, weight, n_skip, n_all):
     summary = train_by_name(
         "skip-all", student=student_dir, samples=samples, out=tmp_path, n_chunks=3, seed=5,
-        settings={**SETTINGS, "epochs": 1, "skip_weight": 0.5},
+        settings={**SETTINGS, "epochs": 1, "skip_weight": weight},
         boundaries=np.tile(np.asarray([0, 1, 2, 0]), (24, 1)) + np.outer(encoded.n_steps, [0, 0, 0, 1]),
     )  # fmt: skip
-    assert summary["items"][str(Stage.SKIP)] == 4 * 24
+    assert summary["items"][str(Stage.SKIP)] == n_skip
+    assert sum(summary["items"].values()) == n_all
 
 
 def test_chunk_dropout_is_drawn_anew_each_epoch(student_dir, encoded, markers, tmp_path):

@@ -21,7 +21,10 @@ class SkipItemOptions(ChunkwiseOptions):
     """Options of the methods that train on skip items (method §7)."""
 
     skip_weight: float | None = option(
-        None, "share of skip items among all items; null: one per sample, 1 / (M + 2)", gt=0, lt=1
+        None,
+        "share of skip items among all items; 1: nothing else is trained on; null: one per sample, 1 / (M + 2)",
+        gt=0,
+        le=1,
     )
     thought: Literal["per-chunk", "collapse", "none"] = option(
         "per-chunk",
@@ -52,7 +55,10 @@ class SkipAll(Method):
 
     def _with_skips(self, source: ItemSource, epoch: int, chunkwise: Items) -> Items:
         skip = source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
-        rows = skip_rows(source.options.skip_weight, len(chunkwise), len(skip), source.seed, epoch)
+        share = source.options.skip_weight
+        if share == 1:
+            return skip
+        rows = skip_rows(share, len(chunkwise), len(skip), source.seed, epoch)
         return join_items([chunkwise, take_items(skip, rows)])
 
 
