@@ -5,8 +5,8 @@ in front of it, then a token finds the one that followed the same words. Models 
 such heads ("induction heads", Olsson et al. 2022, arXiv 2209.11895) while they read billions of tokens; a student of
 a million parameters had none after 12 million tokens of the corpus (docs/how-to/testbed.md). So the two steps are
 written into its first two layers, as a start that training is free to change.
-Like "mimetic initialisation" (Trockman and Kolter 2023, arXiv 2305.09828), this sets structure and adds no knowledge: no
-word, fact or task is in these weights.
+Like "mimetic initialisation" (Trockman and Kolter 2023, arXiv 2305.09828), this sets structure and adds no knowledge:
+no word, fact or task is in these weights.
 """
 
 from __future__ import annotations
