@@ -20,6 +20,7 @@ use pulp::Arch;
 pub use batch::{Spans, split_buffer, split_texts};
 use protected::{Protected, is_blank_line};
 use scan::Window;
+use words::Word;
 
 /// Which rules end a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,29 +124,61 @@ impl Cutter<'_> {
             b'\n' => at + 1,
             b'`' | b'$' | b'\\' | b'<' => protected.end(at).unwrap_or(at + 1),
             b'.' => self.period(at),
-            _ => self.terminator(at),
+            b'!' | b'?' => self.shout(at),
+            _ => self.beyond_ascii(at),
         }
     }
 
-    /// The many periods that need no second look, and the others. `terminator` says the same of all.
+    /// The many periods that need no second look, and the others. `terminator` ends the same steps at all of them.
     #[inline]
     fn period(&mut self, at: usize) -> usize {
+        let bytes = self.text.as_bytes();
         let next = self.window.after_space(self.text, at + 1);
-        if next == at + 1 && sentence::is_decimal_point(self.text.as_bytes(), at) {
-            return next;
+        if next == bytes.len() {
+            return next; // the last step ends with the text
         }
-        if next > at + 1 && sentence::is_after_plain_word(self.text.as_bytes(), self.start, at, next) {
-            return self.cut_before(at + 1, next);
+        if next == at + 1 {
+            if sentence::is_inner_period(bytes, at) {
+                return next;
+            }
+        } else {
+            match sentence::word_before(bytes, self.start, at, next) {
+                Word::Plain => return self.cut_before(at + 1, next),
+                Word::NeverLast => return at + 1,
+                Word::Other => {}
+            }
         }
         self.terminator(at)
     }
 
+    /// Exclamation and question marks before a word: its first letter decides. `terminator` ends the same
+    /// steps at all of them.
+    #[inline]
+    fn shout(&mut self, at: usize) -> usize {
+        let next = self.window.after_space(self.text, at + 1);
+        match self.text.as_bytes().get(next) {
+            Some(b'A'..=b'Z') if next > at + 1 => self.cut_before(at + 1, next),
+            Some(b'a'..=b'z') if next > at + 1 => at + 1,
+            _ => self.terminator(at),
+        }
+    }
+
+    /// Characters beyond ASCII, of which few are marks: most are told by their bytes.
+    #[inline(never)]
+    fn beyond_ascii(&mut self, at: usize) -> usize {
+        let bytes = &self.text.as_bytes()[at..];
+        if scripts::is_stop(bytes) {
+            return self.terminator(at);
+        }
+        let next = at + if bytes[0] < 0xE0 { 2 } else { 3 };
+        let space = if scripts::is_before_space(bytes) { self.space_end(at) } else { None };
+        space.map_or(next, |end| self.cut(end))
+    }
+
+    /// All rules.
+    #[inline(never)]
     fn terminator(&mut self, at: usize) -> usize {
-        let space = match self.text.as_bytes()[at] {
-            0xE0 | 0xE1 => self.space_end(at),
-            _ => None,
-        };
-        match space.map_or_else(|| sentence::end(self.text, self.start, at), Ok) {
+        match sentence::end(self.text, self.start, at) {
             Ok(end) => self.cut(end),
             Err(next) => next,
         }
@@ -155,9 +188,6 @@ impl Cutter<'_> {
     #[inline(never)]
     fn space_end(&mut self, at: usize) -> Option<usize> {
         let text = self.text;
-        // bytes that may begin white space
-        matches!(text.as_bytes().get(at + 3), Some(b' ' | b'\t' | b'\r' | 0xC2 | 0xE1..=0xE3))
-            .then_some(())?;
         let known = &mut self.has_khmer_marks;
         let has_marks = || *known.get_or_insert_with(|| scripts::has_khmer_marks(text));
         sentence::space_end(text, self.start, at, has_marks)

@@ -6,6 +6,35 @@ pub fn is_full_stop(one: char) -> bool {
     matches!(one, '。' | '．' | '｡' | '！' | '？' | '؟' | '۔' | '।' | '॥' | '։' | '።' | '፧' | '។' | '៕' | '။')
 }
 
+/// Whether UTF-8 begins with such a mark or with "…", which ends sentences as a period does.
+#[inline]
+pub fn is_stop(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xD6, 0x89, ..]
+            | [0xD8, 0x9F, ..]
+            | [0xDB, 0x94, ..]
+            | [0xE0, 0xA5, 0xA4 | 0xA5, ..]
+            | [0xE1, 0x81, 0x8B, ..]
+            | [0xE1, 0x8D, 0xA2 | 0xA7, ..]
+            | [0xE1, 0x9F, 0x94 | 0x95, ..]
+            | [0xE2, 0x80, 0xA6, ..]
+            | [0xE3, 0x80, 0x82, ..]
+            | [0xEF, 0xBC, 0x81 | 0x8E | 0x9F, ..]
+            | [0xEF, 0xBD, 0xA1, ..]
+    )
+}
+
+/// Whether UTF-8 begins with what may be a letter of Thai, Lao, Khmer or Burmese, and then a byte of white space.
+#[inline]
+pub fn is_before_space(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xE0, 0xB8..=0xBB, _, b' ' | b'\t' | b'\r' | 0xC2 | 0xE1..=0xE3, ..]
+            | [0xE1, 0x80..=0x82 | 0x9E | 0x9F, _, b' ' | b'\t' | b'\r' | 0xC2 | 0xE1..=0xE3, ..]
+    )
+}
+
 /// Letters of Chinese, Japanese and Korean, before which no space is needed.
 pub fn is_cjk(one: char) -> bool {
     matches!(
@@ -75,4 +104,26 @@ pub fn is_joined(before: &str, behind: &str) -> bool {
                 .strip_suffix(word)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with(char::is_whitespace))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_tell_the_same_as_characters() {
+        for one in ('\u{80}'..=char::MAX).filter(|one| one.len_utf8() < 4) {
+            let text = format!("{one} ");
+            assert_eq!(is_stop(text.as_bytes()), is_full_stop(one) || one == '…', "{one:?}");
+            let may_end = is_thai(one) || is_khmer(one);
+            assert!(is_before_space(text.as_bytes()) || !may_end, "{one:?}");
+            assert!(!(is_stop(text.as_bytes()) && may_end), "{one:?}");
+            // a line break ends steps by a rule of its own; pages and vertical tabs end none
+            let is_asked = |space: &char| space.is_whitespace() && !matches!(space, '\n' | '\x0B' | '\x0C');
+            for space in ('\0'..='\u{3000}').filter(is_asked).filter(|_| may_end) {
+                let text = format!("{one}{space}");
+                assert!(is_before_space(text.as_bytes()), "{text:?}");
+            }
+        }
+    }
 }

@@ -5,14 +5,13 @@ use super::ordinals::{is_latin, is_ordinal};
 use super::scripts::{self, is_digit, is_full_stop};
 use super::spaces;
 use super::words::{
-    Abbreviation, LONGEST, abbreviation, begins_with_starter, is_before_letter, is_plain_word,
-    spaced_abbreviation,
+    Abbreviation, LONGEST, Word, abbreviation, begins_with_starter, is_before_letter, spaced_abbreviation,
 };
 
-/// Whether the word before the period at `at`, in a step that starts at `start`, is one behind which a period with
-/// white space up to `next` behind it ends a sentence.
+/// What the word before the period at `at`, in a step that starts at `start`, tells of a period with white space up to
+/// `next` behind it.
 #[inline]
-pub fn is_after_plain_word(bytes: &[u8], start: usize, at: usize, next: usize) -> bool {
+pub fn word_before(bytes: &[u8], start: usize, at: usize, next: usize) -> Word {
     // the last bytes of the step, the last one highest, zeros before its start
     let last = if let Some(last) = bytes[..at].last_chunk() {
         u64::from_le_bytes(*last)
@@ -20,25 +19,26 @@ pub fn is_after_plain_word(bytes: &[u8], start: usize, at: usize, next: usize) -
         bytes[..at].iter().fold(0, |last, byte| last >> 8 | u64::from(*byte) << 56)
     };
     let outside = 64 - 8 * (at - start).min(8) as u32;
-    let behind = match &bytes[next..] {
+    Word::read(last >> outside.min(63) << outside.min(63), || match &bytes[next..] {
         [first, second, third, fourth, ..] => u32::from_le_bytes([*first, *second, *third, *fourth]),
         rest => rest.iter().rev().fold(0, |behind, byte| behind << 8 | u32::from(*byte)),
-    };
-    is_plain_word(last >> outside.min(63) << outside.min(63), behind)
+    })
 }
 
-/// Whether a period at `at` stands between two digits.
+/// Whether the period at `at`, with no white space behind it, stands within a word or between two digits: "e.g.",
+/// "3.5".
 #[inline]
-pub fn is_decimal_point(bytes: &[u8], at: usize) -> bool {
-    matches!(bytes.get(at.saturating_sub(1)..at + 2), Some([b'0'..=b'9', b'.', b'0'..=b'9']))
+pub fn is_inner_period(bytes: &[u8], at: usize) -> bool {
+    match bytes.get(at + 1) {
+        Some(b'a'..=b'z') => true,
+        Some(b'0'..=b'9') => at > 0 && bytes[at - 1].is_ascii_digit(),
+        _ => false,
+    }
 }
 
 /// Looks at the terminators at `at`, in a step that starts at `start`. `Ok(end)`: the sentence ends at `end`, its
 /// closing quotes and brackets included. `Err(next)`: it does not; go on at `next`.
 pub fn end(text: &str, start: usize, at: usize) -> Result<usize, usize> {
-    if is_decimal_point(text.as_bytes(), at) {
-        return Err(at + 1);
-    }
     let Some(first) = text[at..].chars().next() else { return Err(text.len()) };
     if !first.is_ascii() && is_full_stop(first) {
         let behind = at + first.len_utf8();

@@ -139,22 +139,83 @@ fn steps_pass_over_windows() {
 #[test]
 fn words_before_a_period_are_read_alike() {
     // what needs no second look, compared with the rules themselves
-    let words =
-        ["", "e.g", "U.S", "no", "No", "PRELIM", "thurs", "x", "A", "1", "12", "apples", "a.b", "x.1", ")"];
-    let pairs = ["", "so ", "it is (", ": ", "é", "10 cups,"]
+    let words = [
+        "", "e.g", "U.S", "no", "No", "PRELIM", "thurs", "x", "A", "1", "12", "apples", "a.b", "x.1", ")",
+        "Dr", "e.e.g", "approx", "3", "31",
+    ];
+    let pairs = ["", "so ", "it is (", ": ", "é", "10 cups,", "z. ", "p. ", "am ", "1. und "]
         .into_iter()
         .flat_map(|one| words.map(|word| (one, word)));
-    for (before, word) in pairs {
-        for start in 0..=before.len() {
-            let text = format!("{before}{word}. Bob");
+    for ((before, word), behind) in
+        pairs.flat_map(|pair| ["Bob", "bob", "Mai", "B. x", "3", "é"].map(|one| (pair, one)))
+    {
+        for start in (0..=before.len()).filter(|start| before.is_char_boundary(*start)) {
+            let text = format!("{before}{word}. {behind}");
             let at = before.len() + word.len();
-            if !text.is_char_boundary(start)
-                || !sentence::is_after_plain_word(text.as_bytes(), start, at, at + 2)
-            {
-                continue;
-            }
-            assert_eq!(sentence::end(&text, start, at), Ok(at + 1), "{text} from {start}");
+            let expected = match sentence::word_before(text.as_bytes(), start, at, at + 2) {
+                Word::Plain => Ok(at + 1),
+                Word::NeverLast => Err(at + 1),
+                Word::Other => continue,
+            };
+            assert_eq!(sentence::end(&text, start, at), expected, "{text} from {start}");
         }
+    }
+}
+
+#[test]
+fn abbreviations_that_end_no_sentence_are_no_second_parts() {
+    // so that no look at the word in front of them is needed
+    for word in words::never_last() {
+        let ending = format!(".{word}");
+        assert!(words::abbreviations().all(|one| !one.ends_with(&ending)), "{word}");
+        assert!(!word.ends_with(|one: char| one.is_ascii_digit()) && word.len() > 1, "{word}");
+    }
+}
+
+#[test]
+fn marks_are_read_alike() {
+    // the quick rules of `period` and `shout`, compared with the rules themselves
+    let befores = ["", "a", "3", "A", ")", "é", "中", "5", "e", " ", "so."];
+    let behinds = [
+        "a",
+        "A",
+        "3",
+        " a",
+        " A",
+        "\na",
+        "\n A",
+        "  B",
+        "",
+        " ",
+        "é",
+        " é",
+        " = 1",
+        "…",
+        ".",
+        "\u{3000}a",
+        "\"",
+        "中",
+    ];
+    for (before, mark, behind) in befores.iter().flat_map(|before| {
+        [".", "!", "?"]
+            .into_iter()
+            .flat_map(move |mark| behinds.iter().map(move |behind| (before, mark, behind)))
+    }) {
+        let text = format!("So it is {before}{mark}{behind}");
+        let at = text.len() - behind.len() - 1;
+        let (mut quick, mut full) = (Vec::new(), Vec::new());
+        for (ends, is_quick) in [(&mut quick, true), (&mut full, false)] {
+            let mut window = Window::new(Arch::new());
+            window.read(text.as_bytes(), 0);
+            let mut cutter =
+                Cutter { text: &text, start: 0, ends, window: &mut window, has_khmer_marks: None };
+            match mark {
+                _ if !is_quick => cutter.terminator(at),
+                "." => cutter.period(at),
+                _ => cutter.shout(at),
+            };
+        }
+        assert_eq!(quick, full, "{text:?}");
     }
 }
 

@@ -112,6 +112,19 @@ pub fn abbreviation(word: &str) -> Option<Abbreviation> {
     TABLE.needs[Table::slot(key)].filter(|_| TABLE.holds(key))
 }
 
+/// All abbreviations.
+#[cfg(test)]
+pub fn abbreviations() -> impl Iterator<Item = &'static str> {
+    ABBREVIATIONS.iter().flat_map(|(_, words)| words.split(' '))
+}
+
+/// Those behind which no period ends a sentence.
+#[cfg(test)]
+pub fn never_last() -> impl Iterator<Item = &'static str> {
+    let lists = ABBREVIATIONS.iter().filter(|(needs, _)| *needs == Abbreviation::Never);
+    lists.flat_map(|(_, words)| words.split(' '))
+}
+
 /// The abbreviation of two parts, written with a space between them: "z. B.", "p. ej.".
 pub fn spaced_abbreviation(first: &str, second: &str) -> Option<Abbreviation> {
     let mut bytes = [b'.'; LONGEST];
@@ -121,33 +134,59 @@ pub fn spaced_abbreviation(first: &str, second: &str) -> Option<Abbreviation> {
     abbreviation(std::str::from_utf8(&bytes[..length]).ok()?)
 }
 
-/// Whether the last eight bytes before a period, the last one highest and zeros before the step, end in a word
-/// behind which any period ends a sentence: ASCII, no abbreviation, acronym, single letter, number of a list or
-/// ordinal number before `behind`, the four bytes that follow.
-#[inline]
-pub fn is_plain_word(bytes: u64, behind: u32) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * EACH;
-    // all bytes at once: below, no sum of one byte reaches into the next, as none is beyond ASCII
-    if bytes & HIGH != 0 || (bytes >> 48) & 0xFF == u64::from(b'.') {
-        return false;
+/// What the word before a period that white space follows tells at first sight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// The period ends a sentence.
+    Plain,
+    /// An abbreviation behind which no period ends one.
+    NeverLast,
+    /// All rules have to be looked at.
+    Other,
+}
+
+impl Word {
+    /// Reads the word at the end of the last eight bytes before a period, the last one highest and zeros before the
+    /// step. A plain one is ASCII, no abbreviation, acronym, single letter, number of a list or ordinal number
+    /// before `behind`, the four bytes that follow the white space.
+    #[inline]
+    pub fn read(bytes: u64, behind: impl FnOnce() -> u32) -> Self {
+        const EACH: u64 = 0x0101_0101_0101_0101;
+        const HIGH: u64 = 0x80 * EACH;
+        // all bytes at once: below, no sum of one byte reaches into the next, as none is beyond ASCII
+        if bytes & HIGH != 0 {
+            return Self::Other;
+        }
+        let at_least = |values: u64, least: u8| values + u64::from(128 - least) * EACH;
+        let lower = bytes | (0x20 * EACH);
+        let letters = at_least(lower, b'a') & !at_least(lower, b'z' + 1);
+        let digits = at_least(bytes, b'0') & !at_least(bytes, b'9' + 1);
+        let dots = HIGH - (bytes ^ (u64::from(b'.') * EACH));
+        let others = !(letters | digits | dots) & HIGH;
+        // bits before the word: none for a word longer than any abbreviation, all where no word stands; the key of
+        // neither is in the table
+        let before = 64 - others.leading_zeros();
+        let key = lower.checked_shr(before).unwrap_or(0);
+        if before == 56 && (((bytes >> 56) as u8).is_ascii_alphabetic() || key == u64::from(b'1')) {
+            return Self::Other;
+        }
+        let is_dotted = (bytes >> 48) as u8 == b'.';
+        if digits >> 63 == 1 {
+            return Self::plain_if(!is_dotted && !ordinals::may_be(bytes, digits, behind()));
+        }
+        if !TABLE.holds(key) {
+            return Self::plain_if(!is_dotted);
+        }
+        match TABLE.needs[Table::slot(key)] {
+            Some(Abbreviation::Never) => Self::NeverLast,
+            _ => Self::Other,
+        }
     }
-    let at_least = |values: u64, least: u8| values + u64::from(128 - least) * EACH;
-    let lower = bytes | (0x20 * EACH);
-    let letters = at_least(lower, b'a') & !at_least(lower, b'z' + 1);
-    let digits = at_least(bytes, b'0') & !at_least(bytes, b'9' + 1);
-    let dots = HIGH - (bytes ^ (u64::from(b'.') * EACH));
-    let others = !(letters | digits | dots) & HIGH;
-    // bits before the word: none for a word longer than any abbreviation, all where no word stands
-    let before = 64 - others.leading_zeros();
-    let key = lower.checked_shr(before).unwrap_or(0);
-    if before == 56 && (((bytes >> 56) as u8).is_ascii_alphabetic() || key == u64::from(b'1')) {
-        return false;
+
+    #[inline]
+    fn plain_if(is_plain: bool) -> Self {
+        if is_plain { Self::Plain } else { Self::Other }
     }
-    if digits >> 63 == 1 {
-        return !ordinals::may_be(bytes, digits, behind);
-    }
-    before == 0 || key == 0 || !TABLE.holds(key)
 }
 
 /// Whether a word begins sentences far more often than it follows an initial or an acronym.
