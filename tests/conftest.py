@@ -5,7 +5,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from kept import Kept, fixtures_that_train
+from kept import Kept, fixtures_that_train, trains_for_its_module
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -19,10 +19,16 @@ def kept(request, tmp_path_factory):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Marks what asks for a trained student as slow, and puts what is slow first: two processes end at the same time."""
+    """Marks what asks for a trained student as slow, and lets it run first, so that two processes end together.
+
+    What a module trains for itself alone is trained once: its tests stay in one process.
+    """
     for item in items:
-        if fixtures_that_train(item):
+        fixtures = fixtures_that_train(item)
+        if fixtures:
             item.add_marker(pytest.mark.slow)
+        if any(map(trains_for_its_module, fixtures)) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name + "/" + item.path.stem))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

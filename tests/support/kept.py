@@ -9,8 +9,6 @@ import platform
 import shutil
 from pathlib import Path
 
-from filelock import FileLock
-
 TESTS = Path(__file__).parents[1]
 LIBRARIES = ("accelerate", "numpy", "peft", "pyarrow", "tokenizers", "torch", "transformers")
 
@@ -22,12 +20,15 @@ def trains(fixture):
 
 
 def fixtures_that_train(item):
-    """Names of the fixtures of a test, asked for directly or not, that train."""
+    """Fixtures of a test, asked for directly or not, that train."""
     found = getattr(item, "_fixtureinfo", None)
-    definitions = found.name2fixturedefs if found else {}
-    return [
-        name for name, made in definitions.items() if any(getattr(one.func, "trains", False) for one in made)
-    ]
+    definitions = found.name2fixturedefs.values() if found else ()
+    return [one for made in definitions for one in made if getattr(one.func, "trains", False)]
+
+
+def trains_for_its_module(fixture):
+    """Whether a fixture trains once for a module, and keeps nothing on disk for other processes."""
+    return fixture.scope == "module" and "kept" not in fixture.argnames
 
 
 def digest_files(*folders):
@@ -80,6 +81,8 @@ class Kept:
 
         `out` is a copy: a test may write into it. What is returned must be JSON.
         """
+        from filelock import FileLock
+
         key = json.dumps([make.__qualname__, arguments], default=as_key, sort_keys=True)
         place = self.root / hashlib.sha256(key.encode()).hexdigest()[:16]
         with FileLock(f"{place}.lock"):
