@@ -5,8 +5,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import shutil
+import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -66,14 +68,18 @@ def as_key(value):
     return value.tolist()
 
 
+DAY = 24 * 60 * 60
+
+
 class Kept:
-    """A folder of trained folders, in which those of another state of the code are not kept."""
+    """A folder of trained folders; those of another state of the code are deleted a day after their last use."""
 
     def __init__(self, root):
         self.root = root / digest_code()
         self.root.mkdir(parents=True, exist_ok=True)
+        os.utime(self.root)
         for other in root.iterdir():
-            if other != self.root:
+            if time.time() - other.stat().st_mtime > DAY:
                 shutil.rmtree(other, ignore_errors=True)
 
     def fill(self, out, make, **arguments):

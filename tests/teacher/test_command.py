@@ -100,7 +100,7 @@ def test_a_bad_question_is_named_by_its_row(tmp_path):
         "concise",
         check=2,
     )
-    assert "bad.jsonl, line 2: gold answer 'four or five'" in done.stderr
+    assert "bad.jsonl, row 1, line 2: gold answer 'four or five'" in done.stderr
 
 
 def test_keys_of_options_go_through_the_strict_reader():
