@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call_cli
 
 from skipthink.data import load_samples
 from skipthink.data.audit import audit_samples, recommend_chunks
@@ -369,13 +369,7 @@ def test_clean_text():
 
 
 def cli(*arguments, check=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "skipthink", "audit", *map(str, arguments)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONUTF8": "1"},
-    )  # fmt: skip
-    assert done.returncode == check, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return call_cli("audit", *arguments, check=check)
 
 
 SHAPE = {

@@ -7,6 +7,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import call_cli
 
 import skipthink
 
@@ -17,6 +18,7 @@ ROWS = [
 
 
 def cli(*arguments, cwd=None, check=0):
+    """The program in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "skipthink", *map(str, arguments)],
         capture_output=True,
@@ -60,7 +62,7 @@ def test_split_prints_steps_that_join_to_the_text(rows_file):
 
 def test_chunk_writes_parquet(rows_file, tmp_path):
     out = tmp_path / "chunks.parquet"
-    cli("chunk", rows_file, out, "--chunks", 2, "--method", "optimal", "--eta", 0)
+    call_cli("chunk", rows_file, out, "--chunks", 2, "--method", "optimal", "--eta", 0)
     table = pq.read_table(out)
     expected = skipthink.chunk(
         [row["rationale"] for row in ROWS], [row["losses"] for row in ROWS], 2, 0.0, method="optimal"
@@ -81,7 +83,7 @@ def test_chunk_reads_token_weights_and_end_losses(tmp_path):
     }
     pq.write_table(pa.table(table), tmp_path / "rows.parquet")
     out = tmp_path / "out.jsonl"
-    cli("chunk", tmp_path / "rows.parquet", out, "--chunks", 2, "--method", "optimal", "--eta", 0)
+    call_cli("chunk", tmp_path / "rows.parquet", out, "--chunks", 2, "--method", "optimal", "--eta", 0)
     expected = skipthink.chunk(
         table["rationale"], conditioned, 2, 0.0, method="optimal", n_tokens=weights, end_losses=ends
     )
@@ -104,7 +106,7 @@ def test_chunk_from_file_to_file_tells_what_it_did(rows_file, tmp_path):
     mixed.write_text(
         rows_file.read_text().replace("[1.0, 2.0, 0.5]", '[1.0, 2.0, 0.5], "n_tokens": [1, 2, 3]')
     )
-    done = cli("chunk", mixed, "--m", 2, check=2)
+    done = call_cli("chunk", mixed, "--m", 2, check=2)
     assert done.stderr.startswith(
         f"error: {mixed}, row 1, line 2 has 'n_tokens', which the first line has not"
     )
@@ -112,7 +114,9 @@ def test_chunk_from_file_to_file_tells_what_it_did(rows_file, tmp_path):
 
 def test_average_chunks_need_no_losses(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"text": "One. Two. Three."}\n')
-    done = cli("chunk", tmp_path / "rows.jsonl", "--chunks", 2, "--method", "average", "--column", "text")
+    done = call_cli(
+        "chunk", tmp_path / "rows.jsonl", "--chunks", 2, "--method", "average", "--column", "text"
+    )
     assert json.loads(done.stdout)["boundaries"] == [0, 2, 3]
 
 
@@ -156,7 +160,7 @@ def mistakes(tmp_path):
 def test_mistakes_are_one_line_and_exit_code_2(rows_file, tmp_path, subtests):
     for name, (arguments, message) in mistakes(tmp_path).items():
         with subtests.test(name):
-            done = cli(*arguments, cwd=tmp_path, check=2)
+            done = call_cli(*arguments, cwd=tmp_path, check=2)
             assert done.stderr.startswith("error: ")
             assert message in done.stderr
             assert len(done.stderr.splitlines()) == 1
@@ -203,12 +207,12 @@ def test_a_missing_extra_says_what_installs_it(names, arguments, extra, rows_fil
 
 
 def test_schema_has_every_option_and_those_of_methods_of_ones_own(tmp_path):
-    found = json.loads(cli("schema").stdout)
+    found = json.loads(call_cli("schema").stdout)
     assert {"name", "data", "training", "seeds"} < set(found["properties"])
     assert found["properties"]["methods"]["items"]["enum"][0] == "answer-only"
     overrides = found["$defs"]["TrainingSection_methods"]["properties"]
     assert {"stt", "base+sbc", "icot-si"} < set(overrides)
-    assert "corpus" in json.loads(cli("schema", "--pretrain").stdout)["properties"]
+    assert "corpus" in json.loads(call_cli("schema", "--pretrain").stdout)["properties"]
     (tmp_path / "my_method.py").write_text(
         "from dataclasses import dataclass\n"
         "from skipthink.options import option\n"
@@ -222,13 +226,13 @@ def test_schema_has_every_option_and_those_of_methods_of_ones_own(tmp_path):
         "METHOD = Own()\n"
     )
     (tmp_path / "r.yaml").write_text("methods: [base, my_method.py]\n")
-    found = json.loads(cli("schema", "r.yaml", cwd=tmp_path).stdout)
+    found = json.loads(call_cli("schema", "r.yaml", cwd=tmp_path).stdout)
     assert "my_method.py" in found["properties"]["methods"]["items"]["enum"]
     option = found["$defs"]["TrainingSection"]["properties"]["share_of_mine"]
     assert (option["default"], option["maximum"], option["description"]) == (0.5, 1, "a share")
 
 
 def test_help_is_what_the_declarations_say():
-    text = " ".join(cli("chunk", "--help").stdout.split())
+    text = " ".join(call_cli("chunk", "--help").stdout.split())
     assert "Least gain of an accepted change, in nats. [default: 0.1]" in text
     assert "What the search minimises (mean, variance, max). [default: mean]" in text

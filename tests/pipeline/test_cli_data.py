@@ -1,13 +1,11 @@
 """Files as they come on the command line: columns that are null at first, hints that can be followed."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command_line import call_cli
 
 from skipthink.exceptions import DataError
 from skipthink.io.tables import BATCH_ROWS, read_batches
@@ -16,16 +14,7 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
 def cli(*arguments, check=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "skipthink", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode == check, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return call_cli(*arguments, env={"COLUMNS": "200"}, check=check)
 
 
 def write(path, rows):

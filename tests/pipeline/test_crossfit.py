@@ -4,6 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from kept import trains
 
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import build_graph
@@ -27,6 +28,7 @@ methods: [stt]
 
 
 @pytest.fixture(scope="module")
+@trains
 def run(tmp_path_factory):
     """A run up to its skip data."""
     folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")

@@ -149,6 +149,7 @@ def check_counts(run, notes, evaluated, rows, longest):
         assert predictions["id"].to_pylist() == tables["test"]["id"].to_pylist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", FILES)
 def test_no_sample_is_lost(stem, tmp_path):
     answer, architecture, longest = FILES[stem]
@@ -196,6 +197,7 @@ def save_chat_student(folder, rows):
     save_student(Qwen2ForCausalLM(config), tokenizer, folder)
 
 
+@pytest.mark.slow
 def test_thoughts_of_a_reasoning_model_train_one(tmp_path):
     """Blocks are unwrapped and counted; a chat student learns to write its own, and nothing joins its vocabulary."""
     chosen = sorted(read("gsm8k_r1distill7b"), key=length)[:14]

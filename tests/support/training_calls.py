@@ -2,10 +2,13 @@
 
 from dataclasses import fields
 
+import pyarrow as pa
+
 from skipthink.answers.options import CheckOptions
 from skipthink.evaluation import EvaluationOptions, evaluate
 from skipthink.scoring import ChunkOptions
 from skipthink.skipping import SkipOptions, make_skip_data
+from skipthink.student.models import make_student, save_student
 from skipthink.training import ItemTrainer, LoraOptions, make_arguments, train_method
 from skipthink.training.methods import own_methods
 
@@ -36,6 +39,34 @@ def train_by_name(name, *, student, samples, out, n_chunks=3, seed=5, settings=N
     options, chunks, arguments = sort_options(method, n_chunks, settings or {})
     return train_method(method, student=student, samples=samples, out=out, options=options, chunks=chunks, seed=seed,
                         arguments={"use_cpu": True, **arguments}, **extras)  # fmt: skip
+
+
+PARROT_RATIONALE = "We add. {k} + 1 = {total}. Done."
+
+
+def parrot_samples(rationale=PARROT_RATIONALE):
+    """Six short samples that a tiny student can learn by heart."""
+    rows = [
+        {
+            "id": f"r{k}",
+            "question": f"What is {k} and 1?",
+            "rationale": rationale.format(k=k, total=k + 1),
+            "answer": str(k + 1),
+        }
+        for k in range(6)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def train_parrot(*, out, method, rationale, n_known=6, n_chunks=3, max_length_tokens=160, **settings):
+    """Trains a student on the first `n_known` of the six samples; it starts from `out / "fresh"`."""
+    samples = parrot_samples(rationale)
+    texts = [str(value) for row in samples.to_pylist() for value in row.values()]
+    sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": max_length_tokens}
+    save_student(*make_student(texts, n_chunks=n_chunks, seed=0, vocab_size=300, **sizes), out / "fresh")
+    common = {"batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "eta": 0.0}
+    return train_by_name(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks,
+                         seed=0, settings={**common, **settings})  # fmt: skip
 
 
 def make_trainer(name, student, encoded, out, *, seed=42, boundaries=None, skipped=None, **settings):

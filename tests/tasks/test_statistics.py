@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import call_cli
 
 from skipthink import tasks
 from skipthink.data.task_statistics import REAL_FILES, compare, format_table, measure
@@ -91,17 +90,11 @@ def test_a_folder_without_real_rationales(tmp_path):
         compare(["single_operation"], real=tmp_path, n=2)
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "skipthink", "tasks", *arguments], capture_output=True, text=True, check=False
-    )
-
-
 def test_commands():
-    done = command("stats", "single_operation", "-n", "50")
-    assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
-    made = command(
-        "make", "date_understanding", "--split", "test", "-n", "4", "--options", '{"choices": false}'
+    done = call_cli("tasks", "stats", "single_operation", "-n", "50")
+    assert len(done.stdout.splitlines()) == 3
+    made = call_cli(
+        "tasks", "make", "date_understanding", "--split", "test", "-n", "4", "--options", '{"choices": false}'
     )
     rows = list(tasks.rows("date_understanding", split="test", n=4, choices=False))
     assert [json.loads(line) for line in made.stdout.splitlines()] == rows
@@ -120,6 +113,4 @@ def test_commands():
     ],
 )
 def test_mistakes_of_commands(arguments, message):
-    done = command(*arguments)
-    assert done.returncode != 0 and message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in call_cli("tasks", *arguments, check=2).stderr

@@ -1,27 +1,16 @@
 """`skipthink teach`: what it shows, what it says, and one line for every mistake."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from command_line import call_cli
 
 from skipthink.exceptions import RecipeError
 from skipthink.teacher.command import read_teacher
 
 
 def cli(*arguments, check=0, **env):
-    done = subprocess.run(
-        [sys.executable, "-m", "skipthink", "teach", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **env},
-    )
-    assert done.returncode == check, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return call_cli("teach", *arguments, env=env, check=check)
 
 
 @pytest.fixture
@@ -111,7 +100,7 @@ def test_a_bad_question_is_named_by_its_row(tmp_path):
         "concise",
         check=2,
     )
-    assert "bad.jsonl, line 2: gold answer 'four or five'" in done.stderr
+    assert "bad.jsonl, row 1, line 2: gold answer 'four or five'" in done.stderr
 
 
 def test_keys_of_options_go_through_the_strict_reader():

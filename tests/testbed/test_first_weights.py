@@ -112,6 +112,7 @@ def test_students_that_cannot_hold_them_are_refused(model, said):
         set_lookup_heads(model(), seed=0)
 
 
+@pytest.mark.slow
 def test_a_recipe_asks_for_them_and_for_an_opening(tmp_path):
     recipe = parse_options(RECIPE, PretrainRecipe, name="looks-up.yaml")
     pretrain(recipe, tmp_path / "run")

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from kept import trains
 
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import build_graph
@@ -31,6 +32,7 @@ def bench(load_bench):
 
 
 @pytest.fixture(scope="module")
+@trains
 def run(tmp_path_factory):
     """A run whose students are trained."""
     folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")

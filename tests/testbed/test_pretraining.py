@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from kept import trains
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -39,6 +40,7 @@ def tiny(**changes):
 
 
 @pytest.fixture(scope="module")
+@trains
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrain") / "tiny"
     return folder, pretrain(tiny(), folder)
@@ -119,6 +121,7 @@ def test_two_processes_train_as_one_does(trained, tmp_path):
         torch.testing.assert_close(found[name], weight, rtol=2e-2, atol=2e-3)  # bfloat16 rounds either way
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_student(tmp_path):
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(TINY.replace(f"tokens: {N_STEPS * 4 * 64}", "tokens: 512"))

@@ -129,6 +129,7 @@ evaluation: {alone_questions: 0, stage_questions: 0}
 """
 
 
+@pytest.mark.slow
 def test_a_recipe_starts_from_it(tmp_path):
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     command = [sys.executable, "-m", "skipthink", "run", "recipe.yaml", "--out", "run"]

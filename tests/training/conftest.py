@@ -9,7 +9,8 @@ import warnings
 import pyarrow as pa
 import pytest
 import torch
-from training_calls import train_by_name
+from kept import trains
+from training_calls import PARROT_RATIONALE, parrot_samples, train_parrot
 
 from skipthink import tasks
 from skipthink.student.encoding import encode_samples
@@ -106,50 +107,26 @@ def encoded(tokenizer, markers, samples):
 
 
 @pytest.fixture(scope="session")
-def parrot(tmp_path_factory):
+@trains
+def parrot(parrots, tmp_path_factory):
     """A student that learned six short samples by heart, each chunk also without the others: (folder, samples)."""
-    return train_parrot(tmp_path_factory.mktemp("parrot"), epochs=80, chunk_dropout=0.2)
+    return parrots(tmp_path_factory.mktemp("parrot"), epochs=80, chunk_dropout=0.2)
 
 
 @pytest.fixture(scope="session")
-def wavering(tmp_path_factory):
+@trains
+def wavering(parrots, tmp_path_factory):
     """A student that gets some of them right, and some chunks it needs, others not: (folder, samples)."""
-    return train_parrot(tmp_path_factory.mktemp("wavering"), epochs=55)
+    return parrots(tmp_path_factory.mktemp("wavering"), epochs=55)
 
 
 @pytest.fixture(scope="session")
-def parrots():
-    """`train_parrot`, for a parrot of one's own."""
-    return train_parrot
+@trains
+def parrots(kept):
+    """Fills a folder with a parrot of one's own; gives the folder and the six samples."""
 
+    def train(out, method="base+sbc", *, rationale=PARROT_RATIONALE, **options):
+        kept.fill(out, train_parrot, method=method, rationale=rationale, **options)
+        return out, parrot_samples(rationale)
 
-def train_parrot(
-    out,
-    method="base+sbc",
-    *,
-    rationale="We add. {k} + 1 = {total}. Done.",
-    n_known=6,
-    n_chunks=3,
-    max_length_tokens=160,
-    **settings,
-):
-    """Trains a student on the first `n_known` of six short samples; gives its folder and all six."""
-    rows = [
-        {
-            "id": f"r{k}",
-            "question": f"What is {k} and 1?",
-            "rationale": rationale.format(k=k, total=k + 1),
-            "answer": str(k + 1),
-        }
-        for k in range(6)
-    ]
-    samples = pa.Table.from_pylist(rows)
-    texts = [str(value) for row in rows for value in row.values()]
-    sizes = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": max_length_tokens}
-    save_student(*make_student(texts, n_chunks=n_chunks, seed=0, vocab_size=300, **sizes), out / "fresh")
-    common = {
-        "batch_size": 8, "learning_rate": 4e-3, "save_strategy": "no", "eta": 0.0
-    }  # fmt: skip
-    train_by_name(method, student=out / "fresh", samples=samples[:n_known], out=out, n_chunks=n_chunks,
-                  seed=0, settings={**common, **settings})  # fmt: skip
-    return out, samples
+    return train

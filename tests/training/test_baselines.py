@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from kept import trains
 from training_calls import evaluate_folder, make_trainer, sort_options, train_by_name
 from transformers import TrainerCallback
 
@@ -231,6 +232,7 @@ def test_icot_si_offsets_are_geometric_and_of_the_epoch(trainer_of):
     assert (late.method.items(late.source, 2).n_target < n_whole).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reset", "expected"), [(True, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]), (False, [1, 2, 3, 4, 5, 6])]
 )
@@ -273,12 +275,13 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def trained(student_dir, samples, tmp_path_factory):
+@trains
+def trained(kept, student_dir, samples, tmp_path_factory):
     """Every baseline trained with options of its own."""
     folder = tmp_path_factory.mktemp("baselines")
     return folder, {
-        method: train_by_name(
-            method, student=student_dir, samples=samples, out=folder / method, n_chunks=3, seed=5,
+        method: kept.fill(
+            folder / method, train_by_name, name=method, student=student_dir, samples=samples, n_chunks=3, seed=5,
             settings={**COMMON, **OPTIONS.get(method, {})},
         )
         for method in BASELINES

@@ -148,6 +148,7 @@ def test_the_clock_is_read_when_the_device_is_idle(parrot, tmp_path, monkeypatch
     assert result["device"] == "cpu"
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @needs_gpu
 def test_a_small_pipeline_on_a_gpu(student_dir, samples, tmp_path, monkeypatch):

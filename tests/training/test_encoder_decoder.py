@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from kept import trains
 from training_calls import evaluate_folder, make_trainer, skip_folders, train_by_name
 from transformers import (
     BartConfig,
@@ -230,6 +231,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_micro_batches_change_nothing(folders, tmp_path):
     """6 items at once and 2 three times over are the same steps: weights and losses to 1e-6."""
     found = []
@@ -305,7 +307,8 @@ def test_positions_are_counted_on_each_side(folders):
 
 
 @pytest.fixture(scope="module")
-def trained(folders, tmp_path_factory):
+@trains
+def trained(kept, folders, tmp_path_factory):
     """Students that learned the six sums by heart: method to folder."""
     root = tmp_path_factory.mktemp("sums")
     found = {}
@@ -322,8 +325,8 @@ def trained(folders, tmp_path_factory):
             "eta": 0.0, "research_every": 20,
         }  # fmt: skip
         found[method] = root / method
-        train_by_name(method, student=folders["made"], samples=SUMS, out=root / method, n_chunks=M, seed=0,
-                     settings=options, **extra)  # fmt: skip
+        kept.fill(root / method, train_by_name, name=method, student=folders["made"], samples=SUMS, n_chunks=M, seed=0,
+                  settings=options, **extra)  # fmt: skip
     return found
 
 
@@ -374,6 +377,7 @@ def test_items_that_are_too_long_are_named_by_side(folders, tmp_path):
                      settings={"use_cpu": True})  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_encoder_loses_nothing_on_questions(folders, tmp_path):
     options = {"max_steps": 2, "save_strategy": "no"}
     arguments = {"student": folders["made"], "samples": SUMS, "out": tmp_path, "n_chunks": M, "seed": 0}
@@ -389,6 +393,7 @@ def test_an_encoder_loses_nothing_on_questions(folders, tmp_path):
         assert row["prompt_ids"] == [0] and row["source_ids"][-1] == markers.end_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["stepwise", "icot-si", "truncated"])
 def test_baselines_train(method, folders, tmp_path):
     options = {

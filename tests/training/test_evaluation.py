@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from kept import trains
 from training_calls import evaluate_folder
 
 from skipthink.answers.options import CheckOptions
@@ -57,6 +58,7 @@ def test_a_loop_is_one_piece_repeated_to_the_end(tokens, loops):
 
 
 @pytest.fixture(scope="module")
+@trains
 def parrot(parrots, tmp_path_factory):
     """A student that learned six short samples by heart, and what it was trained on."""
     out, samples = parrots(tmp_path_factory.mktemp("parrot"), "base+ac", epochs=60, batching="shuffled")

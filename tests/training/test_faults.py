@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from kept import trains
 from safetensors.torch import load_file
 from training_calls import train_by_name
 
@@ -53,6 +54,7 @@ methods: [base+sbc, stt]
 # ---- kills ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["base+sbc", "stt"])
 def test_training_killed_at_ten_random_moments(method, student_dir, samples, encoded, tmp_path, in_child):
     """SIGKILL in loading, search, steps, saving and the last writes: bits, losses, chunks and counts are the same."""
@@ -150,6 +152,7 @@ def test_a_full_disk_is_known_by_its_error(error, message):
 
 
 @pytest.fixture(scope="module")
+@trains
 def finished(tmp_path_factory):
     """A run of all jobs that nothing disturbed."""
     folder = make_run(tmp_path_factory.mktemp("finished"))

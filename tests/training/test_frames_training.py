@@ -65,6 +65,7 @@ def asked(out, rows, mode):
     return found, pq.read_table(out / "eval" / "predictions.parquet").to_pylist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "architecture"), [*((name, "llama") for name in FRAMES), ("text", "t5")])
 def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name, architecture):
     frame = FRAMES[name]
@@ -84,6 +85,7 @@ def test_one_pass_is_learnt_and_its_answer_found(rows, tmp_path, name, architect
     assert about["max_target_tokens"]["-2"] >= found["tokens_per_answer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["text", "chat-text-think"])
 def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     """The whole way: chunk by chunk, what can be dropped, a student that skips."""
@@ -133,6 +135,7 @@ def test_chunks_are_judged_and_skipped(rows, tmp_path, name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["stepwise", "icot-si", "truncated", "masked"])
 def test_baselines_keep_the_tags(rows, tmp_path, method):
     """What is cut or dropped is the rationale: the tags around it stay."""

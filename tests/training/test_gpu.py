@@ -67,6 +67,7 @@ def run_out_of_memory(monkeypatch, model, most_rows):
     return tries
 
 
+@pytest.mark.slow
 def test_training_goes_on_in_halves_where_memory_runs_out(
     student, encoded, markers, tmp_path, monkeypatch, capsys
 ):
@@ -82,6 +83,7 @@ def test_training_goes_on_in_halves_where_memory_runs_out(
     assert_same_training(found, expected)
 
 
+@pytest.mark.slow
 def test_a_backward_pass_that_runs_out_of_memory_leaves_nothing_behind(
     student, encoded, markers, tmp_path, monkeypatch
 ):
@@ -104,6 +106,7 @@ def test_a_backward_pass_that_runs_out_of_memory_leaves_nothing_behind(
     assert_same_training(found, expected)
 
 
+@pytest.mark.slow
 def test_training_says_which_item_memory_runs_out_on(student, encoded, markers, tmp_path, monkeypatch):
     trainer = make_trainer(student, encoded, markers, tmp_path)
     run_out_of_memory(monkeypatch, trainer.model, 0)
@@ -113,6 +116,7 @@ def test_training_says_which_item_memory_runs_out_on(student, encoded, markers, 
         trainer.train_resumable()
 
 
+@pytest.mark.slow
 def test_other_errors_of_training_are_not_hidden(student, encoded, markers, tmp_path, monkeypatch):
     trainer = make_trainer(student, encoded, markers, tmp_path)
 
@@ -124,6 +128,7 @@ def test_other_errors_of_training_are_not_hidden(student, encoded, markers, tmp_
         trainer.train_resumable()
 
 
+@pytest.mark.slow
 def test_training_that_diverges_ends(student, encoded, markers, tmp_path):
     """`transformers` would put the mean of earlier losses in the place of one that is no number."""
     trainer = make_trainer(
@@ -157,6 +162,7 @@ class Waits(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
+@pytest.mark.slow
 def test_a_training_step_waits_for_nothing(student, encoded, markers, tmp_path, monkeypatch):
     """Between two logs, apart from what the model's own code asks for (its attention looks at the mask)."""
     trainer = make_trainer(student, encoded, markers, tmp_path, logging_strategy="no", max_grad_norm=1.0)
@@ -294,6 +300,7 @@ def test_scores_are_those_of_the_cpu(wide, gpu):
     np.testing.assert_allclose(rough.nll, expected.nll, rtol=0.03, atol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @needs_gpu
 def test_bf16_trains_as_on_the_cpu(student_dir, samples, tmp_path, gpu):
@@ -345,6 +352,7 @@ def test_generation_in_little_memory(wide, gpu, little_memory):
     assert {len(row.tokens) + row.ended for row in found} <= {1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @needs_gpu
 def test_training_in_little_memory(wide, gpu, little_memory, tmp_path):
@@ -377,6 +385,7 @@ threads: 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @needs_gpu
 def test_workers_share_a_device(gpu, tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from kept import trains
 from training_calls import evaluate_folder
 
 from skipthink.evaluation.lm_eval_tasks import PATH
@@ -41,6 +42,7 @@ def test_answers_are_checked_as_ours():
 
 
 @pytest.fixture(scope="module")
+@trains
 def parrot(parrots, tmp_path_factory):
     """A one-pass student that knows four of six questions by heart."""
     out, questions = parrots(

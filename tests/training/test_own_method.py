@@ -67,6 +67,7 @@ def own(tmp_path_factory):
     return module
 
 
+@pytest.mark.slow
 def test_a_method_from_one_file_trains_and_answers(own, student_dir, samples, encoded, tmp_path):
     options = own.LastWordsOptions(n_last=2, max_steps=2, batch_size=8, lora=None)
     summary = train_method(

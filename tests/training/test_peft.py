@@ -5,6 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 import torch
+from kept import trains
 from training_calls import train_by_name
 
 from skipthink.exceptions import InvalidInputError
@@ -52,9 +53,20 @@ def fresh(request, samples, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(fresh, samples, tmp_path_factory):
+@trains
+def trained(kept, fresh, samples, tmp_path_factory):
     out = tmp_path_factory.mktemp("lora")
-    return out, train(fresh, samples, out)
+    summary = kept.fill(
+        out,
+        train_by_name,
+        name="base+sbc",
+        student=fresh,
+        samples=samples,
+        n_chunks=3,
+        seed=5,
+        settings=SETTINGS,
+    )
+    return out, summary
 
 
 def test_markers_and_adapters_learn_and_all_else_stays(fresh, trained):
@@ -107,6 +119,7 @@ def test_a_killed_run_goes_on_bit_by_bit(fresh, trained, samples, tmp_path):
     assert pq.read_table(tmp_path / "chunks.parquet") == pq.read_table(trained[0] / "chunks.parquet")
 
 
+@pytest.mark.slow
 def test_markers_may_stay_frozen(student_dir, samples, tmp_path):
     train(student_dir, samples, tmp_path, max_steps=2, lora={"rank": 2, "train_markers": False})
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 import torch
+from kept import trains
 from safetensors.torch import load_file
 from training_calls import train_by_name
 
@@ -27,8 +28,14 @@ def train(student_dir, samples, out, **changes):
 
 
 @pytest.fixture(scope="module")
-def plain(student_dir, samples, tmp_path_factory):
-    return train(student_dir, samples, tmp_path_factory.mktemp("plain"))
+@trains
+def plain(kept, student_dir, samples, tmp_path_factory):
+    out = tmp_path_factory.mktemp("plain")
+    summary = kept.fill(
+        out, train_by_name, name="base+sbc", student=student_dir, samples=samples, n_chunks=3, seed=5,
+        settings=SETTINGS,
+    )  # fmt: skip
+    return summary, load_file(out / "model" / "model.safetensors")
 
 
 def test_bf16_trains_float32_weights_near_the_same_losses(plain, student_dir, samples, tmp_path):
@@ -53,6 +60,7 @@ def test_fp16_trains_on_a_gpu(plain, student_dir, samples, tmp_path):
     assert summary["loss"] == pytest.approx(plain[0]["loss"], rel=2e-2)
 
 
+@pytest.mark.slow
 def test_steps_are_reported_to_tensorboard(student_dir, samples, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -26,6 +26,7 @@ def passes(monkeypatch):
     return seen, stop
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_goes_on(student_dir, samples, tmp_path, passes):
     seen, stop = passes
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from kept import trains
 from safetensors.torch import load_file
 from training_calls import make_trainer, train_by_name
 
@@ -156,9 +157,14 @@ def assert_same_weights(left, right, tolerance=0.0):
 
 
 @pytest.fixture(scope="module")
-def trained(student_dir, samples, tmp_path_factory):
+@trains
+def trained(kept, student_dir, samples, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
-    return out, train(student_dir, samples, out)
+    summary = kept.fill(
+        out, train_by_name, name="base+sbc", student=student_dir, samples=samples, n_chunks=3, seed=5,
+        settings=SETTINGS,
+    )  # fmt: skip
+    return out, summary
 
 
 def test_train_writes_what_it_promises(trained, encoded, samples):
@@ -212,6 +218,7 @@ def test_resume_equals_an_uninterrupted_run(trained, student_dir, samples, tmp_p
     assert pq.read_table(tmp_path / "chunks.parquet") == pq.read_table(trained[0] / "chunks.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["the next search", "the last writes"])
 def test_resume_at_the_end_of_an_epoch(student_dir, samples, tmp_path, monkeypatch, stop):
     """A checkpoint between two epochs, or behind the last: the chunks of the epoch before it are where it goes on from."""
@@ -281,6 +288,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, name, size, message):
         read_counts(folder, Layout(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batching", "loss_norm"), [("stage", "batch_tokens"), ("shuffled", "item")])
 def test_gradient_accumulation_keeps_the_trajectory(student_dir, samples, tmp_path, batching, loss_norm):
     """8 rows at once = 4 rows twice = 1 row 8 times, float32, to 1e-6 after an epoch (a last step of 3 rows leaves micro-batches empty)."""
@@ -295,6 +303,7 @@ def test_gradient_accumulation_keeps_the_trajectory(student_dir, samples, tmp_pa
     np.testing.assert_allclose(losses[1:], [losses[0]] * 2, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["answer-only", "base", "base+ac"])
 def test_controls_train(student_dir, samples, tmp_path, method):
     summary = train(student_dir, samples, tmp_path, method=method, epochs=1)
@@ -326,6 +335,7 @@ def test_skip_methods_hold_one_skip_item_a_sample(trained, encoded, markers, stu
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "n_skip", "n_all"), [(0.5, 4 * 24, 8 * 24), (1.0, 24, 24)])
 def test_skip_weight_sets_the_share(encoded, student_dir, samples, tmp_path, weight, n_skip, n_all):
     summary = train_by_name(
@@ -427,6 +437,7 @@ def test_head_is_left_alone_where_positions_matter(student_dir, needs_positions)
     assert TargetHead(model).picks == (not needs_positions)
 
 
+@pytest.mark.slow
 def test_long_samples_are_left_out_and_counted(student_dir, samples, tmp_path, encoded):
     lengths = encoded.question.lengths + encoded.rationale.lengths + encoded.answer.lengths + 2
     limit = int(np.sort(lengths)[-4])
@@ -453,6 +464,7 @@ def test_effective_batch_is_reported_in_items_and_tokens(trained, student_dir, s
     assert summary["report"]["items_without_target"] == 0
 
 
+@pytest.mark.slow
 def test_steps_are_logged_in_items_and_tokens(trainer_of, capsys):
     trainer = trainer_of(batch_size=8, max_steps=4, logging_steps=2, save_strategy="no")
     trainer.train()
@@ -466,6 +478,7 @@ def test_steps_are_logged_in_items_and_tokens(trainer_of, capsys):
     assert [entry["batch_tokens"] > entry["batch_target_tokens"] for entry in logs] == [True, True]
 
 
+@pytest.mark.slow
 def test_workers_of_the_loader_see_the_items_of_their_epoch(student_dir, samples, tmp_path):
     for name, workers in (("none", 0), ("one", 1)):
         train(student_dir, samples, tmp_path / name, dataloader_num_workers=workers, chunk_dropout=0.3,
@@ -473,6 +486,7 @@ def test_workers_of_the_loader_see_the_items_of_their_epoch(student_dir, samples
     assert_same_weights(tmp_path / "none", tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_steps_of_another_size_is_refused(student_dir, samples, tmp_path):
     def progress(step, _):
         if step == 6:
