@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from skipthink.options import OptionError, Options, option
@@ -160,12 +160,9 @@ class FilterOptions(Options):
     )
 
     def check(self) -> None:
-        """The bounds of words leave room; each overlap is known."""
+        """The bounds of words leave room."""
         if self.max_words is not None and self.max_words < self.min_words:
             raise OptionError("max_words", f"is {self.max_words}, below min_words ({self.min_words})")
-        for name in self.overlap:
-            if name not in get_args(Overlap):
-                raise OptionError("overlap", f"must hold {', '.join(get_args(Overlap))} only, got {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
