@@ -12,7 +12,7 @@ export PYO3_PYTHON := $(abspath $(BIN)/python)
 export UV_HTTP_TIMEOUT ?= 300
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
-PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name 'py.typed')
+PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name '*.yaml' -o -name 'py.typed')
 
 # A wheel for Linux is linked by zig against the symbols of glibc 2.17, so that it runs on every distribution since
 # 2014; what is built elsewhere, or without zig, asks for the system libraries of the machine it is built on.
@@ -39,7 +39,7 @@ $(BIN)/uv: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 
 $(VENV)/.deps.stamp: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --extra math --group dev
+	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --extra teacher --extra math --group dev
 	@touch $@
 
 # the wheel is what users get, so it is what is tested
@@ -127,7 +127,7 @@ bench-instructions: $(VENV)/.deps.stamp ## Counts instructions under valgrind, f
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
 	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
-	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra math --group dev --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt
 
 .PHONY: clean

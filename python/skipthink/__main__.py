@@ -8,7 +8,8 @@ import sys
 from skipthink.exceptions import SkipthinkError
 from skipthink.io.files import describe_full_disk
 
-CLI_PACKAGES = ("typer", "pyarrow")
+EXTRAS = {"typer": "cli", "pyarrow": "cli", "openai": "teacher", "httpx2": "teacher"}
+"""Packages to the extra that brings them; the others come with `train`."""
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
         package = (error.name or "").partition(".")[0]
         if debug or package in ("", "skipthink"):
             raise
-        extra = "cli" if package in CLI_PACKAGES else "train"
+        extra = EXTRAS.get(package, "train")
         _fail(f"this command needs the package {package}: pip install 'skipthink[{extra}]'", 2)
     except Exception as error:
         if debug:

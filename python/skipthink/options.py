@@ -340,6 +340,11 @@ def first_difference(old: Options, new: Options) -> tuple[str, Any, Any] | None:
     return None
 
 
+def results_part(options: Options) -> dict[str, Any]:
+    """The values that results depend on, as plain data by dotted names."""
+    return dict(_flatten(options))
+
+
 def _flatten(content: Options | Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Options one by one, nested ones by dotted names."""
     if isinstance(content, Options):

@@ -6,7 +6,7 @@ import pytest
 from command_line import call_cli
 
 from skipthink.exceptions import RecipeError
-from skipthink.teacher.command import read_teacher
+from skipthink.teacher.command import as_changes, read_assignment
 
 
 def cli(*arguments, check=0, **env):
@@ -68,6 +68,7 @@ def test_batch_files_from_the_command_line(questions, tmp_path):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--model", "m"], "key endpoint.base_url is missing"),
     ([], "must have one of endpoint, local and batch"),
+    (["--answer", "numbr"], "answer is 'numbr', but must be 'number'"),
     (["--local", "x", "--batch", "--model", "m"], "got local and batch"),
     (["--base-url", "ftp://x", "--model", "m"], "base_url"),
     (["--base-url", "http://h/v1", "--model", "m", "-n", "4"], "n is 4 at temperature 0"),
@@ -103,15 +104,41 @@ def test_a_bad_question_is_named_by_its_row(tmp_path):
     assert "bad.jsonl, row 1, line 2: gold answer 'four or five'" in done.stderr
 
 
-def test_keys_of_options_go_through_the_strict_reader():
-    options = read_teacher(
-        {"endpoint.model": "m", "store": None},
-        ["endpoint.base_url=http://h/v1", "sampling.extra={a: 1}"],
-        name="x",
+def test_the_questions_and_the_teacher_of_a_recipe(endpoint, tmp_path):
+    server = endpoint()
+    questions = tmp_path / "sums.jsonl"
+    rows = [{"question": f"What is {n} + 2?", "answer": str(n + 2)} for n in range(1, 31)]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text(
+        f"""
+name: own
+answer: number
+data: {{file: sums.jsonl, sizes: {{validation: 2, test: 5}}}}
+teacher:
+  endpoint: {{base_url: "{server.base_url}", model: m}}
+  prompt: {{name: concise}}
+  store: answers
+chunks: {{M: 2}}
+"""
     )
+    shown = cli(recipe, "--show", 1)
+    assert shown.stdout.count("──── question") == 1
+    cli(recipe, "--out", tmp_path / "out", "--set", "teacher.sampling.max_tokens=50")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["kept"], report["evaluation_rows"]) == (23, 7)
+    assert report["options"]["sampling"]["max_tokens"] == 50
+    assert list((tmp_path / "answers").glob("answers-*"))
+    recipe.write_text("name: own\nanswer: number\ndata: {file: sums.jsonl}\nchunks: {M: 2}\n")
+    assert "has no section teacher" in cli(recipe, "--show", 1, check=2).stderr
+
+
+def test_keys_of_options_go_through_the_strict_reader(questions):
+    flags = as_changes({"endpoint.model": "m", "store": None})
+    assert flags == ['endpoint.model="m"']
+    changes = ["endpoint.base_url=http://h/v1", "sampling.extra={a: 1}"]
+    options = read_assignment(questions, "number", flags, changes).teacher
     assert options.endpoint.model == "m"
     assert options.sampling.extra == {"a": 1}
-    with pytest.raises(RecipeError, match=r"x: sampling.seed is 'one'"):
-        read_teacher(
-            {"endpoint.model": "m"}, ["endpoint.base_url=http://h/v1", "sampling.seed=one"], name="x"
-        )
+    with pytest.raises(RecipeError, match=r"skipthink teach: sampling.seed"):
+        read_assignment(questions, "number", flags, [*changes, "sampling.seed=one"])

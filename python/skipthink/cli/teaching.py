@@ -13,13 +13,19 @@ from skipthink.cli.app import app
 @app.command()
 def teach(
     questions: Annotated[
-        Path, typer.Argument(help="JSONL or Parquet file, or `datasets` folder, with question and answer.")
+        Path,
+        typer.Argument(
+            help="JSONL or Parquet file or `datasets` folder of questions and answers, or a recipe with a teacher."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder of the result; teacher/<file name> by default.")
     ] = None,
     *,
-    answer: Annotated[str, typer.Option(help="number, choice, yes_no, date, string or maths.")],
+    answer: Annotated[
+        str | None,
+        typer.Option(help="number, choice, yes_no, date, string or maths; recipes say it themselves."),
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible endpoint.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
     key_env: Annotated[str | None, typer.Option(help="Environment variable that holds its key.")] = None,
@@ -71,15 +77,26 @@ def teach(
         "price.budget": budget,
         "store": store,
     }
-    options = command.read_teacher(flags, changes or (), name="skipthink teach")
-    table, lines = command.read_questions(questions, kind=answer)
+    if questions.suffix in (".yaml", ".yml"):
+        from skipthink.run.prepare import read_assignment
+
+        assignment = read_assignment(questions, command.as_changes(flags, "teacher."), changes or ())
+    else:
+        assignment = command.read_assignment(questions, answer, command.as_changes(flags), changes or ())
     if show:
-        print_lines(line + "\n" for line in command.show_requests(table, options, answer, show))
+        print_lines(line + "\n" for line in command.show_requests(assignment, show))
         return
-    for line in lines:
+    for line in assignment.notes:
         typer.echo(line, err=True)
     folder = Path("teacher") / questions.stem if out is None else out
-    taught = ask(table, options, folder, kind=answer)
+    taught = ask(
+        assignment.questions,
+        assignment.teacher,
+        folder,
+        kind=assignment.checks.answer,
+        tolerance=assignment.checks.tolerance,
+        relative_tolerance=assignment.checks.relative_tolerance,
+    )
     for line in command.summary(taught, folder):
         typer.echo(line)
     code, message = command.ending(taught, folder)

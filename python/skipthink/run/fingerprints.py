@@ -15,6 +15,7 @@ from skipthink.exceptions import RunError
 class Kind(StrEnum):
     """What a job does."""
 
+    TEACH = "teach"
     PREPARE = "prepare"
     STUDENT = "student"
     TRAIN = "train"
@@ -22,7 +23,14 @@ class Kind(StrEnum):
     EVALUATE = "evaluate"
 
 
-FORMATS = {Kind.PREPARE: 1, Kind.STUDENT: 1, Kind.TRAIN: 1, Kind.SKIP_DATA: 1, Kind.EVALUATE: 1}
+FORMATS = {
+    Kind.TEACH: 1,
+    Kind.PREPARE: 1,
+    Kind.STUDENT: 1,
+    Kind.TRAIN: 1,
+    Kind.SKIP_DATA: 1,
+    Kind.EVALUATE: 1,
+}
 """A number per kind of job, raised by every change of skipthink after which such a job has another result: other files,
 other columns, or other values for the same options."""
 

@@ -3,6 +3,7 @@
     prepare → student → train/{answer-only, base, base+ac, base+sbc}
             → skip-data → train/{stt, skip-all} → evaluate
 
+Where a teacher writes the rationales, `teach` stands in front of `prepare`.
 With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
 
 All but `prepare` and `evaluate` stand once per seed. `evaluate` is one job, so that all methods are timed one after the
@@ -19,11 +20,13 @@ from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.io.own_code import file_of, is_own_code
+from skipthink.options import results_part
 from skipthink.run.fingerprints import Kind, fingerprint_of, hash_files, maker
 from skipthink.run.recipe import Recipe
 from skipthink.training.method import Method, Needs
 
 COSTS = {
+    Kind.TEACH: 10.0,
     Kind.PREPARE: 1.0,
     Kind.STUDENT: 1.0,
     Kind.TRAIN: 10.0,
@@ -62,7 +65,7 @@ class Job:
         return "data" if self.kind is Kind.PREPARE else self.name
 
 
-PREPARE, EVALUATE = Job(Kind.PREPARE), Job(Kind.EVALUATE)
+TEACH, PREPARE, EVALUATE = Job(Kind.TEACH), Job(Kind.PREPARE), Job(Kind.EVALUATE)
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,9 @@ def _evaluations(recipe: Recipe) -> dict[Job, Job]:
 
 def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
     """What each job needs."""
-    needs: dict[Job, tuple[Job, ...]] = {PREPARE: ()}
+    needs: dict[Job, tuple[Job, ...]] = (
+        {PREPARE: ()} if recipe.teacher is None else {TEACH: (), PREPARE: (TEACH,)}
+    )
     trained = _with_judges(recipe)
     for seed in recipe.seeds:
         student = Job(Kind.STUDENT, seed=seed)
@@ -213,18 +218,15 @@ def _skip_job(recipe: Recipe, method: Method, seed: int) -> Job:
 
 def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str | None]) -> Any:
     """What a job's result depends on beside the jobs it needs."""
+    if job.kind is Kind.TEACH:
+        teacher = recipe.teacher
+        assert teacher is not None  # noqa: S101 - otherwise there is no such job
+        own = [hash_files(Path(name)) for name in teacher.own_files]
+        return [_source_part(recipe, data), recipe.checks.to_dict(), results_part(teacher), own]
     if job.kind is Kind.PREPARE:
-        # files count by what is in them, not by where they lie
-        options = recipe.data.to_dict() | {"file": None}
-        task = recipe.data.task
-        if recipe.data.own_file is not None:
-            options["task"] = None
-        return [
-            options,
-            data,
-            _hash_code(task) if task is not None and is_own_code(task) else None,
-            recipe.answer,
-        ]
+        if recipe.teacher is not None:
+            return [recipe.data.teacher, recipe.answer]
+        return [*_source_part(recipe, data), recipe.answer]
     if job.kind is Kind.STUDENT:
         return [recipe.student.to_dict(), recipe.student.sizes(), recipe.chunks.M]
     if job.kind is Kind.TRAIN:
@@ -235,6 +237,15 @@ def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str
         return [recipe.skip.to_dict(), recipe.checks.to_dict()]
     measured = [recipe.evaluation.to_dict(), recipe.checks.to_dict()]
     return measured if job.method is not None else [*measured, [method.name for method in recipe.chosen]]
+
+
+def _source_part(recipe: Recipe, data: str | None) -> list[Any]:
+    # files count by what is in them, not by where they lie
+    options = recipe.data.to_dict() | {"file": None}
+    task = recipe.data.task
+    if recipe.data.own_file is not None:
+        options["task"] = None
+    return [options, data, _hash_code(task) if task is not None and is_own_code(task) else None]
 
 
 def _hash_code(name: str) -> str | None:

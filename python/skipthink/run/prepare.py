@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.data.options import DataOptions
-from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.exceptions import DataError, InvalidInputError, RecipeError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skipthink.teacher.command import Assignment
 
-def prepare_splits(options: DataOptions, answer_kind: str) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+
+def prepare_splits(
+    options: DataOptions, answer_kind: str, *, with_rationales: bool = True
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
     """Makes or reads the samples of a run.
 
     Args:
         options: where they come from.
         answer_kind: kind of the answer check.
+        with_rationales: False where they are still to be written: training rows need none then, and what a teacher
+            before may have got wrong does not matter.
 
     Returns:
         Tables "train", "validation" and "test" (columns id, question, rationale, answer and the source's
@@ -38,15 +46,79 @@ def prepare_splits(options: DataOptions, answer_kind: str) -> tuple[dict[str, pa
         columns=options.columns,
         format=options.format,
         splits=options.splits,
-        teacher=options.teacher,
+        teacher=options.teacher if with_rationales else "all",
         answer=answer_kind,
         odd_answers=options.odd_answers,
+        require_rationale=with_rationales,
     )
     sizes = {name: size for name, size in options.sizes.to_dict().items() if size is not None}
     tables, splitting = split_samples(samples.table, seed=options.seed, **sizes)
     if not tables["test"].num_rows:
         raise DataError(f"no sample of {source} is left to evaluate on; raise data.sizes.test")
     return tables, {"splits": splitting["splits"], "loading": samples.report, "splitting": splitting}
+
+
+def questions_of(options: DataOptions, answer_kind: str) -> pa.Table:
+    """The questions of a run, for a teacher to answer those of training; their splits are those of the run.
+
+    Args:
+        options: where they come from.
+        answer_kind: kind of the answer check.
+
+    Raises:
+        DataError: as in `prepare_splits`.
+        InvalidInputError: as in `prepare_splits`.
+    """
+    import pyarrow as pa
+
+    splits, _ = prepare_splits(options, answer_kind, with_rationales=False)
+    written = [
+        name for name in ("rationale", "correct", "steps", "roles") if name in splits["train"].column_names
+    ]
+    return pa.concat_tables([splits[name].drop_columns(written) for name in ("train", "validation", "test")])
+
+
+def prepare_taught(
+    file: Path, options: DataOptions, answer_kind: str
+) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    """The samples of a run whose rationales a teacher has written, as `prepare_splits` gives them.
+
+    Args:
+        file: what the teacher made of the questions; it has the splits.
+        options: of the data; `teacher` says whether rationales of wrong answers stay.
+        answer_kind: kind of the answer check.
+
+    Raises:
+        DataError: no rationale is left.
+    """
+    from skipthink.data import load_samples, split_samples
+
+    samples = load_samples(file, teacher=options.teacher, answer=answer_kind)
+    given = samples.table["split"].to_pylist()
+    sizes = {name: given.count(name) for name in ("validation", "test")}
+    tables, splitting = split_samples(samples.table, seed=options.seed, **sizes)
+    return tables, {"splits": splitting["splits"], "loading": samples.report, "splitting": splitting}
+
+
+def read_assignment(path: Path, flags: Sequence[str], changes: Sequence[str]) -> Assignment:
+    """The questions and the teacher of a recipe.
+
+    Args:
+        path: the recipe.
+        flags: changes of it that flags of the command line stand for.
+        changes: those of `--set`.
+
+    Raises:
+        RecipeError: a wrong key or value, or there is no teacher.
+        DataError: the data cannot be read.
+    """
+    from skipthink.run.recipe import load_recipe
+    from skipthink.teacher.command import Assignment
+
+    recipe = load_recipe(path, changes=[*flags, *changes])
+    if recipe.teacher is None:
+        raise RecipeError(f"{path} has no section teacher; docs/how-to/teacher.md shows one")
+    return Assignment(questions_of(recipe.data, recipe.answer), recipe.teacher, recipe.checks, [])
 
 
 def _made(options: DataOptions, answer_kind: str) -> tuple[dict[str, pa.Table], dict[str, Any]]:

@@ -31,6 +31,8 @@ REFUSED, NO_ROOM = 2, 3
 """Exit codes; the second one tells also where a log without room cannot."""
 REFUSAL = "ERROR: "
 """What the line begins with that says why a job was refused."""
+WITHOUT_TORCH = (Kind.TEACH, Kind.PREPARE)
+"""Jobs that may need no torch; where a local model is the teacher, the environment bounds its threads."""
 LOG = logging.getLogger(__name__)
 
 
@@ -159,8 +161,8 @@ def job_environment(threads: int) -> dict[str, str]:
 
 
 def set_threads(threads: int, job: Job) -> None:
-    """Bounds torch's threads; `prepare` needs no torch, and is not made to load it."""
-    if job.kind is Kind.PREPARE:
+    """Bounds torch's threads; jobs that may need no torch are not made to load it."""
+    if job.kind in WITHOUT_TORCH:
         return
     import torch
 

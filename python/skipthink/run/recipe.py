@@ -22,6 +22,7 @@ from skipthink.options import OptionError, merge, option, pick
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
 from skipthink.student.options import StudentOptions
+from skipthink.teacher.options import TeacherOptions
 from skipthink.training.method import Method
 from skipthink.training.methods import find_method, own_methods
 from skipthink.training.options import TrainingOptions
@@ -57,6 +58,9 @@ class Recipe(CheckOptions):
     name: str = option(help="names the run folder; letters, digits, `.`, `_`, `-`", pattern=RUN_NAME)
     task: str | None = option(None, "label in the results; null: the task or the name of the data")
     data: DataOptions = option(DataOptions, "where samples come from")
+    teacher: TeacherOptions | None = option(
+        None, "who writes the rationales to the questions of `data`; null: the data have them"
+    )
     student: StudentOptions = option(StudentOptions, "the student before it is trained")
     chunks: ChunkOptions = option(help="chunks and their search")
     training: TrainingSection = option(TrainingSection, "how students are trained")
@@ -163,7 +167,8 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
     student = recipe.student
     if student.path is not None and (folder / student.path).is_dir():
         student = student.replace(path=str((folder / student.path).resolve()))
-    return recipe.replace(data=source, student=student)
+    teacher = recipe.teacher.beside(folder) if recipe.teacher is not None else None
+    return recipe.replace(data=source, student=student, teacher=teacher)
 
 
 def parse_recipe(text: str, *, name: str, changes: Sequence[str] = (), folder: Path | None = None) -> Recipe:

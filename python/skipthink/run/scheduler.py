@@ -19,10 +19,9 @@ from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.io.progress import Display, format_progress, format_seconds
-from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job
-from skipthink.run.process import NO_ROOM, REFUSAL, REFUSED, job_environment, run_child
+from skipthink.run.process import NO_ROOM, REFUSAL, REFUSED, WITHOUT_TORCH, job_environment, run_child
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS = 5.0
@@ -128,7 +127,7 @@ class Scheduler:
 
     def _start(self, job: Job) -> _Child:
         self.folder.progress(job).unlink(missing_ok=True)
-        context: Any = multiprocessing.get_context("spawn" if job.kind is Kind.PREPARE else START_METHOD)
+        context: Any = multiprocessing.get_context("spawn" if job.kind in WITHOUT_TORCH else START_METHOD)
         process: BaseProcess = context.Process(
             target=run_child,
             args=(self.folder.path, job.name, self.threads, self.folder.log(job), DupFd(self.lock)),

@@ -20,6 +20,16 @@ from skipthink.run.recipe import recipe_kind
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
 from skipthink.student.options import StudentOptions
+from skipthink.teacher.options import (
+    BatchOptions,
+    EndpointOptions,
+    FilterOptions,
+    LocalOptions,
+    PriceOptions,
+    PromptOptions,
+    SamplingOptions,
+    TeacherOptions,
+)
 from skipthink.testbed.options import CorpusOptions, PretrainingOptions, PretrainRecipe
 from skipthink.training.methods import own_methods
 from skipthink.training.options import LoraOptions, TrainingOptions
@@ -47,6 +57,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "recipe": lambda: table_of(recipe_kind()),
     "data": lambda: table_of(DataOptions),
     "sizes": lambda: table_of(SizeOptions),
+    "teacher": lambda: table_of(TeacherOptions),
+    "endpoint": lambda: table_of(EndpointOptions),
+    "local": lambda: table_of(LocalOptions),
+    "batch": lambda: table_of(BatchOptions),
+    "prompt": lambda: table_of(PromptOptions),
+    "sampling": lambda: table_of(SamplingOptions),
+    "filter": lambda: table_of(FilterOptions),
+    "price": lambda: table_of(PriceOptions),
     "student": lambda: table_of(StudentOptions),
     "chunks": lambda: table_of(ChunkOptions),
     "training": lambda: table_of(TrainingOptions),

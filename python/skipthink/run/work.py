@@ -15,7 +15,7 @@ import numpy.typing as npt
 from skipthink.exceptions import RunError
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder, read_job_json, read_job_table
-from skipthink.run.jobs import PREPARE, Graph, Job, evaluations
+from skipthink.run.jobs import PREPARE, TEACH, Graph, Job, evaluations
 from skipthink.run.recipe import Recipe
 from skipthink.training.method import Method, Needs
 
@@ -104,12 +104,43 @@ def run_job(folder: RunFolder, graph: Graph, job: Job, progress: Progress, *, is
         folder.finish(job, fingerprint, result, time.monotonic() - started)
 
 
+def _teach(task: Task) -> dict[str, Any]:
+    """Rationales to the questions of training, by a teacher; what it has answered before is not asked again."""
+    from skipthink.run.prepare import questions_of
+    from skipthink.teacher.teaching import teach
+
+    recipe = task.recipe
+    assert recipe.teacher is not None  # noqa: S101 - otherwise there is no such job
+    taught = teach(
+        questions_of(recipe.data, recipe.answer),
+        recipe.teacher,
+        task.out,
+        kind=recipe.answer,
+        tolerance=recipe.tolerance,
+        relative_tolerance=recipe.relative_tolerance,
+        progress=task.progress,
+    )
+    n_open = sum(taught.report["open"].values())
+    if taught.halted is not None or n_open > recipe.teacher.max_open * taught.report["samples"]:
+        why = taught.halted or f"{n_open} of {taught.report['samples']} samples have no answer"
+        raise RunError(
+            f"{why}; {task.out / 'open.parquet'} names what is open, what is answered is kept: give the same command "
+            "again, or allow it with teacher.max_open"
+        )
+    return {name: taught.report[name] for name in ("samples", "kept", "rejected", "open")}
+
+
 def _prepare(task: Task) -> dict[str, Any]:
     """Data from their source into three splits that share no question."""
     from skipthink.io.files import write_json, write_parquet
-    from skipthink.run.prepare import prepare_splits
+    from skipthink.run.prepare import prepare_splits, prepare_taught
 
-    splits, report = prepare_splits(task.recipe.data, task.recipe.answer)
+    recipe = task.recipe
+    if recipe.teacher is None:
+        splits, report = prepare_splits(recipe.data, recipe.answer)
+    else:
+        file = task.folder.of(TEACH) / "rationales.parquet"
+        splits, report = prepare_taught(file, recipe.data, recipe.answer)
     for split, table in splits.items():
         write_parquet(task.out / f"{split}.parquet", table)
         task.progress(len(report["splits"]), 3)
@@ -292,6 +323,7 @@ def _report_part(progress: Progress, index: int, n_parts: int, done: int, total:
 
 
 _BODIES: dict[Kind, Callable[[Task], dict[str, Any]]] = {
+    Kind.TEACH: _teach,
     Kind.PREPARE: _prepare,
     Kind.STUDENT: _student,
     Kind.TRAIN: _train,

@@ -16,6 +16,8 @@ from skipthink.teacher.requests import Reply, Request
 from skipthink.teacher.store import Claim, Store
 
 _POLL_SECONDS = 0.5
+_FLUSH_SECONDS = 0.2
+"""What a power cut can lose, at most: answers of this time and of one write to disk."""
 BUDGET_REACHED = "the budget"
 
 Lost = Callable[[], None]
@@ -219,5 +221,6 @@ class Asker:
 
     async def _flush(self) -> None:
         while not self._is_flushed:
+            await asyncio.sleep(_FLUSH_SECONDS)
             self._is_flushed = True
             await asyncio.to_thread(self.store.flush)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skipthink.answers.options import CheckOptions
 from skipthink.data import load_samples
-from skipthink.io.recipes import parse_options
+from skipthink.io.recipes import parse_options, read_options
 from skipthink.teacher.conversation import Conversations
 from skipthink.teacher.cost import format_cost, most_cost
 from skipthink.teacher.options import TeacherOptions
@@ -23,50 +25,60 @@ if TYPE_CHECKING:
 EXIT_CODES = {"done": 0, "open": 1, "interrupted": 130}
 
 
-def read_teacher(
-    flags: Mapping[str, Any], changes: Sequence[str], *, base: str = "{}", name: str
-) -> TeacherOptions:
-    """Options of the teacher: those of a recipe, what flags of the command line set, and `--set KEY=VALUE`.
+@dataclass(frozen=True)
+class Assignment:
+    """What a teacher is given.
+
+    Attributes:
+        questions: the questions.
+        teacher: who answers them.
+        checks: how answers are compared.
+        notes: lines on the questions, for the user.
+    """
+
+    questions: pa.Table
+    teacher: TeacherOptions
+    checks: CheckOptions
+    notes: Sequence[str]
+
+
+def as_changes(flags: Mapping[str, Any], section: str = "") -> list[str]:
+    """Flags of the command line that are given, as changes of options: "key.key=value", the value YAML.
 
     Args:
         flags: key, such as "endpoint.model", to its value; None where the flag is not given.
-        changes: each "key.key=value", the value YAML.
-        base: YAML that flags and changes are applied to.
-        name: where the options come from, in messages.
-
-    Raises:
-        RecipeError: a wrong key or value.
+        section: what stands in front of each key.
     """
-    given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
-    return parse_options(base, TeacherOptions, name=name, changes=[*given, *changes])
+    return [f"{section}{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
 
 
-def read_questions(
-    source: str | Path, *, kind: str, columns: Mapping[str, str] | None = None, split: str | None = None
-) -> tuple[pa.Table, list[str]]:
-    """Questions of a file, a folder of `datasets` or the hub, and what there is to say about them.
+def read_assignment(
+    source: str | Path, answer: str | None, flags: Sequence[str], changes: Sequence[str]
+) -> Assignment:
+    """Questions of a file, and the teacher that the command line names.
 
     Args:
         source: see `skipthink.data.load_samples`.
-        kind: of the answers; each gold answer must be one.
-        columns: our column to the source's name of it.
-        split: keep this split only.
+        answer: kind of the answers; each gold answer must be one.
+        flags: changes of the teacher's options that flags stand for.
+        changes: those of `--set`.
 
     Raises:
+        RecipeError: a wrong key or value.
         DataError: the source cannot be read, or a row of it cannot be asked; names the row.
     """
-    samples = load_samples(
-        source, columns=columns, split=split, teacher="all", answer=kind, require_rationale=False
-    )
-    dropped = samples.report["dropped"]
-    lines = [f"{samples.table.num_rows} of {samples.report['read']} rows of {source}"]
-    lines += [f"  {count} left out: {reason}" for reason, count in dropped.items()]
-    return samples.table, lines
+    checks = read_options({} if answer is None else {"answer": answer}, CheckOptions, name="skipthink teach")
+    teacher = parse_options("{}", TeacherOptions, name="skipthink teach", changes=[*flags, *changes])
+    samples = load_samples(source, teacher="all", answer=answer, require_rationale=False)
+    notes = [f"{samples.table.num_rows} of {samples.report['read']} rows of {source}"]
+    notes += [f"  {count} left out: {reason}" for reason, count in samples.report["dropped"].items()]
+    return Assignment(samples.table, teacher, checks, notes)
 
 
-def show_requests(table: pa.Table, options: TeacherOptions, kind: str, n_questions: int) -> Iterator[str]:
+def show_requests(assignment: Assignment, n_questions: int) -> Iterator[str]:
     """What would be sent for the first questions, as text for a terminal, and what all of it can cost at most."""
-    prompt = load_prompt(options.prompt, kind)
+    table, options = assignment.questions, assignment.teacher
+    prompt = load_prompt(options.prompt, assignment.checks.answer)
     model = _model_name(options)
     conversations = Conversations(prompt, options.sampling, model)
     prices = options.price.exact()

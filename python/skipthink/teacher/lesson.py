@@ -37,6 +37,7 @@ class Lesson:
         halt: ends asking.
         display: where progress is shown.
         say: takes lines that stay.
+        report: called now and then with (samples done, samples).
 
     Attributes:
         open: why samples have no end, by row of the question and number of the sample.
@@ -50,9 +51,10 @@ class Lesson:
         halt: Halt,
         display: Display,
         say: Callable[[str], None],
+        report: Callable[[int, int], None] | None = None,
     ) -> None:
         self.conversations, self.asker, self.halt = conversations, asker, halt
-        self.display, self.say = display, say
+        self.display, self.say, self.report = display, say, report
         self.open: dict[tuple[int, int], str] = {}
         self.done = 0
         self.waiting = 0
@@ -160,6 +162,8 @@ class Lesson:
     async def _tick(self, n_samples: int) -> None:
         while True:
             self.display.show([self.progress(n_samples)])
+            if self.report is not None:
+                self.report(self.done, n_samples)
             await asyncio.sleep(_TICK_SECONDS)
 
     def progress(self, n_samples: int) -> ProgressText:

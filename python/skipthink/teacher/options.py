@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from skipthink.options import OptionError, Options, option
@@ -32,19 +33,33 @@ class EndpointOptions(Options):
     """An OpenAI-compatible endpoint, and how hard it is pressed."""
 
     base_url: str = option(
-        help="address of the API, e.g. http://127.0.0.1:8000/v1", pattern=r"https?://[^/\s]+.*"
+        help="address of the API, e.g. http://127.0.0.1:8000/v1",
+        pattern=r"https?://[^/\s]+.*",
+        affects_results=False,
     )
     model: str = option(help="name of the model there", pattern=r".*\S.*")
-    key_env: str | None = option(None, "environment variable that holds the key; without it none is sent")
-    concurrency: int = option(32, "requests under way at a time", ge=1)
-    requests_per_minute: int | None = option(None, "most requests started in a minute", ge=1)
-    tokens_per_minute: int | None = option(
-        None, "most tokens in a minute, those of prompts and those that may be written", ge=1
+    key_env: str | None = option(
+        None, "environment variable that holds the key; without it none is sent", affects_results=False
     )
-    timeout: float = option(300.0, "seconds within which a reply has to be complete", gt=0)
-    retries: int = option(6, "further attempts after one that failed", ge=0)
+    concurrency: int = option(32, "requests under way at a time", ge=1, affects_results=False)
+    requests_per_minute: int | None = option(
+        None, "most requests started in a minute", ge=1, affects_results=False
+    )
+    tokens_per_minute: int | None = option(
+        None,
+        "most tokens in a minute, those of prompts and those that may be written",
+        ge=1,
+        affects_results=False,
+    )
+    timeout: float = option(
+        300.0, "seconds within which a reply has to be complete", gt=0, affects_results=False
+    )
+    retries: int = option(6, "further attempts after one that failed", ge=0, affects_results=False)
     max_wait: float = option(
-        120.0, "longest pause between two attempts in seconds, that of Retry-After too", gt=0
+        120.0,
+        "longest pause between two attempts in seconds, that of Retry-After too",
+        gt=0,
+        affects_results=False,
     )
     tokens_name: TokensName = option("max_tokens", "the endpoint's name for the bound of a reply's tokens")
 
@@ -67,8 +82,8 @@ class LocalOptions(Options):
         help="folder, .gguf file, `package:NAME` of a Python package that holds one, or name on the hub",
         pattern=r".*\S.*",
     )
-    batch_size: int = option(16, "replies written side by side", ge=1)
-    device: str | None = option(None, "cpu, cuda, …; null: a GPU where there is one")
+    batch_size: int = option(16, "replies written side by side", ge=1, affects_results=False)
+    device: str | None = option(None, "cpu, cuda, …; null: a GPU where there is one", affects_results=False)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format of the weights")
 
 
@@ -77,7 +92,9 @@ class BatchOptions(Options):
     """Offline batches: request files for the batch API of an endpoint, and the result files it gives back."""
 
     model: str = option(help="name of the model that answers the batch", pattern=r".*\S.*")
-    max_requests: int = option(50_000, "requests of one file; more make several files", ge=1)
+    max_requests: int = option(
+        50_000, "requests of one file; more make several files", ge=1, affects_results=False
+    )
     tokens_name: TokensName = option("max_tokens", "the endpoint's name for the bound of a reply's tokens")
 
 
@@ -143,24 +160,25 @@ class FilterOptions(Options):
     )
 
     def check(self) -> None:
-        """The bounds of words leave room; each overlap is known."""
+        """The bounds of words leave room."""
         if self.max_words is not None and self.max_words < self.min_words:
             raise OptionError("max_words", f"is {self.max_words}, below min_words ({self.min_words})")
-        for name in self.overlap:
-            if name not in get_args(Overlap):
-                raise OptionError("overlap", f"must hold {', '.join(get_args(Overlap))} only, got {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriceOptions(Options):
     """Prices in a currency of yours, and the most that may be spent."""
 
-    input: float = option(0.0, "price of a million prompt tokens", ge=0)
-    output: float = option(0.0, "price of a million written tokens, thoughts included", ge=0)
-    cached_input: float | None = option(
-        None, "price of a million prompt tokens out of the endpoint's cache", ge=0
+    input: float = option(0.0, "price of a million prompt tokens", ge=0, affects_results=False)
+    output: float = option(
+        0.0, "price of a million written tokens, thoughts included", ge=0, affects_results=False
     )
-    budget: float | None = option(None, "the most that all answers of the store may cost together", ge=0)
+    cached_input: float | None = option(
+        None, "price of a million prompt tokens out of the endpoint's cache", ge=0, affects_results=False
+    )
+    budget: float | None = option(
+        None, "the most that all answers of the store may cost together", ge=0, affects_results=False
+    )
 
     def check(self) -> None:
         """A budget needs prices."""
@@ -195,8 +213,17 @@ class TeacherOptions(Options):
     sampling: SamplingOptions = option(SamplingOptions, "samples, temperature, seeds")
     filter: FilterOptions = option(FilterOptions, "which rationales are kept")
     price: PriceOptions = option(PriceOptions, "prices and budget")
+    max_open: float = option(
+        0.0,
+        "in a run: largest share of samples that may be left without an answer; with more of them the run stops",
+        ge=0,
+        le=1,
+        affects_results=False,
+    )
     store: str | None = option(
-        None, "folder of the answers, which several recipes may share; null: in the output"
+        None,
+        "folder of the answers, which several recipes may share; null: in the output",
+        affects_results=False,
     )
 
     def check(self) -> None:
@@ -205,3 +232,21 @@ class TeacherOptions(Options):
         if len(named) != 1:
             found = " and ".join(named) or "none of them"
             raise OptionError("teacher", f"must have one of endpoint, local and batch, got {found}")
+
+    def beside(self, folder: Path) -> TeacherOptions:
+        """The same with absolute paths: files and folders are looked for in the folder of the recipe."""
+
+        def found(name: str | None) -> str | None:
+            return name if name is None or not (folder / name).exists() else str((folder / name).resolve())
+
+        local = self.local and self.local.replace(path=str(found(self.local.path)))
+        prompt = self.prompt.replace(name=str(found(self.prompt.name)), task=found(self.prompt.task))
+        store = None if self.store is None else str((folder / self.store).resolve())
+        return self.replace(local=local, prompt=prompt, store=store)
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """Prompts and examples of the user's own."""
+        return tuple(
+            name for name in (self.prompt.name, self.prompt.task or "") if name.endswith((".yaml", ".yml"))
+        )

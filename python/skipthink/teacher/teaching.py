@@ -62,6 +62,7 @@ def teach(
     relative_tolerance: float = 0.0,
     say: Say | None = None,
     display: Display | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Taught:
     """Has the teacher answer questions and keeps the rationales that are worth learning from.
 
@@ -77,6 +78,7 @@ def teach(
         relative_tolerance: the same as a share of the gold number.
         say: takes lines for the user; standard error by default.
         display: where progress is shown; standard error by default.
+        progress: called now and then with (samples done, samples).
 
     Raises:
         InvalidInputError: a wrong option, or a teacher that cannot be had.
@@ -85,7 +87,7 @@ def teach(
     """
     folder = Path(folder)
     display = Display(sys.stderr) if display is None else display
-    pupil = _Work(
+    work = _Work(
         questions,
         options,
         folder,
@@ -93,8 +95,9 @@ def teach(
         {"tolerance": tolerance, "relative_tolerance": relative_tolerance},
         display.line if say is None else say,
         display,
+        progress,
     )
-    return pupil.run()
+    return work.run()
 
 
 class _Work:
@@ -109,9 +112,10 @@ class _Work:
         tolerances: dict[str, float],
         say: Say,
         display: Display,
+        progress: Callable[[int, int], None] | None,
     ) -> None:
         self.table, self.options, self.folder, self.kind = table, options, folder, kind
-        self.say, self.display = say, display
+        self.say, self.display, self.progress = say, display, progress
         self.prompt = load_prompt(options.prompt, kind)
         splits = table["split"].to_pylist() if "split" in table.column_names else [None] * table.num_rows
         texts = table["question"].to_pylist()
@@ -162,7 +166,7 @@ class _Work:
         teacher = make_teacher(self.options, self.folder, halt)
         conversations = Conversations(self.prompt, self.options.sampling, teacher.model)
         asker = Asker(teacher, store, self.options.price.exact(), halt)
-        lesson = Lesson(conversations, asker, halt, self.display, self.say)
+        lesson = Lesson(conversations, asker, halt, self.display, self.say, self.progress)
         asked = [one for one in self.questions if one.row not in self.overlaps]
         n_samples = len(asked) * self.n_samples
         self.say(
