@@ -96,7 +96,7 @@ def test_tables_of_text_say_what_is_wrong(tmp_path):
     assert csv.field_size_limit() < 300_000  # what is the same for the whole process stays
 
 
-@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"{}")[:-3]])
+@pytest.mark.parametrize("content", [b"plain text", gzip.compress(b"{}")[:-3]], ids=["text", "cut off"])
 def test_packed_files_that_are_none(tmp_path, content):
     (tmp_path / "a.jsonl.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"cannot read .*a\.jsonl\.gz: "):
