@@ -117,7 +117,7 @@ CASES = [
     ("weight that is not exact", lambda on: on.chunk(n_tokens=[[1, 2**54, 1]] * 3), InvalidInputError,
      "holds 18014398509481984 at position 1; weights are at most 2"),
     ("weights of a wrong length", lambda on: on.chunk(n_tokens=[[1, 1]] * 3), InvalidInputError, "n_tokens has 2 values for row 0"),
-    ("wide weights", lambda on: on.chunk(n_tokens=[[[1, 1]] * 3] * 3), InvalidInputError, "n_tokens must hold one number a step"),
+    ("wide weights", lambda on: on.chunk(n_tokens=[[[1, 1]] * 3] * 3), InvalidInputError, "n_tokens must hold one number per step"),
     ("short end losses", lambda on: on.chunk(end_losses=[[[1.0, 1.0]] * 3] * 3), InvalidInputError,
      "end_losses has 3 values for row 0, but it needs 4"),
     ("narrow end losses", lambda on: on.chunk(end_losses=[[1.0] * 4] * 3), InvalidInputError, "end_losses must hold M = 2 numbers"),

@@ -37,7 +37,7 @@ def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
     return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]}{listed}.")
 
 
-DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample a row.")]
+DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample per row.")]
 Rules = Annotated[str, cli_option(ChunkOptions, "rules")]
 Changes = Annotated[
     list[str] | None,

@@ -54,7 +54,7 @@ def split(
 
 @app.command()
 def chunk(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow or JSONL file, one sample a row.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow or JSONL file, one sample per row.")],
     out: Annotated[
         Path | None,
         typer.Argument(
@@ -77,7 +77,7 @@ def chunk(
 ) -> None:
     """Cuts rationales into M chunks by search on their losses, in bounded memory.
 
-    Losses come from the columns losses (one mean loss a step, or M of them) and, where there are,
+    Losses come from the columns losses (one mean loss per step, or M of them) and, where there are,
     n_tokens and end_losses. Average chunking needs none. The same command goes on after a kill.
     """
     from skipthink.core.options import SearchOptions
@@ -195,7 +195,7 @@ def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
         found = (
             f"{n_unsplit} of {n_rows} rationales have {LONG_CHARACTERS} characters or more and a single step"
         )
-        advice = "write a line break behind each step, or one step a list element"
+        advice = "write a line break behind each step, or one step per list element"
         typer.echo(f"{found}, so that nothing can be chunked in them: {advice}", err=True)
 
 

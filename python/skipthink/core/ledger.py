@@ -36,7 +36,7 @@ class SkipLedger:
     """State machine over (row, chunk).
 
     Question 0 of a row drops nothing; a row that is wrong then keeps all its chunks. Question c drops chunk c, on
-    top of those found dispensable before. Chunks without a step are never asked about. Takes M + 1 bytes a row.
+    top of those found dispensable before. Chunks without a step are never asked about. Takes M + 1 bytes per row.
 
     Args:
         boundaries: chunks of the rows, integers (n, M + 1).

@@ -58,7 +58,7 @@ def plan_items(
         step_token_offsets: ragged (values, offsets), K + 1 a row: token offsets of the steps in the rationale.
         n_question_tokens: integers (n,).
         n_answer_tokens: integers (n,).
-        scheme: "chunkwise" (M stage items and an answer item a row), "skip", "base" or "answer-only" (one each).
+        scheme: "chunkwise" (M stage items and an answer item per row), "skip", "base" or "answer-only" (one each).
         skipped: bool (n, M), for the skip scheme.
         thought: what stands for skipped chunks in a skip target: "per-chunk", "collapse" or "none".
         chunk_dropout: probability that an earlier chunk of a prompt becomes `[thought]`, in [0, 1).

@@ -164,7 +164,7 @@ def chunk(
             each chunk, from the last chunk backwards). `Greedy(scope=…, max_sweeps=…)` and `Anneal(moves=…, width=…,
             start=…, end=…)` are these methods with options of their own.
         objective: "mean", "variance" or "max".
-        n_tokens: ragged, tokens a step: weights, not negative. None: 1 each. A chunk of steps that all weigh 0 costs
+        n_tokens: ragged, tokens per step: weights, not negative. None: 1 each. A chunk of steps that all weigh 0 costs
             0, so that a row of such steps keeps its start; streams and files with such a row are refused.
         end_losses: ragged (steps + 1, M), nats: loss of the end token under stage m after k steps.
         min_steps: least steps of a chunk; rows with fewer than M · min_steps steps keep their start, are counted.
@@ -227,7 +227,7 @@ def align_weights(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFlo
     """Weights in the order of the losses' values, also where the two have different offsets."""
     ragged = to_ragged(name, data)
     if ragged.width is not None:
-        raise InvalidInputError(f"{name} must hold one number a step, got {ragged.width}")
+        raise InvalidInputError(f"{name} must hold one number per step, got {ragged.width}")
     check_lengths(name, ragged, n_steps, "it has {expected} steps")
     if np.array_equal(ragged.offsets, losses.offsets):
         return ragged.values

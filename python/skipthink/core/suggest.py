@@ -70,7 +70,7 @@ def suggest_n_chunks(
 
     Args:
         losses: ragged, one mean loss (nats a token) a step, stage-free; forms as in `chunk`.
-        n_tokens: ragged, tokens a step: weights. None: 1 each.
+        n_tokens: ragged, tokens per step: weights. None: 1 each.
         max_chunks: largest M compared.
         min_steps: least steps of a chunk.
         num_threads: threads; None: `SKIPTHINK_NUM_THREADS`, else all cores.
@@ -87,7 +87,7 @@ def suggest_n_chunks(
     ragged = to_ragged("losses", losses)
     if ragged.width not in (None, 1):
         raise InvalidInputError(
-            f"losses must hold one number a step to choose M by, got {ragged.width}; score without stages"
+            f"losses must hold one number per step to choose M by, got {ragged.width}; score without stages"
         )
     n_steps = ragged.lengths
     if not n_steps.any():

@@ -32,8 +32,8 @@ _COLUMNS = (
     "n",
     "steps",
     "5 / 25 / 50 / 75 / 95 %",
-    "words a step",
-    "characters a step",
+    "words per step",
+    "characters per step",
     "words",
     "characters",
     "words of a question",
@@ -49,11 +49,11 @@ class Statistics:
     Attributes:
         n: how many.
         steps: mean number of steps, its standard deviation, and its quantiles at `QUANTILES`.
-        step_words: words a step, mean over all steps.
-        step_characters: characters a step, without outer white space, mean over all steps.
+        step_words: words per step, mean over all steps.
+        step_characters: characters per step, without outer white space, mean over all steps.
         words: words a rationale, mean and standard deviation.
         characters: characters a rationale, mean and standard deviation.
-        question_words: words a question, mean.
+        question_words: words per question, mean.
         roles: share of the words in sentences of each role; None where the rationales do not say.
         states_answer: share of rationales whose last step states the gold answer.
     """

@@ -143,7 +143,7 @@ def parse_object(line: bytes, place: str) -> dict[str, Any]:
     """
     record = parse_json(line, place)
     if not isinstance(record, dict):
-        raise DataError(f"{place} holds {type(record).__name__}, not an object; write one object a line")
+        raise DataError(f"{place} holds {type(record).__name__}, not an object; write one object per line")
     return record
 
 

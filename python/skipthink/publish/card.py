@@ -32,10 +32,10 @@ _METRICS = (
     ("accuracy_high", "95 % interval, upper end", lambda value: f"{100 * value:.1f} %"),
     ("unparsed", "answers that could not be read", str),
     ("looped", "answers that ran into a loop", str),
-    ("tokens_per_answer", "generated tokens an answer", lambda value: f"{value:.1f}"),
-    ("prompt_tokens_per_answer", "prompt tokens an answer", lambda value: f"{value:.1f}"),
-    ("seconds_per_answer", "seconds an answer, batched", lambda value: f"{value:.4f}"),
-    ("seconds_per_answer_alone", "seconds an answer, one at a time", lambda value: f"{value:.4f}"),
+    ("tokens_per_answer", "generated tokens per answer", lambda value: f"{value:.1f}"),
+    ("prompt_tokens_per_answer", "prompt tokens per answer", lambda value: f"{value:.1f}"),
+    ("seconds_per_answer", "seconds per answer, batched", lambda value: f"{value:.4f}"),
+    ("seconds_per_answer_alone", "seconds per answer, one at a time", lambda value: f"{value:.4f}"),
 )
 
 

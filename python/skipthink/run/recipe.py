@@ -75,7 +75,7 @@ class Recipe(CheckOptions):
     seeds: tuple[int, ...] = option(
         (0,), "every method is trained once per seed; the data stay the same", min_length=1
     )
-    workers: int = option(1, "jobs that run side by side, each a process", ge=1, affects_results=False)
+    workers: int = option(1, "jobs that run side by side, one process each", ge=1, affects_results=False)
     threads: int = option(1, "threads of each job", ge=1, affects_results=False)
 
     found: ClassVar[Mapping[str, Method]] = {}

@@ -98,7 +98,7 @@ def compare_passes(
 
 
 def _segmentations(n_steps: int, n_chunks: int, min_steps: int, limit: int, seed: tuple[int, int]) -> Ints:
-    """Boundaries with at least min_steps steps a chunk, int64 (n, M + 1); all of them, or `limit` drawn ones."""
+    """Boundaries with at least min_steps steps per chunk, int64 (n, M + 1); all of them, or `limit` drawn ones."""
     spare = n_steps - n_chunks * min_steps
     if spare < 0:
         return np.empty((0, n_chunks + 1), np.int64)

@@ -39,7 +39,7 @@ class Chunker:
         eta: as in `chunk`.
         rationale: column of the rationales: texts, or lists of steps. None: boundaries from the losses alone.
         losses: column of the losses; None with method="average" alone.
-        n_tokens: column of the tokens a step; None: 1 each.
+        n_tokens: column of the tokens per step; None: 1 each.
         end_losses: column of the losses of the end token; None: they do not count.
         init: column of the boundaries to start from; None: average chunks.
         keep: columns that stay in the result of a table; None: all.

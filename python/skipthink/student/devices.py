@@ -102,6 +102,6 @@ def check_one_device(n_devices: int) -> None:
     """
     if n_devices > 1:
         raise InvalidInputError(
-            f"{n_devices} devices in one process: start one process a device "
+            f"{n_devices} devices in one process: start one process per device "
             f"(torchrun --nproc_per_node {n_devices} …), or show it one (CUDA_VISIBLE_DEVICES=0)"
         )

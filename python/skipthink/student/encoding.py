@@ -42,9 +42,9 @@ class EncodedSamples:
         question: ids of question and separator.
         rationale: ids of the rationale.
         answer: ids of the answer.
-        step_tokens: ragged, K + 1 entries a row: step k of a row covers its rationale tokens
+        step_tokens: ragged, K + 1 entries per row: step k of a row covers its rationale tokens
             `step_tokens[row][k]` … `step_tokens[row][k + 1] - 1`.
-        steps: the step texts, one list a row.
+        steps: the step texts, one list per row.
         report: counts: samples, steps, steps without a token, questions whose last token reaches into the rationale.
     """
 

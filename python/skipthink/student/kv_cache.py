@@ -95,7 +95,7 @@ class KvCache:
             limits: bounds on the generated tokens, int64 (n,), each at least 1.
             may_be_empty: whether the end token may come first, as in `generation.generate`.
             temperature: 0 for greedy decoding, else sampling at this temperature.
-            uniforms: random numbers in [0, 1) that sampling takes, one a token: (n, largest limit).
+            uniforms: random numbers in [0, 1) that sampling takes, one per token: (n, largest limit).
 
         Returns:
             One result a continuation. It depends on its own random numbers alone, not on its company.

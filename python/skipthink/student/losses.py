@@ -42,7 +42,7 @@ class StepLosses:
 
     @property
     def losses(self) -> Floats:
-        """Mean loss a token, nats, float64 (total_steps, S); 0 for a step without a token."""
+        """Mean loss per token, nats, float64 (total_steps, S); 0 for a step without a token."""
         return self.nll / np.maximum(self.n_tokens, 1)[:, None]
 
     def chunk_arguments(self) -> dict[str, Any]:

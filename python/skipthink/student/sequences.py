@@ -82,7 +82,7 @@ class SequenceSet:
 
     @property
     def n_slots(self) -> int:
-        """S, the sequences a sample."""
+        """S, the number of sequences per sample."""
         return len(self.prefixes)
 
     def __len__(self) -> int:

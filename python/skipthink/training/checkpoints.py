@@ -40,7 +40,7 @@ class StepCounts:
     _window: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), repr=False)
 
     def add(self, items: Items, step: Ints) -> None:
-        """Counts a step."""
+        """Counts one step."""
         self.train_items += len(step)
         self.train_tokens += int(items.n_read[step].sum())
         self.train_target_tokens += int(items.n_loss[step].sum())
