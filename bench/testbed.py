@@ -166,8 +166,8 @@ def skips(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
 
     `without_core`: share of the skipped chunks that hold no core sentence; `expected`: the share among all chunks;
     `restated`: of the skipped chunks with core, those whose result also stands in a chunk that is kept;
-    `by_stage`: share skipped, one list per seed; `judge`: share of the samples the judge gets right with nothing dropped, a
-    seed (far above its accuracy on test questions, it knows its samples by heart).
+    `by_stage`: share skipped, one list per seed; `judge`: share of the samples the judge gets right with nothing
+    dropped, per seed (if far above its accuracy on test questions, it knows its samples by heart).
     """
     n_all = n_plain = n_skipped = n_skipped_plain = n_core = n_restated = 0
     by_stage: dict[int, list[list[bool]]] = {}

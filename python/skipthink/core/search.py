@@ -216,7 +216,7 @@ def chunk(
 
 
 def _average(steps: _Steps, M: int, init: Any) -> Chunking:
-    """Average chunks (or the start given) without losses: there is no J."""
+    """Average chunks (or the given start), without losses and so without J."""
     n = len(steps.n_steps)
     boundaries = average_boundaries(steps.n_steps, M) if init is None else align_init(init, n, M)
     nothing = np.full(n, np.nan)
@@ -237,7 +237,7 @@ def align_weights(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFlo
 
 
 def align_ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
-    """Losses of the end token, M a position, and the offsets of their rows; one position more than steps."""
+    """Losses of the end token, M per position, and the offsets of their rows; one position more than steps."""
     ragged = to_ragged("end_losses", data)
     if (ragged.width or 1) != M:
         raise InvalidInputError(f"end_losses must hold M = {M} numbers a position, got {ragged.width or 1}")
@@ -246,7 +246,7 @@ def align_ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
 
 
 def align_init(init: Any, n: int, M: int) -> Ints:
-    """Boundaries of the right shape; whether they fit the steps is seen by the search."""
+    """Boundaries of the right shape; the search checks whether they fit the steps."""
     boundaries = to_ints("init", init, ndim=2)
     if boundaries.shape != (n, M + 1):
         raise InvalidInputError(f"init must have the shape (n, M + 1) = {(n, M + 1)}, got {boundaries.shape}")
@@ -294,7 +294,7 @@ def _whole(name: str, value: object) -> int:
 
 
 def check_number(name: str, value: object) -> float:
-    """A number; its range is seen by the search."""
+    """A number; the search checks its range."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InvalidTypeError(f"{name} must be a number, got {value!r}")
     return float(value)

@@ -15,7 +15,7 @@ from skipthink.exceptions import InvalidInputError
 
 @dataclass(frozen=True)
 class ChunkCounts:
-    """What speaks for each number of chunks.
+    """The score of each number of chunks.
 
     Attributes:
         n_chunks: the M with the lowest score, the smallest among equals.
@@ -65,7 +65,7 @@ def suggest_n_chunks(
     The model: the loss of a step is the level of its chunk plus noise of one variance, divided by the step's tokens.
     Every row is cut into M chunks as well as can be (the optimum of objective "variance"), and M is judged by
     `BIC(M) = N log(D(M) / N) + p(M) log N`: N steps, D the deviation that is left, and p levels and boundaries,
-    `2 min(M, K) - 1` a row, and the noise's variance. It finds the M that the losses bear out, which may be far from
+    `2 min(M, K) - 1` per row, and the noise's variance. It finds the M that the losses support, which may be far from
     what teaches best: see it beside the paper's rule, and try both.
 
     Args:

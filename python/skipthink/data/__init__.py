@@ -47,7 +47,7 @@ ODD_ANSWERS = ("error", "drop")
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples that passed the checks, and the count of those that did not.
+    """Samples that passed the checks, and counts of those that did not.
 
     Attributes:
         table: columns id, question, rationale, answer (strings), split and correct where the source has
@@ -72,7 +72,7 @@ def load_samples(
     odd_answers: str = "error",
     require_rationale: bool = True,
 ) -> Samples:
-    """Loads samples and checks every one.
+    """Loads samples and checks each of them.
 
     Rows of a validation or test split are evaluation rows: they need no rationale, and the teacher's mistakes
     do not drop them. All other rows are training rows.

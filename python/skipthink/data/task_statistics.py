@@ -1,4 +1,4 @@
-"""How long rationales and their steps are: those of the tasks beside real ones, as a table."""
+"""Lengths of rationales and their steps: those of the tasks compared with real ones, as a table."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def compare(
 
 
 def format_table(measured: Iterable[tuple[str, str, Statistics]]) -> str:
-    """A Markdown table, a line an entry."""
+    """A Markdown table with one line per entry."""
     lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
     for name, source, one in measured:
         mean, sd, quantiles = one.steps

@@ -1,4 +1,4 @@
-"""The model card of a trained student: what it is, how to prompt it, what it learned from, how well it does.
+"""The model card of a trained student: what it is, how to prompt it, its training data, its results.
 
 Names in a card come from recipes and files. They are escaped: nothing in them becomes markup, HTML or metadata.
 """

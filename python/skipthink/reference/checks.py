@@ -29,7 +29,7 @@ AnyRows = Sequence[list[float] | list[list[float]]]
 
 @dataclass(frozen=True)
 class Search:
-    """What a search is given: losses per step (one, or one per stage), weights, end losses, boundaries to start from."""
+    """The input of a search: losses per step (one, or one per stage), weights, end losses, start boundaries."""
 
     losses: AnyRows
     weights: Rows | None

@@ -113,7 +113,7 @@ class Recipe(CheckOptions):
         return self.training.of(method)
 
     def chunks_of(self, method: Method) -> ChunkOptions:
-        """How a method's rationales are cut; of one that does not search, without the options of the search."""
+        """How a method's rationales are cut; without the options of the search if it does not search."""
         if method.search is None:
             return ChunkOptions(M=self.chunks.M, rules=self.chunks.rules, method="average")
         return self.chunks.replace(method=method.search_of(self.chunks))

@@ -1,4 +1,4 @@
-"""How far stage-free losses agree with stage-conditioned ones: whether one pass will do instead of M (method §4)."""
+"""Agreement of stage-free and stage-conditioned losses: whether one pass is enough instead of M (method §4)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from skipthink.options import OptionError, Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class SkipOptions(Options):
-    """How the judge is asked which chunks it can do without."""
+    """Options of how the judge is asked which chunks it can do without."""
 
     continuation: Literal["student", "teacher"] = option(
         "student", "who writes the chunks after a dropped one; `teacher` leaks the answer and is an ablation"

@@ -1,4 +1,4 @@
-"""Chunking of a file into a file: in bounded memory, and from where it stood after a kill (method §4)."""
+"""Chunking of a file into a file, in bounded memory, resumable after a kill (method §4)."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class EncodedSamples:
 def encode_questions(
     tokenizer: PreTrainedTokenizerBase, markers: Markers, questions: list[str]
 ) -> list[Ints]:
-    """Ids of questions and what separates them from rationales, as they stand in prompts at inference.
+    """Ids of questions and their separators, as in prompts at inference.
 
     Raises:
         InvalidInputError: a question holds what its student takes for a marker, or the tokenizer turned text into one.
@@ -246,7 +246,7 @@ def encode_samples(
 
 
 def refuse_samples(samples: pa.Table, frame: Frame) -> None:
-    """Refuses samples that hold what a student of this frame takes for a marker; see `Frame.refuse`.
+    """Refuses samples with text that this frame uses as a marker; see `Frame.refuse`.
 
     Args:
         samples: columns id, question, answer and, where there is one, rationale, which may be null.

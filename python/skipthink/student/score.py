@@ -29,7 +29,7 @@ PASSES: tuple[Passes, ...] = ("conditioned", "free")
 
 
 class ScoreStore(Protocol):
-    """What keeps scores: `skipthink.scoring.cache.ScoreCache` does on disk.
+    """A store of scores; `skipthink.scoring.cache.ScoreCache` keeps them on disk.
 
     Attributes:
         corrupted_files: files that could not be read.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a student answered to one question.
+    """The answer of a student to one question.
 
     Attributes:
         text: the answer; None where the student never came to one.
@@ -42,13 +42,13 @@ class Answer:
 
 @dataclass(eq=False)
 class Student:
-    """A language model that reasons in chunks, and all it takes to ask it.
+    """A language model that reasons in chunks, with everything that is needed to ask it.
 
     Attributes:
         model: a causal language model or an encoder-decoder; while LoRA adapters are trained, a `peft.PeftModel`.
         tokenizer: its tokenizer, with the markers.
         markers: marker ids of the tokenizer, fitted to the model; they know the frame of its prompts.
-        about: what it knows of itself (`skipthink.json`): "prompt" (its frame), and once it is trained "method",
+        about: the content of its `skipthink.json`: "prompt" (its frame), and once it is trained "method",
             "mode", "n_chunks", "max_target_tokens", "empty_stages" and, where M is not fixed, "max_steps".
         name: folder or name it was loaded from.
     """
@@ -195,7 +195,7 @@ class Student:
         return [Answer(self.answer_text(one), str(self.tokenizer.decode(one.chain)), one) for one in written]
 
     def answer_text(self, answered: Answered) -> str | None:
-        """An answer as text, without markers; None where the student never came to one."""
+        """The answer as text, without markers; None if the student never reached one."""
         if answered.answer is None:
             return None
         return str(self.tokenizer.decode(answered.answer, skip_special_tokens=True)).strip()
@@ -241,14 +241,14 @@ class Student:
 
     @property
     def network(self) -> PreTrainedModel:
-        """The model under its adapters, which stay at work in it."""
+        """The model without the wrapper of its adapters, which stay active."""
         model: Any = self.model
         base: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
         return base
 
     @property
     def frame(self) -> Frame:
-        """What stands around its questions."""
+        """The text around its questions."""
         return self.markers.frame
 
     @property
@@ -258,7 +258,7 @@ class Student:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device it runs on."""
         return self.model.device
 
     @property
@@ -268,7 +268,7 @@ class Student:
 
     @property
     def longest_input(self) -> int | None:
-        """Longest sequence it should be given, in tokens; None: no bound."""
+        """The longest sequence it can read, in tokens; None: no limit."""
         return longest_input(self.model, self.tokenizer)
 
     @property
@@ -282,7 +282,7 @@ class Student:
 
     @property
     def decoding(self) -> Decoding:
-        """How it writes: the limits of its stages.
+        """The limits of generation of its stages.
 
         Raises:
             InvalidInputError: it is not trained.
@@ -291,7 +291,7 @@ class Student:
         return Decoding.of_student(self.about)
 
     def digest(self) -> str:
-        """A hash of all that decides its logits: config and weights, bit by bit."""
+        """A hash of config and weights, bit by bit."""
         return model_digest(self.model)
 
     def _trained(self, key: str) -> Any:

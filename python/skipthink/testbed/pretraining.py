@@ -39,7 +39,7 @@ HELD_OUT_BLOCKS = 16
 
 
 def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
-    """Makes and trains a student; a call that was killed goes on from its newest checkpoint.
+    """Makes and pre-trains a student; after a kill, the same call resumes from the newest checkpoint.
 
     Args:
         recipe: what to train.

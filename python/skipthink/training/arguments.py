@@ -77,7 +77,7 @@ class ItemArguments(TrainingArguments):
 
     @property
     def layout(self) -> Layout:
-        """How the items of a step are dealt out to processes and micro-batches."""
+        """How the items of a step are divided among processes and micro-batches."""
         return Layout(
             self.per_device_train_batch_size,
             self.gradient_accumulation_steps,

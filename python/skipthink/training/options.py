@@ -23,9 +23,9 @@ class LoraOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Options):
-    """How a student is trained. Either `epochs` or `max_steps` bounds it; `max_steps` wins.
+    """How a student is trained, for `epochs` or for `max_steps`, which has precedence.
 
-    `fsdp`, `fsdp_config`, `deepspeed` and `report_to` go to `transformers.TrainingArguments` as they stand.
+    `fsdp`, `fsdp_config`, `deepspeed` and `report_to` are passed to `transformers.TrainingArguments` unchanged.
     """
 
     epochs: float = option(3.0, "passes over the items", gt=0)

@@ -15,7 +15,7 @@ from skipthink.core.ragged import Ints
 
 @dataclass(frozen=True)
 class Layout:
-    """How the items of an optimiser step are dealt out.
+    """How the items of an optimiser step are divided.
 
     Attributes:
         batch_size: items that a process sees at once.

@@ -1,4 +1,4 @@
-"""ICoT-SI: the rationale goes token by token, from the left, as training goes on (arXiv 2405.14838)."""
+"""ICoT-SI: during training the rationale is removed token by token, from the left (arXiv 2405.14838)."""
 
 from __future__ import annotations
 
