@@ -44,11 +44,11 @@ Changes = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A key of the recipe that is to be otherwise, e.g. training.epochs=5; can stand more than once.",
+        help="Changes a key of the recipe, e.g. training.epochs=5; can be given several times.",
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output where not given.")
+    Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output by default.")
 ]
 
 

@@ -20,7 +20,7 @@ class SkipOptions(Options):
         "share by which the chunks the student writes may be longer than the teacher's; null: no bound",
         ge=0,
     )
-    votes: int = option(1, "sampled continuations per question, of which the majority decides", ge=1)
+    votes: int = option(1, "sampled continuations per question; the majority decides", ge=1)
     temperature: float = option(0.0, "sampling temperature of the votes", ge=0)
     crossfit: int = option(
         1,
@@ -28,7 +28,7 @@ class SkipOptions(Options):
         ge=1,
     )
     batch_size: int = option(128, "continuations generated side by side", ge=1)
-    keep_prefixes: bool = option(True, "whether what a sample's prompts have in common is read once")
+    keep_prefixes: bool = option(True, "whether the common beginning of a sample's prompts is read only once")
 
     def check(self) -> None:
         """More than one vote needs a temperature."""

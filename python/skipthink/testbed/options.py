@@ -30,8 +30,8 @@ class CorpusOptions(Options):
         384, "tokens per block, the longest sequence the student learns to read", ge=64
     )
     shares: dict[str, float] = option(_equal_shares, "family of primitives to its share of the texts")
-    opening_tokens: int = option(0, "tokens, of all, that are read first, with shares of their own", ge=0)
-    opening_shares: dict[str, float] = option(_equal_shares, "these shares")
+    opening_tokens: int = option(0, "number of `tokens` that come first, with `opening_shares`", ge=0)
+    opening_shares: dict[str, float] = option(_equal_shares, "shares of the opening tokens, as in `shares`")
     tokenizer_texts: int = option(40_000, "texts the tokenizer is trained on", ge=1)
     seed: int = option(0, "seeds the texts", ge=0)
 
