@@ -35,14 +35,14 @@ _Codes = npt.NDArray[np.uint8]
 class SkipLedger:
     """The questions that the judge is asked about each chunk, and the answers (a state machine over rows and chunks).
 
-    Question 0 of a row drops nothing; a row that is wrong then keeps all its chunks. Question c drops chunk c, on
-    top of those skipped before. Chunks without a step are never asked about. Takes M + 1 bytes per row.
+    Question 0 of a row drops nothing; if its answer is wrong, the row keeps all its chunks. Question c drops
+    chunk c, on top of those skipped before. Chunks without a step are never asked about. Takes M + 1 bytes per row.
 
     Args:
         boundaries: chunks of the rows, integers (n, M + 1).
 
     Raises:
-        InvalidInputError: boundaries of another shape, or that decrease, with the row.
+        InvalidInputError: boundaries have another shape or decrease; names the row.
     """
 
     def __init__(self, boundaries: Any) -> None:

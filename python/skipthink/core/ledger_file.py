@@ -188,7 +188,7 @@ def _head_problem(path: Path, expected: dict[str, Any]) -> str:
         if found.get(key) != value:
             return (
                 f"it was made with {key} {found.get(key)!r}, this run has {value!r}: another judge, other chunks, "
-                "data or settings"
+                "data or options"
             )
     return "its head is written in another way"
 

@@ -88,7 +88,7 @@ def dress_student(
 
     Args:
         model_dir: a folder with a student and its `skipthink.json`.
-        facts: what the card says of data and training; see `model_card.write_card`.
+        facts: what the card says of data and training; see `skipthink.publish.card.write_card`.
         metrics: what an evaluation found, once there is one.
 
     Raises:

@@ -25,7 +25,7 @@ class Agreement:
         rank_correlation: Spearman correlation of J over the segmentations of a sample, mean over those compared; NaN
             where none is.
         same_optimum: share of those compared whose best segmentation is the same.
-        regret: what the stage-free optimum costs more than the best, in stage-conditioned J (nats a token), mean over
+        regret: what the stage-free optimum costs more than the best, in stage-conditioned J (nats per token), mean over
             those compared.
     """
 

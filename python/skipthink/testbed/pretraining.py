@@ -74,7 +74,7 @@ def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
         facts = {
             "trained tokens": trainer.counts.train_tokens,
             "optimiser steps": trainer.counts.steps,
-            "training loss at the end (nats a token)": _last_loss(trainer),
+            "training loss at the end (nats per token)": _last_loss(trainer),
         }
         save_student(model.to(torch.bfloat16), tokenizer, folder / "scratch")  # type: ignore[arg-type]
         write_student_card(folder / "scratch" / "README.md", recipe, model, facts=facts, held_out=losses)
