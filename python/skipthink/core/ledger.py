@@ -183,7 +183,7 @@ class SkipLedger:
             uint8 (rows, M): 0 open, 1 kept, 2 skipped, 3 no step.
 
         Raises:
-            InvalidTypeError: rows that are no integers.
+            InvalidTypeError: rows are not integers.
             LedgerError: there is no such row.
         """
         return self._core.states(None if rows is None else to_ints("rows", rows))
@@ -198,7 +198,7 @@ class SkipLedger:
             uint8 (rows,): 0 not asked, 1 right, 2 wrong.
 
         Raises:
-            InvalidTypeError: rows that are no integers.
+            InvalidTypeError: rows are not integers.
             LedgerError: there is no such row.
         """
         return self._core.base(None if rows is None else to_ints("rows", rows))
@@ -220,7 +220,7 @@ class SkipLedger:
         """Records answers; all are checked before the first one counts.
 
         Raises:
-            InvalidTypeError: rows or chunks that are no integers, right that is no booleans.
+            InvalidTypeError: rows or chunks are not integers, or right is not boolean.
             LedgerError: a question that is not its row's next one, a row twice, unequal lengths.
         """
         self._core.record(to_ints("rows", rows), to_ints("chunks", chunks), to_flags(right))

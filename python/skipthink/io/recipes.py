@@ -55,7 +55,7 @@ def parse_options(text: str, kind: type[O], *, name: str, changes: Sequence[str]
         changes: keys that are to be otherwise than in the text, each `key.key=value`, the value YAML too.
 
     Raises:
-        RecipeError: no YAML, or a wrong key or value; the message names file, key and nearest key.
+        RecipeError: not valid YAML, or a wrong key or value; the message names file, key and nearest key.
     """
     return read_options(read_mapping(text, name=name, changes=changes), kind, name=name)
 
@@ -76,7 +76,7 @@ def read_mapping(text: str, *, name: str, changes: Sequence[str] = ()) -> dict[s
     """The keys of a recipe as written, unchecked; for the arguments see `parse_options`.
 
     Raises:
-        RecipeError: no YAML, no mapping, or a change that is none.
+        RecipeError: not valid YAML, not a mapping, or not a change.
     """
     try:
         content = _load(text)
@@ -297,7 +297,7 @@ def _set(content: dict[str, Any], change: str) -> None:
     try:
         content[key] = _load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: the value is no YAML: {_in_a_line(error)}") from error
+        raise RecipeError(f"--set {change}: the value is not valid YAML: {_in_a_line(error)}") from error
 
 
 # ---- messages ----

@@ -101,7 +101,7 @@ class RunFolder:
                 key, old, new = difference
                 raise RunError(
                     f"{self.path} was made with another recipe: {key} is {old!r} there and {new!r} now; "
-                    "choose another --out, or delete the folder to start anew"
+                    "choose another --out, or delete the folder to start over"
                 )
         write_text(path, recipe.to_yaml())
 
@@ -186,13 +186,13 @@ class RunFolder:
         if then != now:
             return (
                 f"job {job.name} in {self.path} was {what} by {_named(then)}, and this is {_named(now)}, which may "
-                "make other results; choose another --out, delete the folder to start anew, or go on with the version "
+                "make other results; choose another --out, delete the folder to start over, or use the version "
                 "it was made with"
             )
         inputs = "data" if job == PREPARE else "inputs"
         return (
             f"job {job.name} in {self.path} was {what} with other {inputs} than now; "
-            "choose another --out, or delete the folder to start anew"
+            "choose another --out, or delete the folder to start over"
         )
 
     def take_over(self, job: Job, fingerprint: str, other: RunFolder) -> bool:

@@ -153,7 +153,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
         The recipe, with file paths made absolute.
 
     Raises:
-        RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value; the message names
+        RecipeError: the file cannot be read, is not valid YAML, or has a wrong key or value; the message names
             file, key and nearest key.
     """
     path = Path(path)

@@ -336,7 +336,7 @@ def _column(path: Path, column: str, samples: pa.Table) -> list[Any]:
     table = read_job_table(path)
     if table["id"].to_pylist() != samples["id"].to_pylist():
         raise RunError(
-            f"{path} is not about the samples of data/train.parquet; delete the run folder to start anew"
+            f"{path} is not about the samples of data/train.parquet; delete the run folder to start over"
         )
     values: list[Any] = table[column].to_pylist()
     return values

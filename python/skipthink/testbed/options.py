@@ -116,7 +116,7 @@ def load_pretrain_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Pr
     """Reads a recipe of pre-training; `changes` as in `skipthink.run.recipe.load_recipe`.
 
     Raises:
-        RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value.
+        RecipeError: the file cannot be read, is not valid YAML, or has a wrong key or value.
     """
     path = Path(path)
     return parse_options(read_text(path), PretrainRecipe, name=str(path), changes=changes)

@@ -56,7 +56,7 @@ class ItemArguments(TrainingArguments):
     """
 
     def __post_init__(self) -> None:
-        # looking at each loss would make the host wait for it; one that is no number ends the run when it is logged
+        # looking at each loss would make the host wait for it; one that is not finite ends the run when it is logged
         self.logging_nan_inf_filter = False
         if not uses_accelerator():
             self.use_cpu = True  # several processes find each other on CPUs only where this is said

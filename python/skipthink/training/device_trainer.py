@@ -59,7 +59,7 @@ class DeviceTrainer(ResumableTrainer):
         """Logs.
 
         Raises:
-            InvalidInputError: the loss is no number.
+            InvalidInputError: the loss is not finite.
         """
         if not math.isfinite(logs.get("loss", 0.0)):
             raise InvalidInputError(
