@@ -79,7 +79,7 @@ CASES = [
     ("four-dimensional array", lambda on: on.chunk(losses=np.ones((3, 3, 2, 2))), InvalidTypeError, "2 or 3 dimensions"),
     ("ragged positions", lambda on: on.chunk(losses=[[[1.0, 2.0], [1.0], [1.0]]] * 3), InvalidTypeError, "no rectangular array"),
     ("mixed widths", lambda on: on.chunk(losses=[GOOD[0], [[1.0, 2.0]] * 3, GOOD[0]]), InvalidInputError, "losses of row 1 has the shape"),
-    ("stages that are not M", lambda on: on.chunk(losses=[[[1.0] * 3] * 3] * 3), InvalidInputError, "3 a step with M = 2"),
+    ("stages that are not M", lambda on: on.chunk(losses=[[[1.0] * 3] * 3] * 3), InvalidInputError, "3 per step with M = 2"),
     ("decreasing offsets", lambda on: on.chunk(losses=(np.ones(9), [0, 6, 3, 9])), InvalidInputError, "offsets decrease at row 1"),
     ("overrunning offsets", lambda on: on.chunk(losses=(np.ones(8), [0, 3, 6, 9])), InvalidInputError, "reach from 0 to 9, but there are 8"),
     ("negative offsets", lambda on: on.chunk(losses=(np.ones(9), [-3, 0, 3, 6])), InvalidInputError, "reach from -3 to 6"),
