@@ -135,7 +135,7 @@ def searches_table(rows: list[dict]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["us_a_row"]))
     lines = head(
         [
-            "µs a row (times ours)",
+            "µs per row (times ours)",
             *(f"K = {row['k']}, M = {row['m']}" for row in rows),
             "J above the least found",
         ]
@@ -153,7 +153,7 @@ def searches_table(rows: list[dict]) -> str:
 
 def objectives_table(rows: list[dict]) -> str:
     """Microseconds a row, and how many times `variance` without weights that is."""
-    lines = head(["µs a row (times `variance`)", *(f"K = {row['k']}, M = {row['m']}" for row in rows)])
+    lines = head(["µs per row (times `variance`)", *(f"K = {row['k']}, M = {row['m']}" for row in rows)])
     for name in rows[0]["us_a_row"]:
         cells = [
             f"{targets.show(row['us_a_row'][name])} ({row['us_a_row'][name] / row['us_a_row']['variance']:.2f})"
@@ -198,7 +198,7 @@ def splits_table(rows: list[dict]) -> str:
 
 def operations_table(rows: list[dict]) -> str:
     """Microseconds a row of the reference and of ours."""
-    lines = head(["µs a row", "reference", "1 thread", "all threads", "reference / 1 thread"])
+    lines = head(["µs per row", "reference", "1 thread", "all threads", "reference / 1 thread"])
     for row in rows:
         times = [row.get(name) for name in ("reference", "1 thread", "all threads")]
         cells = ["" if time is None else targets.show(time) for time in times]

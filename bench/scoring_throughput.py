@@ -9,7 +9,7 @@ What is compared, on the same sequences of one student with random weights:
 - backbone: the same without the head, which no scoring can do without;
 - loop: one row at a time, full logits, `cross_entropy`: what one writes first.
 
-`of_bare_forward`, `of_backbone` and `against_hf_loop` are ratios of tokens a second, ours over theirs.
+`of_bare_forward`, `of_backbone` and `against_hf_loop` are ratios of tokens per second: skipthink over the other.
 `pass_ratio` is the forward passes of a greedy search that scores the two items of every candidate cut, over our M.
 On a CPU one thread is timed in its own seconds, so that other work on the machine does not count.
 """

@@ -21,7 +21,7 @@ CHUNKS = {8: 4}
 CELLS = 30_000_000
 """Cells of the search (rows · K²/2 · M) a call."""
 DYNP_STEPS = 64
-"""Largest K that ruptures' Dynp gets: its time grows to seconds a row."""
+"""Largest K that ruptures' Dynp gets: its time grows to seconds per row."""
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def peers(single, offsets, few, m, *, numba_only=False):
 
 
 def objective(losses, boundaries, m):
-    """J of boundaries (n, M + 1) on losses (n, K) in float64, two passes a chunk: nothing cancels."""
+    """J of boundaries (n, M + 1) on losses (n, K) in float64, two passes per chunk: nothing cancels."""
     total = np.zeros(len(losses))
     for row, cuts in enumerate(boundaries):
         for start, end in zip(cuts[:-1], cuts[1:], strict=True):
@@ -132,7 +132,7 @@ def worst_excess(name, costs):
 def table(found):
     names = list(dict.fromkeys(name for row in found for name in row["us_a_row"]))
     heads = [f"K={row['k']} M={row['m']}" for row in found]
-    lines = [f"{'µs a row':<18}" + "".join(f"{head:>24}" for head in heads)]
+    lines = [f"{'µs per row':<18}" + "".join(f"{head:>24}" for head in heads)]
     for name in names:
         cells = []
         for row in found:

@@ -145,7 +145,7 @@ def time_ledger(n_rows, batch=100_000):
     np.cumsum(random.integers(0, 4, (n_rows, M)), axis=1, out=boundaries[:, 1:])
     before = anonymous()
     ledger = timed("SkipLedger", n_rows, lambda: skipthink.SkipLedger(boundaries))
-    print(f"{'':<26}{(anonymous() - before) * 2**20 / n_rows:10.1f} bytes a row")
+    print(f"{'':<26}{(anonymous() - before) * 2**20 / n_rows:10.1f} bytes per row")
     first = timed("first small batch, 512", 512, lambda: ledger.next_batch(512))
     timed("record of 512", 512, lambda: ledger.record(*first, np.ones(512, dtype=bool)))
     seconds = [0.0, 0.0]
@@ -174,7 +174,7 @@ def time_ledger(n_rows, batch=100_000):
         opened = timed("replay of the file", whole.asked, lambda: skipthink.LedgerFile(path, again, "bench"))
         opened.close()
         assert again.to_bytes() == whole.to_bytes()
-        print(f"{'file':<26}{written:10.2f} bytes an answer, {whole.asked:,} answers")
+        print(f"{'file':<26}{written:10.2f} bytes per answer, {whole.asked:,} answers")
     content = timed("to_bytes", n_rows, whole.to_bytes)
     timed("from_bytes", n_rows, lambda: skipthink.SkipLedger.from_bytes(content))
     table = timed("to_arrow", n_rows, whole.to_arrow)

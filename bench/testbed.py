@@ -166,8 +166,8 @@ def skips(run: Run, samples: dict[str, Any]) -> dict[str, Any]:
 
     `without_core`: share of the skipped chunks that hold no core sentence; `expected`: the share among all chunks;
     `restated`: of the skipped chunks with core, those whose result also stands in a chunk that is kept;
-    `by_stage`: share skipped, a list a seed; `judge`: share of the samples the judge gets right with nothing dropped, a
-    seed (far above its accuracy on test questions, it knows its samples by heart).
+    `by_stage`: share skipped, one list per seed; `judge`: share of the samples the judge gets right with nothing
+    dropped, per seed (if far above its accuracy on test questions, it knows its samples by heart).
     """
     n_all = n_plain = n_skipped = n_skipped_plain = n_core = n_restated = 0
     by_stage: dict[int, list[list[bool]]] = {}
@@ -280,7 +280,7 @@ def gate_cells(found: dict[str, Any]) -> list[str]:
 
 def method_table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| method | accuracy % | unparsed % | tokens an answer | ms an answer | speed-up tokens | speed-up seconds "
+        "| method | accuracy % | unparsed % | tokens per answer | ms per answer | speed-up tokens | speed-up seconds "
         "| steps | target tokens |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -343,7 +343,7 @@ def spread(value: tuple[float, float] | None, scale: float, digits: int) -> str:
 
 
 def draw(figures: dict[str, Any], folder: Path) -> None:
-    """Accuracy against tokens an answer, and what the gate skips; one file each."""
+    """Accuracy against tokens per answer, and what the gate skips; one file each."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -370,7 +370,7 @@ def draw(figures: dict[str, Any], folder: Path) -> None:
             )
         axis.set(
             title=name,
-            xlabel="generated tokens an answer",
+            xlabel="generated tokens per answer",
             ylabel="accuracy (%)",
             xlim=(0, None),
             ylim=(0, 101),

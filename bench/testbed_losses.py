@@ -3,7 +3,7 @@
     python bench/testbed_losses.py runs/testbed-* [--questions 200]        prints Markdown
 
 The paper's claim about chunk-wise training is that core tokens are not averaged away. The test bed says which
-sentences are core, so it can be looked at: nats a token, teacher-forced, Base on `q r` and the chunk-wise students on
+sentences are core, so it can be looked at: nats per token, teacher-forced, Base on `q r` and the chunk-wise students on
 `[m] q r`, each sentence under the stage of its chunk. Held-out rationales are cut as those of training were: evenly, or
 by search on the losses of the student at hand.
 """
@@ -34,7 +34,7 @@ CORE = "reasoning"
 
 
 class Losses(NamedTuple):
-    """Of one student: nats a token of core sentences, of all others, and of core by chunk, NaN where there is none."""
+    """One student: nats per token of core sentences, of all others, and of core by chunk, NaN where there is none."""
 
     core: float
     other: float
@@ -60,7 +60,7 @@ def render(path: Path, n_questions: int) -> list[str]:
     lines = [
         f"### {path.resolve().name}, {samples.num_rows} questions",
         "",
-        f"| method | core, nats a token | others | {' | '.join(f'core in chunk {m}' for m in stages)} |",
+        f"| method | core, nats per token | others | {' | '.join(f'core in chunk {m}' for m in stages)} |",
         "|---|---|---|" + "---|" * len(stages),
     ]
     for method in measured(recipe):

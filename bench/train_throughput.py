@@ -3,8 +3,8 @@
     python bench/train_throughput.py --json
 
 Items are exported as SFTTrainer reads them, ids and labels, so that no tokenisation differs. Both train whole
-epochs in turn; the fastest of each counts. `against_trl` is the ratio of target tokens a second, which is that of
-total tokens a second too, since the items are the same. On one thread seconds are those of the process, which a busy
+epochs in turn; the fastest of each counts. `against_trl` is the ratio of target tokens per second, which is that of
+total tokens per second too, since the items are the same. On one thread seconds are those of the process, which a busy
 machine spoils less; `against_trl_wall` is the ratio by the wall clock. `losses` are the means over an epoch.
 """
 

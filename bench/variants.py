@@ -35,7 +35,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     for row in found["objectives"]:
-        print(f"K={row['k']} M={row['m']}, µs a row")
+        print(f"K={row['k']} M={row['m']}, µs per row")
         for name, time in row["us_a_row"].items():
             print(f"  {name:<28}{time:>14,.3f}{time / row['us_a_row']['variance']:>8.2f}x")
     print(f"{RAGGED_ROWS:,} rows of mean {RAGGED_MEAN} steps, M={RAGGED_M}, ms")

@@ -106,6 +106,13 @@ def test_every_module_has_a_wing():
     assert {wing_of(module) for module in MODULES} == {wing for wing in LAYER_OF if wing != "_core"}
 
 
+def test_the_design_page_lists_the_wings():
+    text = (ROOT / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (`[^|]+`) \| \S", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(WINGS) + 1))
+    assert [re.findall(r"`([^`]+)`", wings) for _, wings in rows] == WINGS
+
+
 def test_there_are_few_layers_and_few_loose_modules():
     assert len(WINGS) <= 18
     assert len([path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"]) <= 5

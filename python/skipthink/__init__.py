@@ -1,6 +1,6 @@
 """skipthink: chunk-wise chain-of-thought distillation (Skip-Thinking, arXiv 2505.18642).
 
-The calls below need numpy alone. Data, scoring, training and evaluation live in modules of their own
+The functions below need numpy only. Data, scoring, training and evaluation are in modules of their own
 (`skipthink.data`, `skipthink.scoring`, `skipthink.training`, …) and need `pip install skipthink[train]`.
 """
 
@@ -67,7 +67,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    """`skipthink.testbed` and others are imported when they are first named: they need more than numpy."""
+    """`skipthink.testbed` and others are imported on first use, because they need more than numpy."""
     if name in _ON_DEMAND:
         return importlib.import_module(f"skipthink.{name}")
     raise AttributeError(f"module 'skipthink' has no attribute {name!r}")

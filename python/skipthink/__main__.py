@@ -13,7 +13,7 @@ EXTRAS = {"typer": "cli", "pyarrow": "cli", "openai": "teacher", "httpx2": "teac
 
 
 def main() -> None:
-    """Runs the command line; exit code 2: the user's to mend, 1: a run or skipthink itself failed."""
+    """Runs the command line; exit code 2: the user can fix it, 1: a run or skipthink itself failed."""
     debug = "--debug" in sys.argv[1:]
     try:
         from skipthink.cli import app
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    """One message, no traceback; the reader's pipe may be gone already."""
+    """Prints one message without a traceback; the pipe that reads it may be closed already."""
     try:
         sys.stderr.write(f"error: {message}\n")
         sys.stderr.flush()

@@ -87,7 +87,7 @@ def test_long_rows_and_threads():
         ([[1.0]], {"max_chunks": 0}, InvalidInputError, "max_chunks must be at least 1"),
         ([[1.0]], {"min_steps": 0}, InvalidInputError, "min_steps must be at least 1"),
         ([[1.0]], {"max_chunks": 2.5}, InvalidTypeError, "max_chunks must be a whole number"),
-        ([[[1.0, 2.0]]], {}, InvalidInputError, "one number a step to choose M by, got 2"),
+        ([[[1.0, 2.0]]], {}, InvalidInputError, "one number per step to choose M by, got 2"),
         ([], {}, InvalidInputError, "losses hold no step"),
         ([[], []], {}, InvalidInputError, "losses hold no step"),
         ([[1.0], [2.0, float("nan")]], {}, InvalidInputError, "row 1"),

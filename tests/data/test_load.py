@@ -337,7 +337,7 @@ def test_every_row_is_kept_or_counted(tmp_path, rows):
 
 ERRORS = [
     ([sample(1), "{bad"], {}, r"a\.jsonl, line 2 is not valid JSON: Expecting property name"),
-    ([sample(1), "", "[1]"], {}, r"line 3 holds list, not an object; write one object a line"),
+    ([sample(1), "", "[1]"], {}, r"line 3 holds list, not an object; write one object per line"),
     ([b'{"question": "\xff"}'], {}, r"line 1 is not UTF-8: byte 14 is 0xff"),
     (["[" * 100_000], {}, r"line 1 is not valid JSON"),
     (

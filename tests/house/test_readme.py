@@ -47,12 +47,32 @@ SKIPTHINK = [
 ]
 
 
-@pytest.mark.parametrize(("document", "line"), [entry for entry in SKIPTHINK if entry[1].split()[1] in QUICK])
+QUICKSTART = "quickstart.md"
+"""Its commands work on the file of the first one, so they are run in order."""
+
+
+@pytest.mark.parametrize(
+    ("document", "line"),
+    [entry for entry in SKIPTHINK if entry[1].split()[1] in QUICK and entry[0] != QUICKSTART],
+)
 def test_quick_commands(document, line, tmp_path):
     rows = '{"id": "a", "rationale": "One. Two. Three.", "losses": [0.5, 2.0, 0.1]}\n'
     (tmp_path / "rationales.jsonl").write_text(rows)
+    run(line, tmp_path)
+
+
+def test_the_commands_of_the_quickstart_up_to_training(tmp_path):
+    lines = [line for document, line in SKIPTHINK if document == QUICKSTART and line.split()[1] != "run"]
+    assert [line.split()[1] for line in lines] == ["tasks", "audit", "chunk"]
+    for line in lines:
+        run(line, tmp_path)
+    assert len((tmp_path / "chunks.jsonl").read_text(encoding="utf-8").splitlines()) == 200
+
+
+def run(line, folder):
+    """Runs a command of skipthink."""
     done = subprocess.run(
-        [sys.executable, "-m", *line.split()], cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", *line.split()], cwd=folder, capture_output=True, text=True, check=False,
         env=dict(os.environ),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -406,7 +406,7 @@ def test_dressing_keeps_the_frame(chat_dir, tmp_path):
     card = (tmp_path / "model" / "README.md").read_text()
     assert "special tokens of its tokenizer" not in card
     assert "are ordinary text" in card
-    assert "The answer is what stands behind `</think>`" in card
+    assert "The answer follows `</think>`" in card
 
 
 def test_frames_do_not_share_scores(chat_dir, rows, tmp_path):

@@ -27,7 +27,7 @@ def few(tokenizer, markers, samples):
 
 @pytest.fixture
 def score(student, tokenizer, few, markers, tmp_path):
-    """Scores into the cache, a file a batch."""
+    """Scores into the cache, one file per batch."""
 
     def call(model=student, encoded=few, **options):
         options = {"cache": tmp_path / "scores", "write_seconds": 0, "batch_tokens": 600, **options}

@@ -232,9 +232,7 @@ def test_a_corrupt_ledger_is_refused_and_left_alone(wavering, tmp_path):
 
 def test_a_ledger_of_other_settings_is_refused(wavering, tmp_path):
     gate(wavering, tmp_path)
-    with pytest.raises(
-        LedgerError, match="another judge, other chunks, data or settings; move the file away"
-    ):
+    with pytest.raises(LedgerError, match="another judge, other chunks, data or options; move the file away"):
         gate(wavering, tmp_path, continuation="teacher")
 
 

@@ -37,18 +37,18 @@ def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
     return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]}{listed}.")
 
 
-DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample a row.")]
+DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample per row.")]
 Rules = Annotated[str, cli_option(ChunkOptions, "rules")]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A key of the recipe that is to be otherwise, e.g. training.epochs=5; can stand more than once.",
+        help="Changes a key of the recipe, e.g. training.epochs=5; can be given several times.",
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output where not given.")
+    Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output by default.")
 ]
 
 

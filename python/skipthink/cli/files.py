@@ -54,12 +54,10 @@ def split(
 
 @app.command()
 def chunk(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow or JSONL file, one sample a row.")],
+    file: Annotated[Path, typer.Argument(help="Parquet, Arrow or JSONL file, one sample per row.")],
     out: Annotated[
         Path | None,
-        typer.Argument(
-            help="A .parquet, .arrow or .jsonl file; JSON lines on standard output where not given."
-        ),
+        typer.Argument(help="A .parquet, .arrow or .jsonl file; JSON lines on standard output by default."),
     ] = None,
     *,
     chunks: Annotated[int, cli_option(ChunkOptions, "M", "--chunks", "--m", "-M")],
@@ -72,13 +70,15 @@ def chunk(
     column: Annotated[
         str, typer.Option(help="Column of the rationales: texts, or lists of steps.")
     ] = "rationale",
-    keep: Annotated[list[str] | None, typer.Option(help="A column to keep; id where there is one.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A column to keep; id by default, if there is one.")
+    ] = None,
     texts: Annotated[bool, typer.Option(help="Whether to write the texts of the chunks.")] = True,
 ) -> None:
     """Cuts rationales into M chunks by search on their losses, in bounded memory.
 
-    Losses come from the columns losses (one mean loss a step, or M of them) and, where there are,
-    n_tokens and end_losses. Average chunking needs none. The same command goes on after a kill.
+    Losses come from the columns losses (one mean loss per step, or M of them) and, where there are,
+    n_tokens and end_losses. Average chunking needs none. After a kill the same command resumes.
     """
     from skipthink.core.options import SearchOptions
     from skipthink.io.tables import column_names
@@ -118,20 +118,23 @@ def score(
     student: Annotated[str, typer.Option(help="Folder or name of the student that scores.")],
     chunks: Annotated[int, cli_option(ChunkOptions, "M", "--chunks", "-M")],
     passes: Annotated[
-        str, typer.Option(help="conditioned: M passes; free: one; both: conditioned, and how far they agree.")
+        str,
+        typer.Option(help="conditioned: M passes; free: one; both: conditioned, and how well the two agree."),
     ] = "conditioned",
     rules: Rules = "auto",
     batch_tokens: Annotated[
         int, cli_option(ScoringOptions, "score_batch_tokens", "--batch-tokens")
     ] = SCORING.score_batch_tokens,
     autocast: Annotated[str | None, typer.Option(help="bfloat16 or float16.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; a GPU where there is one.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")
+    ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of scores; a killed call goes on from it.")
+        Path | None, typer.Option(help="Folder of scores, from which a killed call resumes.")
     ] = None,
     out: Out = None,
 ) -> None:
-    """Scores the steps of rationales with a student: the losses that chunk searches on."""
+    """Scores the steps of rationales with a student: the losses that the search for chunks uses."""
     from skipthink.io.writer import write_rows
     from skipthink.scoring.command import score_file
 
@@ -154,24 +157,27 @@ def score(
 
 @app.command()
 def audit(
-    files: Annotated[
-        list[Path], typer.Argument(help="Data files; of several, what they share is told as well.")
-    ],
+    files: Annotated[list[Path], typer.Argument(help="Data files; with several, also what they share.")],
     answer: Annotated[
         str | None,
-        typer.Option(help="Kind of the answers (docs/reference/answers.md); inferred where not given."),
+        typer.Option(help="Kind of the answers (docs/reference/answers.md); inferred by default."),
     ] = None,
     chunks: Annotated[
         list[int] | None,
-        typer.Option("--chunks", "-M", help="An M to look at, can stand more than once; 2 to 8 by default."),
+        typer.Option(
+            "--chunks", "-M", help="An M to look at, can be given several times; 2 to 8 by default."
+        ),
     ] = None,
     rules: Rules = "auto",
     tokenizer: Annotated[
-        str | None, typer.Option(help="Folder or name of a tokenizer to count with; else words and marks.")
+        str | None,
+        typer.Option(
+            help="Folder or name of a tokenizer to count with; by default words and marks are counted."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
 ) -> None:
-    """Tells before any training what data can carry the method: steps, leaks, wrong teachers, ceilings."""
+    """Says before any training whether data suit the method: steps, leaks, wrong teachers, ceilings."""
     from skipthink.data.audit_files import audit_files
     from skipthink.data.audit_text import print_report
     from skipthink.io.writer import print_lines
@@ -195,7 +201,7 @@ def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
         found = (
             f"{n_unsplit} of {n_rows} rationales have {LONG_CHARACTERS} characters or more and a single step"
         )
-        advice = "write a line break behind each step, or one step a list element"
+        advice = "write a line break behind each step, or one step per list element"
         typer.echo(f"{found}, so that nothing can be chunked in them: {advice}", err=True)
 
 
@@ -238,7 +244,7 @@ def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) ->
     if report["resumed"]:
         notes.append(f"{report['resumed']} were done before")
     if report["thrown_away"]:
-        notes.append(f"{report['thrown_away']} parts of another job thrown away")
+        notes.append(f"{report['thrown_away']} parts of another job were discarded")
     display.line(f"{out}: {', '.join(notes)}")
     return report["rows"], report["unsearched"], report["unsplit"]
 

@@ -15,16 +15,14 @@ from skipthink.options import Options
 @app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(help="A recipe, see docs/reference/recipes.md.")],
-    data: Annotated[
-        Path | None, typer.Option(help="A data file that takes the place of the recipe's data.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A data file that replaces the recipe's data.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; runs/<recipe name> by default.")] = None,
     changes: Changes = None,
     reuse: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Another run folder: what it has finished with the same inputs is copied, not computed again; "
-            "can stand more than once."
+            help="Another run folder: jobs finished there with the same inputs are copied, not computed again; "
+            "can be given several times."
         ),
     ] = None,
 ) -> None:
@@ -49,13 +47,13 @@ def run(
 def schema(
     recipe: Annotated[
         Path | None,
-        typer.Argument(help="A recipe that names methods of your own, whose options are to be in it."),
+        typer.Argument(help="A recipe that names methods of your own, to include their options."),
     ] = None,
     pretraining: Annotated[
         bool, typer.Option("--pretrain", help="The schema of recipes of skipthink pretrain.")
     ] = False,
 ) -> None:
-    """Prints the JSON schema of recipes, which editors complete and check keys with."""
+    """Prints the JSON schema of recipes, with which editors complete and check keys."""
     from skipthink.io.recipes import read_mapping, read_text, schema_of
     from skipthink.run.recipe import recipe_kind, recipe_kind_of
 
@@ -74,11 +72,11 @@ def schema(
 def pretrain(
     recipe: Annotated[Path, typer.Argument(help="A recipe of recipes/testbed, see docs/how-to/testbed.md.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where to; runs/pretrain-<recipe name> by default.")
+        Path | None, typer.Option(help="The output folder; runs/pretrain-<recipe name> by default.")
     ] = None,
     changes: Changes = None,
 ) -> None:
-    """Makes and pre-trains a student of the test bed; the same command goes on after a kill."""
+    """Makes and pre-trains a student of the test bed; after a kill the same command resumes."""
     from skipthink.testbed.options import load_pretrain_recipe
     from skipthink.testbed.pretraining import pretrain
 
@@ -100,7 +98,7 @@ def export(
         str, typer.Option(help="Items whose text gives other token ids: error, drop or keep.")
     ] = "error",
 ) -> None:
-    """Writes the items a method was trained on for other trainers."""
+    """Writes the training items of a method for other trainers."""
     from skipthink.publish.exports import export_trained
 
     counts = export_trained(folder, out, format=format, mismatch=mismatch)

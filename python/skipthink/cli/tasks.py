@@ -1,4 +1,4 @@
-"""Commands of the tasks that make their own data: tasks make, tasks stats."""
+"""Commands of the tasks that generate their own data: tasks make, tasks stats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skipthink.cli.app import Out, app
 from skipthink.exceptions import InvalidInputError
 
 task_app = typer.Typer(
-    help="Tasks that make their own data, and those of your own (docs/how-to/tasks.md).", no_args_is_help=True
+    help="Tasks that generate their own data (docs/how-to/tasks.md).", no_args_is_help=True
 )
 app.add_typer(task_app, name="tasks")
 
@@ -28,7 +28,7 @@ def make_task(
     task_options: Annotated[str, typer.Option("--options", help="Options of the task as JSON.")] = "{}",
     out: Out = None,
 ) -> None:
-    """Makes samples of a task."""
+    """Generates samples of a task."""
     from skipthink import tasks
     from skipthink.io.writer import write_rows
 
@@ -44,13 +44,11 @@ def make_task(
 @task_app.command()
 def stats(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; all where none is named.")
+        list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; all by default.")
     ] = None,
-    real: Annotated[
-        Path | None, typer.Option(help="Folder of real rationales, measured beside those made.")
-    ] = None,
-    n: Annotated[int, typer.Option("-n", help="Samples made of each task.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seeds them.")] = 0,
+    real: Annotated[Path | None, typer.Option(help="Folder of real rationales to compare with.")] = None,
+    n: Annotated[int, typer.Option("-n", help="Number of samples per task.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seeds the samples.")] = 0,
 ) -> None:
     """Measures rationales and their steps, as a Markdown table."""
     from skipthink import tasks

@@ -76,7 +76,7 @@ def _text_buffers(texts: Any) -> tuple[Bytes, Ints]:
 
 
 def _byte_edges(data: Bytes, offsets: Ints, edges: Ints) -> Ints:
-    """Places in the bytes of places in code points, a text."""
+    """Places in the bytes, from places in code points, for each text."""
     start, end = int(offsets[0]), int(offsets[-1])
     used = data[start:end]
     if not (used & 0x80).any():

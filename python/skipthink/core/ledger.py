@@ -33,16 +33,16 @@ _Codes = npt.NDArray[np.uint8]
 
 
 class SkipLedger:
-    """State machine over (row, chunk).
+    """The questions that the judge is asked about each chunk, and the answers (a state machine over rows and chunks).
 
-    Question 0 of a row drops nothing; a row that is wrong then keeps all its chunks. Question c drops chunk c, on
-    top of those found dispensable before. Chunks without a step are never asked about. Takes M + 1 bytes a row.
+    Question 0 of a row drops nothing; if its answer is wrong, the row keeps all its chunks. Question c drops
+    chunk c, on top of those skipped before. Chunks without a step are never asked about. Takes M + 1 bytes per row.
 
     Args:
         boundaries: chunks of the rows, integers (n, M + 1).
 
     Raises:
-        InvalidInputError: boundaries of another shape, or that decrease, with the row.
+        InvalidInputError: boundaries have another shape or decrease; names the row.
     """
 
     def __init__(self, boundaries: Any) -> None:
@@ -52,7 +52,7 @@ class SkipLedger:
 
     @classmethod
     def _of(cls, base: _Codes, states: _Codes, digest: bytes, boundaries: Any) -> Self:
-        """A ledger of given states, refused where they are of other boundaries than those given."""
+        """A ledger of given states, which must belong to the given boundaries."""
         if boundaries is not None:
             cuts = to_boundaries(boundaries)
             if cuts.shape != (len(states), states.shape[1] + 1) or _digest(cuts) != digest:
@@ -90,7 +90,7 @@ class SkipLedger:
         return cls._of(base, states.reshape(n_rows, n_chunks), digest, boundaries)
 
     def to_bytes(self) -> bytes:
-        """The whole state: see docs/reference/ledger.md for the format."""
+        """The whole state as bytes; docs/reference/ledger.md describes the format."""
         head = _HEAD.pack(MAGIC, FORMAT, self.n_chunks, len(self), self._digest)
         content = b"".join((head, self.base().data, self.states().data))
         return content + _CRC.pack(zlib.crc32(content))
@@ -144,7 +144,7 @@ class SkipLedger:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the boundaries, in hexadecimal digits: what the ledger is bound to."""
+        """SHA-256 of the boundaries the ledger belongs to, in hexadecimal digits."""
         return self._digest.hex()
 
     @property
@@ -174,7 +174,7 @@ class SkipLedger:
         return skipped
 
     def states(self, rows: Any = None) -> _Codes:
-        """States of chunks as they are now; no more is copied than what is asked for.
+        """The current states of chunks; only what is asked for is copied.
 
         Args:
             rows: rows to look at, integers, in any order; None: all.
@@ -183,13 +183,13 @@ class SkipLedger:
             uint8 (rows, M): 0 open, 1 kept, 2 skipped, 3 no step.
 
         Raises:
-            InvalidTypeError: rows that are no integers.
+            InvalidTypeError: rows are not integers.
             LedgerError: there is no such row.
         """
         return self._core.states(None if rows is None else to_ints("rows", rows))
 
     def base(self, rows: Any = None) -> _Codes:
-        """States of rows as they are now: the student's answer with nothing dropped.
+        """The current states of rows: the student's answer with nothing dropped.
 
         Args:
             rows: as in `states`.
@@ -198,7 +198,7 @@ class SkipLedger:
             uint8 (rows,): 0 not asked, 1 right, 2 wrong.
 
         Raises:
-            InvalidTypeError: rows that are no integers.
+            InvalidTypeError: rows are not integers.
             LedgerError: there is no such row.
         """
         return self._core.base(None if rows is None else to_ints("rows", rows))
@@ -217,22 +217,22 @@ class SkipLedger:
         return self._core.next_batch(len(self) if limit is None else limit)
 
     def record(self, rows: Any, chunks: Any, right: Any) -> None:
-        """Takes answers; all are checked before the first one counts.
+        """Records answers; all are checked before the first one counts.
 
         Raises:
-            InvalidTypeError: rows or chunks that are no integers, right that is no booleans.
+            InvalidTypeError: rows or chunks are not integers, or right is not boolean.
             LedgerError: a question that is not its row's next one, a row twice, unequal lengths.
         """
         self._core.record(to_ints("rows", rows), to_ints("chunks", chunks), to_flags(right))
 
     def check(self, rows: Any, chunks: Any, n_right: int) -> None:
-        """Checks answers without taking them; raises what `record` would."""
+        """Checks answers without recording them; raises what `record` would raise."""
         self._core.check(to_ints("rows", rows), to_ints("chunks", chunks), n_right)
 
     def stats(self) -> dict[str, Any]:
         """Counts and skip rates so far.
 
-        A skip rate is the share of questions about a chunk that found it dispensable; None where none was asked.
+        A skip rate is the share of questions about a chunk after which it is skipped; None without a question.
 
         Returns:
             rows; asked (questions answered); base_open, base_right, base_wrong (rows by the answer with nothing
@@ -275,7 +275,7 @@ def _digest(cuts: Ints) -> bytes:
 
 
 def _count_chunks(states: _Codes) -> npt.NDArray[np.int32]:
-    """Chunks with a step, a row; column by column, which is far faster than row by row."""
+    """Chunks with a step, per row; column by column, which is far faster than row by row."""
     counts = np.zeros(len(states), dtype=np.int32)
     for column in states.T:
         counts += column != EMPTY

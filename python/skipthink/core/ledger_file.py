@@ -1,7 +1,7 @@
 """The skip ledger on disk: batches of answers, appended and flushed before they count (method §6).
 
 The file is described in docs/reference/ledger.md: a head that binds it to its data, then one record per batch. Every
-part has a checksum, so what a kill tore at the end is told from what was damaged in the middle.
+part has a checksum, so a torn end after a kill can be told from damage in the middle.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Flags = npt.NDArray[np.bool_]
 
 
 class LedgerFile:
-    """A ledger on disk: a record a batch of answers, written and flushed before the state changes.
+    """A ledger on disk: one record per batch of answers, written and flushed before the state changes.
 
     On opening, the file is replayed into the ledger. A last record that a kill tore is cut off and counted in
     `torn_bytes`; a batch is a record, so it counts whole or not at all.
@@ -188,13 +188,13 @@ def _head_problem(path: Path, expected: dict[str, Any]) -> str:
         if found.get(key) != value:
             return (
                 f"it was made with {key} {found.get(key)!r}, this run has {value!r}: another judge, other chunks, "
-                "data or settings"
+                "data or options"
             )
     return "its head is written in another way"
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Bodies of the whole records from the file's place on; stops before a last one that is torn.
+    """Bodies of the complete records from the current position on; stops before a torn last one.
 
     A kill leaves a beginning of the last record, and a power cut may leave zeros where it was to be; all else that
     fails its checksum is damage.

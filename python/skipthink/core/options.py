@@ -37,7 +37,7 @@ Method = SearchName | Greedy | Anneal
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(Options):
-    """How steps are put together into chunks."""
+    """Options of the search for chunk boundaries."""
 
     method: SearchName = option("greedy", "how boundaries are found; `average` searches nothing")
     objective: Literal["mean", "variance", "max"] = option("mean", "what the search minimises")

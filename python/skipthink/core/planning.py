@@ -18,8 +18,8 @@ class ItemPlan:
 
     Attributes:
         rows: sample of each item, int64 (n_items,).
-        stages: 1 … M, or a `skipthink.types.Stage`, int64 (n_items,).
-        pieces: (kind, start, end), int64 (n_pieces, 3); kinds are `skipthink.types.Piece`.
+        stages: 1 … M, or a `skipthink.core.codes.Stage`, int64 (n_items,).
+        pieces: (kind, start, end), int64 (n_pieces, 3); kinds are `skipthink.core.codes.Piece`.
         piece_offsets: pieces of each item, int64 (n_items + 1,).
         n_prompt_pieces: leading pieces that are the prompt, int64 (n_items,).
         prompt_lengths_tokens: int64 (n_items,), markers included.
@@ -55,21 +55,21 @@ def plan_items(
 
     Args:
         boundaries: chunks, integers (n, M + 1).
-        step_token_offsets: ragged (values, offsets), K + 1 a row: token offsets of the steps in the rationale.
+        step_token_offsets: ragged (values, offsets), K + 1 per row: token offsets of the steps in the rationale.
         n_question_tokens: integers (n,).
         n_answer_tokens: integers (n,).
-        scheme: "chunkwise" (M stage items and an answer item a row), "skip", "base" or "answer-only" (one each).
+        scheme: "chunkwise" (M stage items and an answer item per row), "skip", "base" or "answer-only" (one each).
         skipped: bool (n, M), for the skip scheme.
         thought: what stands for skipped chunks in a skip target: "per-chunk", "collapse" or "none".
         chunk_dropout: probability that an earlier chunk of a prompt becomes `[thought]`, in [0, 1).
-        seed: seeds chunk dropout; drawn from (seed, row, stage, chunk) alone.
+        seed: seeds chunk dropout, which depends only on (seed, row, stage, chunk).
         num_threads: threads; results do not depend on it.
 
     Returns:
         The plan.
 
     Raises:
-        InvalidInputError: lengths that disagree, boundaries that do not fit the steps, options out of range.
+        InvalidInputError: lengths differ, boundaries do not fit the steps, or options are out of range.
     """
     cuts = to_boundaries(boundaries)
     tokens, offsets = (to_ints("step_token_offsets", part) for part in step_token_offsets)

@@ -34,7 +34,7 @@ class Ragged:
 
     @property
     def lengths(self) -> Ints:
-        """Positions a row, int64 (n,)."""
+        """Positions per row, int64 (n,)."""
         return np.diff(self.offsets).astype(np.int64, copy=False)
 
     @property
@@ -128,7 +128,7 @@ def check_lengths(name: str, ragged: Ragged, expected: Ints, because: str) -> No
     Args:
         name: name of the argument.
         ragged: its rows.
-        expected: positions a row, int64 (n,).
+        expected: positions per row, int64 (n,).
         because: what the row has instead, with {expected}: "its rationale has {expected} steps".
 
     Raises:
@@ -136,7 +136,7 @@ def check_lengths(name: str, ragged: Ragged, expected: Ints, because: str) -> No
     """
     if len(ragged) != len(expected):
         raise InvalidInputError(
-            f"{name} has {len(ragged)} rows, but there are {len(expected)} rationales; give one a row"
+            f"{name} has {len(ragged)} rows, but there are {len(expected)} rationales; give one per row"
         )
     wrong = np.flatnonzero(ragged.lengths != expected)
     if len(wrong):

@@ -36,7 +36,7 @@ class Chunking:
     Attributes:
         boundaries: int64 (n, M + 1); chunk m of a row r is its steps
             `boundaries[r, m - 1]` … `boundaries[r, m] - 1`.
-        objective: J of the boundaries, float64 (n,); NaN where no losses were given.
+        objective: J of the boundaries, float64 (n,); NaN without losses.
         initial_objective: J of the boundaries the search started from, float64 (n,).
         searched: bool (n,); False for rows with fewer than M · min_steps steps, which keep their start.
     """
@@ -153,33 +153,33 @@ def chunk(
     `end_losses` do not enter).
 
     Args:
-        rationales: n texts, or n lists of steps already split; None: boundaries only.
-        losses: ragged, one mean loss (nats a token) a step, or (steps, M) stage-conditioned. Forms: list of lists,
-            (values, offsets), Arrow list arrays, list of numpy arrays, 2-D and 3-D arrays. None with
-            method="average" alone: J is NaN then.
+        rationales: n texts, or n lists of steps; None: boundaries only.
+        losses: ragged, one mean loss (nats per token) per step, or (steps, M) stage-conditioned. Forms: list of lists,
+            (values, offsets), Arrow list arrays, list of numpy arrays, 2-D and 3-D arrays. None only with
+            method="average"; J is then NaN.
         M: number of chunks, the same for all rows.
         eta: a result replaces the boundaries it started from only if it lowers J by more than eta, nats (greedy:
             each accepted move does).
         method: "average", "greedy", "anneal" or "optimal" (the global optimum of J; ties: the largest start of
             each chunk, from the last chunk backwards). `Greedy(scope=…, max_sweeps=…)` and `Anneal(moves=…, width=…,
-            start=…, end=…)` are these methods with options of their own.
+            start=…, end=…)` set the options of these two methods.
         objective: "mean", "variance" or "max".
-        n_tokens: ragged, tokens a step: weights, not negative. None: 1 each. A chunk of steps that all weigh 0 costs
-            0, so that a row of such steps keeps its start; streams and files with such a row are refused.
+        n_tokens: ragged, tokens per step: weights, not negative. None: 1 each. A chunk whose steps all weigh 0 costs
+            0, so a row of such steps keeps its start; streams and files with such a row are refused.
         end_losses: ragged (steps + 1, M), nats: loss of the end token under stage m after k steps.
-        min_steps: least steps of a chunk; rows with fewer than M · min_steps steps keep their start, are counted.
+        min_steps: smallest number of steps per chunk; rows with fewer than M · min_steps steps keep their start.
         init: boundaries to start from, integers (n, M + 1); None: average chunks.
         rules: step rules for texts, as in `split_steps`.
         seed: seeds annealing; each row has a generator of its own.
-        first_row: row number of the first row: annealing's generators are keyed by it, so that a batch of a stream
-            gives what the whole would.
+        first_row: number of the first row. Annealing's generators depend on it, so that a batch of a stream gives the
+            same result as the whole.
         num_threads: threads; None: `SKIPTHINK_NUM_THREADS`, else all cores. Results do not depend on it.
 
     Returns:
-        Boundaries and objectives of all rows, in the order given.
+        Boundaries and objectives of all rows, in their order.
 
     Raises:
-        InvalidInputError: values, lengths or options that do not fit, with the row.
+        InvalidInputError: wrong values, lengths or options; names the row.
         InvalidTypeError: arguments of a wrong type.
     """
     M, search = check_positive("M", M), to_method(method)
@@ -216,7 +216,7 @@ def chunk(
 
 
 def _average(steps: _Steps, M: int, init: Any) -> Chunking:
-    """Average chunks (or the start given) without losses: there is no J."""
+    """Average chunks (or the given start), without losses and so without J."""
     n = len(steps.n_steps)
     boundaries = average_boundaries(steps.n_steps, M) if init is None else align_init(init, n, M)
     nothing = np.full(n, np.nan)
@@ -227,7 +227,7 @@ def align_weights(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFlo
     """Weights in the order of the losses' values, also where the two have different offsets."""
     ragged = to_ragged(name, data)
     if ragged.width is not None:
-        raise InvalidInputError(f"{name} must hold one number a step, got {ragged.width}")
+        raise InvalidInputError(f"{name} must hold one number per step, got {ragged.width}")
     check_lengths(name, ragged, n_steps, "it has {expected} steps")
     if np.array_equal(ragged.offsets, losses.offsets):
         return ragged.values
@@ -237,7 +237,7 @@ def align_weights(name: str, data: Any, losses: Ragged, n_steps: Ints) -> AnyFlo
 
 
 def align_ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
-    """Losses of the end token, M a position, and the offsets of their rows; one position more than steps."""
+    """Losses of the end token, M per position, and the offsets of their rows; one position more than steps."""
     ragged = to_ragged("end_losses", data)
     if (ragged.width or 1) != M:
         raise InvalidInputError(f"end_losses must hold M = {M} numbers a position, got {ragged.width or 1}")
@@ -246,7 +246,7 @@ def align_ends(data: Any, n_steps: Ints, M: int) -> tuple[AnyFloats, AnyInts]:
 
 
 def align_init(init: Any, n: int, M: int) -> Ints:
-    """Boundaries of the right shape; whether they fit the steps is seen by the search."""
+    """Boundaries of the right shape; the search checks whether they fit the steps."""
     boundaries = to_ints("init", init, ndim=2)
     if boundaries.shape != (n, M + 1):
         raise InvalidInputError(f"init must have the shape (n, M + 1) = {(n, M + 1)}, got {boundaries.shape}")
@@ -294,7 +294,7 @@ def _whole(name: str, value: object) -> int:
 
 
 def check_number(name: str, value: object) -> float:
-    """A number; its range is seen by the search."""
+    """A number; the search checks its range."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InvalidTypeError(f"{name} must be a number, got {value!r}")
     return float(value)

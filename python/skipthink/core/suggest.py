@@ -15,19 +15,19 @@ from skipthink.exceptions import InvalidInputError
 
 @dataclass(frozen=True)
 class ChunkCounts:
-    """What speaks for each number of chunks.
+    """The score of each number of chunks.
 
     Attributes:
         n_chunks: the M with the lowest score, the smallest among equals.
         paper_rule: the paper's rule of thumb: the mean number of steps, rounded.
         candidates: int64 (C,), the M compared.
-        scores: float64 (C,), Bayesian information criterion; infinite where M leaves no step unexplained by its
-            own level, so that nothing can be judged.
-        deviation: float64 (C,), token-weighted squared deviation of step losses from their chunk's mean that the best
-            boundaries leave, summed over the corpus.
-        n_short: int64 (C,), rows with fewer than M · min_steps steps; they count as cut as often as they can be.
+        scores: float64 (C,), Bayesian information criterion; infinite where every step has a
+            chunk of its own, so that M cannot be judged.
+        deviation: float64 (C,), token-weighted squared deviation of step losses from their chunk's mean under the best
+            boundaries, summed over the corpus.
+        n_short: int64 (C,), rows with fewer than M · min_steps steps; they count with as many chunks as they can have.
         mean_steps: mean number of steps of a row.
-        sd_steps: standard deviation of the number of steps; the paper advises more chunks where it is large.
+        sd_steps: standard deviation of the number of steps; the paper advises more chunks if it is large.
         n_rows: rows with at least one step.
     """
 
@@ -63,14 +63,14 @@ def suggest_n_chunks(
     """Suggests M by change-point model selection over the corpus.
 
     The model: the loss of a step is the level of its chunk plus noise of one variance, divided by the step's tokens.
-    Every row is cut into M chunks as well as can be (the optimum of objective "variance"), and M is judged by
-    `BIC(M) = N log(D(M) / N) + p(M) log N`: N steps, D the deviation that is left, and p levels and boundaries,
-    `2 min(M, K) - 1` a row, and the noise's variance. It finds the M that the losses bear out, which may be far from
-    what teaches best: see it beside the paper's rule, and try both.
+    Every row is cut into M chunks optimally (objective "variance"), and M is chosen by `BIC(M) = N log(D(M) / N) +
+    p(M) log N`: N is the number of steps, D the remaining deviation, and p the number of levels and boundaries,
+    `2 min(M, K) - 1` per row, plus one for the variance of the noise. It finds the M that the losses support, which
+    may differ from the M that trains best: compare it with the paper's rule, and try both.
 
     Args:
-        losses: ragged, one mean loss (nats a token) a step, stage-free; forms as in `chunk`.
-        n_tokens: ragged, tokens a step: weights. None: 1 each.
+        losses: ragged, one mean loss (nats per token) per step, stage-free; forms as in `chunk`.
+        n_tokens: ragged, tokens per step: weights. None: 1 each.
         max_chunks: largest M compared.
         min_steps: least steps of a chunk.
         num_threads: threads; None: `SKIPTHINK_NUM_THREADS`, else all cores.
@@ -79,7 +79,7 @@ def suggest_n_chunks(
         The score of each M, the suggestion and the paper's rule.
 
     Raises:
-        InvalidInputError: stage-conditioned losses, no step at all, or values that `chunk` refuses too.
+        InvalidInputError: stage-conditioned losses, no step at all, or values that `chunk` refuses.
         InvalidTypeError: arguments of a wrong type.
     """
     max_chunks = check_positive("max_chunks", max_chunks)
@@ -87,7 +87,7 @@ def suggest_n_chunks(
     ragged = to_ragged("losses", losses)
     if ragged.width not in (None, 1):
         raise InvalidInputError(
-            f"losses must hold one number a step to choose M by, got {ragged.width}; score without stages"
+            f"losses must hold one number per step to choose M by, got {ragged.width}; score without stages"
         )
     n_steps = ragged.lengths
     if not n_steps.any():

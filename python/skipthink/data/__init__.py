@@ -47,7 +47,7 @@ ODD_ANSWERS = ("error", "drop")
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples that passed the checks, and the count of those that did not.
+    """Samples that passed the checks, and counts of those that did not.
 
     Attributes:
         table: columns id, question, rationale, answer (strings), split and correct where the source has
@@ -72,23 +72,23 @@ def load_samples(
     odd_answers: str = "error",
     require_rationale: bool = True,
 ) -> Samples:
-    """Loads samples and checks every one.
+    """Loads samples and checks each of them.
 
-    Rows of a validation or test split are evaluation rows: they need no rationale, and the teacher's mistakes
-    do not drop them. All other rows are training rows.
+    Rows of a validation or test split are evaluation rows: they need no rationale, and a wrong teacher
+    does not drop them. All other rows are training rows.
 
     Args:
-        source: a .jsonl, .ndjson, .json, .csv, .tsv or .parquet file (those of text also packed, .gz), a folder of
+        source: a .jsonl, .ndjson, .json, .csv, .tsv or .parquet file (text files also as .gz), a folder of
             `datasets` (`save_to_disk`, or with data files), or the name of a data set on the hub ("owner/name" or
             "owner/name:config").
         columns: our column (one of `COLUMNS`) → the source's name of it, or a path into its cells:
             "messages[-1].reasoning_content", "steps[*].text".
-        format: how the source holds samples where it has no such columns: one of `FORMATS`, see docs/how-to/data.md.
+        format: layout of a source that does not have these columns: one of `FORMATS`, see docs/how-to/data.md.
         split: keep this split only.
         splits: our name of a split → the source's, {"train": "train_sft"}; rows of other splits are left out.
         teacher: "correct" drops training rows whose column `correct` is false; "all" keeps them.
-        answer: kind of the answers; each gold answer must then be one.
-        odd_answers: what gold answers are that are none of this kind: an "error", or rows to "drop" and count.
+        answer: kind of the answers; each gold answer must be of this kind.
+        odd_answers: gold answers of another kind are an "error", or their rows are "drop"ped and counted.
         require_rationale: drop training rows without a rationale.
 
     Returns:

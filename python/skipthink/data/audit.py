@@ -1,4 +1,4 @@
-"""What samples can carry, told before any training (docs/how-to/audit.md)."""
+"""Audit of samples before any training: what search and skipping can bring (docs/how-to/audit.md)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Chunks:
-    """What M chunks leave to search and to skip.
+    """What can be searched and skipped with M chunks.
 
     Attributes:
         chunks: M.
@@ -70,7 +70,7 @@ class LastStep:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What samples hold; all shares are between 0 and 1.
+    """The findings of an audit; all shares are between 0 and 1.
 
     Attributes:
         rows: rows.
@@ -110,7 +110,7 @@ class AuditReport:
     verdict: Verdict
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON has it."""
+        """The report as plain data for JSON."""
         return asdict(self)
 
 
@@ -182,7 +182,7 @@ def audit_leaks(tables: Mapping[str, pa.Table]) -> tuple[Leak, ...]:
 
 
 def recommend_chunks(measures: StepMeasures) -> tuple[int, int]:
-    """The paper's M, and the smallest one that gives up little of its ceiling.
+    """The paper's M, and the smallest M whose ceiling is nearly as high.
 
     The paper takes the mean number of steps. A smaller M costs fewer items and stages and leaves more rows to search,
     so the smallest M whose ceiling, less 1, is at least `ENOUGH` of that of the paper's M is taken.

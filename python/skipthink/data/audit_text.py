@@ -1,4 +1,4 @@
-"""An audit as text: tables on a terminal, aligned columns elsewhere. Nothing of the samples gets there raw."""
+"""An audit as text: tables on a terminal, aligned columns elsewhere. Text of samples is escaped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Section:
 
 
 def clean(text: str, longest: int = MAX_NAME) -> str:
-    r"""Text of a sample that is safe to print: what cannot be seen becomes `\xNN` or `\uNNNN`, long text ends in "…".
+    r"""Text of a sample that is safe to print: invisible characters become `\xNN` or `\uNNNN`, long text ends in "…".
 
     Control characters, direction marks and the like could otherwise move the cursor, change colours or hide text.
     """
@@ -40,7 +40,7 @@ def clean(text: str, longest: int = MAX_NAME) -> str:
 
 
 def sections(report: FilesReport) -> Iterator[Section]:
-    """All there is to say: of one file everything, of several a line each, and what they share."""
+    """The report: everything about one file, or one line per file and what several files share."""
     if len(report.files) == 1:
         ((name, audit),) = report.files.items()
         yield from _file_sections(name, audit, report)

@@ -104,8 +104,8 @@ def measure_steps(
     """Measures rationales.
 
     Args:
-        questions: one a row.
-        rationales: one a row.
+        questions: one per row.
+        rationales: one per row.
         names: words that are names (`find_names`).
         rules: step rules.
         count_tokens: counts tokens; None: `TOKEN` of `skipthink.data.facts`.

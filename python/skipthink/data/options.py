@@ -43,11 +43,11 @@ class DataOptions(Options):
         "messages[-1].reasoning_content}`",
     )
     format: Literal["messages", "sharegpt", "openr1"] | None = option(
-        None, "how the data hold samples where they have no such columns, see [data](../how-to/data.md)"
+        None, "layout of data that do not have these columns, see [data](../how-to/data.md)"
     )
     splits: dict[str, str] = option(dict, "our split to that of the data, e.g. `{train: train_sft}`")
     odd_answers: Literal["error", "drop"] = option(
-        "error", "`drop`: samples whose gold answer is none of the kind are dropped and counted"
+        "error", "gold answers of another kind: an error, or their samples are dropped and counted"
     )
     sizes: SizeOptions = option(SizeOptions, "samples per split; a task needs all three")
     task_options: dict[str, Any] = option(

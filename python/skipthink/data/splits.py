@@ -1,4 +1,4 @@
-"""Splits of which no two share a question."""
+"""Splits that share no question."""
 
 from __future__ import annotations
 

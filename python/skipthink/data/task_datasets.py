@@ -1,4 +1,4 @@
-"""Samples of tasks as data sets of the library `datasets`: of any size, the same for the same arguments."""
+"""Samples of tasks as data sets of the library `datasets`: of any size, reproducible from the arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long rationales and their steps are: those of the tasks beside real ones, as a table."""
+"""Lengths of rationales and their steps: those of the tasks compared with real ones, as a table."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _COLUMNS = (
     "n",
     "steps",
     "5 / 25 / 50 / 75 / 95 %",
-    "words a step",
-    "characters a step",
+    "words per step",
+    "characters per step",
     "words",
     "characters",
     "words of a question",
@@ -49,11 +49,11 @@ class Statistics:
     Attributes:
         n: how many.
         steps: mean number of steps, its standard deviation, and its quantiles at `QUANTILES`.
-        step_words: words a step, mean over all steps.
-        step_characters: characters a step, without outer white space, mean over all steps.
+        step_words: words per step, mean over all steps.
+        step_characters: characters per step, without outer white space, mean over all steps.
         words: words a rationale, mean and standard deviation.
         characters: characters a rationale, mean and standard deviation.
-        question_words: words a question, mean.
+        question_words: words per question, mean.
         roles: share of the words in sentences of each role; None where the rationales do not say.
         states_answer: share of rationales whose last step states the gold answer.
     """
@@ -137,7 +137,7 @@ def compare(
 
 
 def format_table(measured: Iterable[tuple[str, str, Statistics]]) -> str:
-    """A Markdown table, a line an entry."""
+    """A Markdown table with one line per entry."""
     lines = [_line(_COLUMNS), _line(["---"] * len(_COLUMNS))]
     for name, source, one in measured:
         mean, sd, quantiles = one.steps

@@ -1,4 +1,4 @@
-"""Rationales held against the gold answers: teachers that went wrong, answers that are never said."""
+"""Rationales compared with the gold answers: wrong teachers, and answers that are never stated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit means, in words: whether chunks can be searched, whether there is something to skip, what to mend."""
+"""The verdict of an audit: whether chunks can be searched, whether there is something to skip, what to fix."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ WORTH = 1.2
 BLIND = 0.5
 """Share of rationales without a new fact before their end above which the ceiling says nothing."""
 WRONG = 0.05
-"""Share of wrong teachers above which they are to be mended first."""
+"""Share of wrong teachers above which they should be fixed first."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What samples can carry.
+    """What samples are good for.
 
     Attributes:
         search: "yes" or "little": whether searched chunks can differ from average ones; "no" without rationales.
         skip: "yes", "little" or "unknown": whether there is something to skip; "no" without rationales.
         carries: "yes", "in part" or "no".
-        sentences: why, and what to mend first.
+        sentences: why, and what to fix first.
     """
 
     search: str
@@ -115,7 +115,7 @@ def _defects(teachers: Teachers, leaks: Sequence[Leak], repeats: Repeats) -> lis
         )
     if teachers.odd_golds:
         defects.append(
-            f"{teachers.odd_golds} gold answers are no {teachers.kind}: name the kind, or mend them."
+            f"{teachers.odd_golds} gold answers are not of the kind {teachers.kind}: name the kind, or fix them."
         )
     same = sum(leak.same for leak in leaks)
     spelling = sum(leak.spelling for leak in leaks)

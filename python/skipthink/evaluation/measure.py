@@ -132,7 +132,7 @@ def wilson_interval(n_right: int, n: int, z: float = Z_95) -> tuple[float, float
 def accuracy_by_stage(
     student: Student, samples: pa.Table, *, check: CheckOptions, chunks: ChunkOptions, decoding: Decoding
 ) -> list[float]:
-    """Share of right answers when the teacher's first m chunks are given and the student goes on from there.
+    """The share of right answers if the teacher's first m chunks are given and the student writes the rest.
 
     Entry 0 is what the student does alone, entry M what its answer stage does with the teacher's whole rationale.
     Where the share rises from m − 1 to m, the student's own chunk m went wrong in so many answers.
@@ -208,7 +208,7 @@ def _time_alone(
     decoding: Decoding,
     count: int,
 ) -> dict[str, Any]:
-    """Seconds per answer one at a time, on questions spread evenly over all of them."""
+    """Seconds per answer, one question at a time, on evenly spaced questions."""
     if count == 0:
         return {"seconds_per_answer_alone": None, "n_alone": 0}
     rows = np.unique(np.linspace(0, len(questions) - 1, min(count, len(questions))).astype(int))
@@ -228,7 +228,7 @@ def _now(student: Student) -> float:
 
 
 def check_text(check: CheckOptions, text: str | None, gold: str) -> Verdict:
-    """Checks an answer within the tolerances; where the student never came to one it is unparsed."""
+    """Checks an answer within the tolerances; without an answer it is unparsed."""
     if text is None:
         return Verdict.UNPARSED
     return check_answer(

@@ -13,6 +13,6 @@ class EvaluationOptions(Options):
     """How methods are compared. Tune on `split: validation`, report on `split: test`."""
 
     split: Literal["test", "validation"] = option("test", "the split the questions are taken from")
-    batch_size: int = option(64, "questions side by side", ge=1)
-    alone_questions: int = option(20, "questions answered once more one at a time, to be timed", ge=0)
-    stage_questions: int = option(32, "questions that the accuracy by stage is measured on", ge=0)
+    batch_size: int = option(64, "questions answered side by side", ge=1)
+    alone_questions: int = option(20, "questions that are timed one at a time, in addition", ge=0)
+    stage_questions: int = option(32, "questions on which the accuracy by stage is measured", ge=0)

@@ -1,4 +1,4 @@
-"""Files: atomic writes, there whole or not at all also after a kill or a power cut; strict JSON; full disks."""
+"""Files: atomic writes, also under a kill or a power cut; strict JSON; messages about full disks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FULL_DISK_TEXT = re.compile(
 
 
 def describe_full_disk(error: BaseException) -> str | None:
-    """What to tell a user whose disk has no room left, or whose quota or limit of file sizes is used up.
+    """The message for a full disk, an exhausted quota or the limit of file sizes.
 
     Args:
         error: what a write raised, or what was raised from that; libraries have exceptions of their own for it.
@@ -47,7 +47,7 @@ def describe_full_disk(error: BaseException) -> str | None:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Gives a path to write to; when the block ends well, the file takes the place of `path` in one step.
+    """A path to write to; when the block ends without an error, the file replaces `path` in one step.
 
     The temporary file lies in the folder of `path`, which is made where it is missing; its name starts with a
     dot and ends in ".tmp". Its content is on disk before it takes the name. When the block raises, it is
@@ -143,7 +143,7 @@ def parse_object(line: bytes, place: str) -> dict[str, Any]:
     """
     record = parse_json(line, place)
     if not isinstance(record, dict):
-        raise DataError(f"{place} holds {type(record).__name__}, not an object; write one object a line")
+        raise DataError(f"{place} holds {type(record).__name__}, not an object; write one object per line")
     return record
 
 

@@ -1,4 +1,4 @@
-"""Code of the user's own: Python files and modules that hold a task, a method or the like.
+"""The user's own code: Python files and modules that contain a task, a method or the like.
 
 Nothing is registered. A file or module is run only where the user names it: in a recipe, on the command line or in a
 call. What stands in data never leads here.
@@ -17,7 +17,7 @@ from skipthink.exceptions import InvalidInputError
 
 
 def load_own(name: str, what: str, holds: str, kind: type) -> object:
-    """Runs a file or imports a module of the user's own and takes what it holds.
+    """Runs a file or imports a module of the user's own, and returns the object it contains.
 
     Args:
         name: a Python file ("my_task.py"), or a module that can be imported ("my_package.my_task").

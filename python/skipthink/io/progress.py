@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, drawn by rich; plain lines now and then where nobody watches."""
+"""Progress of long work: bars on a terminal, drawn by rich; occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAR_WIDTH = 24
 
 
 def format_seconds(seconds: float) -> str:
-    """Seconds as people say them: 7s, 3m08s, 2h05m."""
+    """Seconds in a readable form: 7s, 3m08s, 2h05m."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -100,7 +100,7 @@ class Display:
         self._live.update(_bars(running), refresh=True)
 
     def clear(self) -> None:
-        """Wipes what is shown off a terminal."""
+        """Removes the bars from a terminal."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -132,7 +132,7 @@ def _bars(running: list[str]) -> RenderableType:
 
 
 class Meter:
-    """Shows how far one piece of work has come, with the time left and the rate; called with (done, in all).
+    """Shows the progress of one piece of work, with the time left and the rate; called with (done, in all).
 
     What was done before the first call (kept from an earlier run) counts as done, but not for rate and time left.
 
@@ -157,5 +157,5 @@ class Meter:
         self.display.show([line])
 
     def close(self) -> None:
-        """Wipes the bar off a terminal."""
+        """Removes the bar from a terminal."""
         self.display.clear()

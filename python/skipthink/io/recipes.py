@@ -40,7 +40,7 @@ SCHEMA_BOUNDS = {
 
 
 class _Strict(BaseModel):
-    """A section of a recipe: unknown keys are errors, types are taken as they stand."""
+    """A section of a recipe: unknown keys are errors, and types are not converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -55,7 +55,7 @@ def parse_options(text: str, kind: type[O], *, name: str, changes: Sequence[str]
         changes: keys that are to be otherwise than in the text, each `key.key=value`, the value YAML too.
 
     Raises:
-        RecipeError: no YAML, or a wrong key or value; the message names file, key and nearest key.
+        RecipeError: not valid YAML, or a wrong key or value; the message names file, key and nearest key.
     """
     return read_options(read_mapping(text, name=name, changes=changes), kind, name=name)
 
@@ -73,10 +73,10 @@ def read_text(path: Path) -> str:
 
 
 def read_mapping(text: str, *, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
-    """The keys of a recipe as they stand, not yet checked; arguments as of `parse_options`.
+    """The keys of a recipe as written, unchecked; for the arguments see `parse_options`.
 
     Raises:
-        RecipeError: no YAML, no mapping, or a change that is none.
+        RecipeError: not valid YAML, not a mapping, or not a change.
     """
     try:
         content = _load(text)
@@ -92,7 +92,7 @@ def read_mapping(text: str, *, name: str, changes: Sequence[str] = ()) -> dict[s
 
 
 def read_options(content: Mapping[str, Any], kind: type[O], *, name: str) -> O:
-    """Options out of plain data.
+    """Options from plain data.
 
     Raises:
         RecipeError: a wrong key or value; the message names file, key and nearest key.
@@ -211,7 +211,7 @@ def _as_given(value: Any) -> Any:
 
 
 def _to_options(model: BaseModel, kind: type[O]) -> O:
-    """The options that a validated section says.
+    """The options of a validated section.
 
     Raises:
         OptionError: its values are out of bounds or do not go together.
@@ -297,7 +297,7 @@ def _set(content: dict[str, Any], change: str) -> None:
     try:
         content[key] = _load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"--set {change}: the value is no YAML: {_in_a_line(error)}") from error
+        raise RecipeError(f"--set {change}: the value is not valid YAML: {_in_a_line(error)}") from error
 
 
 # ---- messages ----
@@ -331,7 +331,7 @@ def _refused(location: list[str], error: Exception) -> str:
 
 
 def _nearest(location: list[str], model: type[BaseModel]) -> str:
-    """Which key was meant, or which keys there are."""
+    """The key that was probably meant, or all keys."""
     for part in location[:-1]:
         inner = model.model_fields[part].annotation if part in model.model_fields else None
         sections = [kind for kind in (inner, *typing.get_args(inner)) if isinstance(kind, type)]

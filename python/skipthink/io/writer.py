@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_rows(path: str | Path | None, rows: Iterable[dict[str, Any]]) -> None:
-    """Writes rows atomically, of the kind that the file's ending says; JSON lines one after the other.
+    """Writes rows atomically, in the format of the file's ending; JSON lines one after the other.
 
     Args:
         path: a file of `skipthink.io.tables.SUFFIXES`; None: standard output, as JSON lines.
@@ -49,7 +49,7 @@ def write_rows(path: str | Path | None, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def write_table(path: str | Path, table: pa.Table) -> None:
-    """Writes a table atomically, of the kind that the file's ending says.
+    """Writes a table atomically, in the format of the file's ending.
 
     Raises:
         DataError: another ending than those of `SUFFIXES`.
@@ -130,7 +130,7 @@ def _finite(value: Any) -> Any:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Writes lines to standard output, until nobody reads them any more (`| head`)."""
+    """Writes lines to standard output, until the reader closes the pipe (`| head`)."""
     try:
         sys.stdout.writelines(lines)
         sys.stdout.flush()

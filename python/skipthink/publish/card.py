@@ -1,4 +1,4 @@
-"""The model card of a trained student: what it is, how to prompt it, what it learned from, how well it does.
+"""The model card of a trained student: what it is, how to prompt it, its training data, its results.
 
 Names in a card come from recipes and files. They are escaped: nothing in them becomes markup, HTML or metadata.
 """
@@ -18,12 +18,12 @@ _MODES = {
     "answer-only": ("`[answer]` and the question", "answer"),
     "skip": ("`[skip]` and the question", "the chunks it needs, `[answer]`, answer"),
     "full": (
-        "`[m]` and the question, then the chunks 1 … m − 1 (at last: `[answer]` and the question, then all chunks)",
-        "chunk m; at last the answer",
+        "`[m]` and the question, then the chunks 1 … m − 1 (finally: `[answer]` and the question, then all chunks)",
+        "chunk m; finally the answer",
     ),
     "stepwise": (
-        "`[1]` and the question, then the steps so far (at last: `[answer]` and the question, then all steps)",
-        "the next step, or nothing where no step is left; at last the answer",
+        "`[1]` and the question, then the steps so far (finally: `[answer]` and the question, then all steps)",
+        "the next step, or nothing if no step is left; finally the answer",
     ),
 }
 _METRICS = (
@@ -32,16 +32,16 @@ _METRICS = (
     ("accuracy_high", "95 % interval, upper end", lambda value: f"{100 * value:.1f} %"),
     ("unparsed", "answers that could not be read", str),
     ("looped", "answers that ran into a loop", str),
-    ("tokens_per_answer", "generated tokens an answer", lambda value: f"{value:.1f}"),
-    ("prompt_tokens_per_answer", "prompt tokens an answer", lambda value: f"{value:.1f}"),
-    ("seconds_per_answer", "seconds an answer, batched", lambda value: f"{value:.4f}"),
-    ("seconds_per_answer_alone", "seconds an answer, one at a time", lambda value: f"{value:.4f}"),
+    ("tokens_per_answer", "generated tokens per answer", lambda value: f"{value:.1f}"),
+    ("prompt_tokens_per_answer", "prompt tokens per answer", lambda value: f"{value:.1f}"),
+    ("seconds_per_answer", "seconds per answer, batched", lambda value: f"{value:.4f}"),
+    ("seconds_per_answer_alone", "seconds per answer, one at a time", lambda value: f"{value:.4f}"),
 )
 
 
 ENCODER = (
     "It is an encoder-decoder: its encoder reads marker and question, ended by the end token, and its decoder writes "
-    "behind the chunks or steps so far, where there are any. The chat template writes what the encoder reads from one "
+    "behind the chunks or steps so far, if there are any. The chat template writes what the encoder reads from one "
     "user message:"
 )
 
@@ -59,7 +59,7 @@ def write_card(
     Args:
         path: the README.md to write.
         about: content of the student's `skipthink.json`.
-        facts: name → value of the table "What it learned from": data, sample counts, seed, steps, settings, versions.
+        facts: name → value of the table "What it learned from": data, sample counts, seed, steps, options, versions.
         metrics: what `evaluate` returned, and `split`; None before an evaluation.
         has_encoder: whether the student is an encoder-decoder.
     """
@@ -103,8 +103,8 @@ def make_card(
         "",
         *_example(mode, n_chunks, int(about.get("max_steps", 0)), has_encoder=has_encoder),
         "",
-        f"The answer is what stands behind {stated}; decode with `skip_special_tokens=False` to see the markers. "
-        "Special tokens in a question are taken apart with a space (`[ skip]`), so that they stay text.",
+        f"The answer follows {stated}; decode with `skip_special_tokens=False` to see the markers. "
+        "Special tokens in a question are broken up with a space (`[ skip]`), so that they stay text.",
         "",
         "## What it learned from",
         "",
@@ -114,8 +114,8 @@ def make_card(
         "",
         *_measured(metrics),
         "",
-        "A small student is right about what resembles its training data and about little else. Its rationale is not "
-        "proof of its answer.",
+        "A small student is reliable only on questions that resemble its training data. Its rationale does not "
+        "prove its answer.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -127,11 +127,13 @@ def _describe(frame: Mapping[str, Any], n_chunks: int) -> str:
         kind = "ordinary text, those in front of a question on a line of their own"
     sentences = [f"`[1]` … `[{n_chunks}]`, `[answer]`, `[skip]` and `[thought]` are {kind}."]
     if frame.get("prompt_format") == "chat":
-        sentences.append("Marker and question are the user's turn of a chat, all else is the assistant's.")
+        sentences.append(
+            "Marker and question are the user's turn of a chat, everything else is the assistant's."
+        )
     else:
         sentences.append("A line break ends the question.")
     if frame.get("think"):
-        sentences.append("Its chain of thought stands in a `<think>` block.")
+        sentences.append("Its chain of thought is in a `<think>` block.")
     return " ".join(sentences)
 
 

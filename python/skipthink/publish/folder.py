@@ -1,4 +1,4 @@
-"""What makes a trained student an ordinary Hugging Face folder: how to prompt it, when it ends, what it is.
+"""The files that make a trained student an ordinary Hugging Face folder: generation config, chat template, card.
 
 `generation_config.json` and `chat_template.jinja` are what `generate`, servers and evaluation harnesses read;
 `README.md` is the model card. Nothing but these three files is written.
@@ -88,7 +88,7 @@ def dress_student(
 
     Args:
         model_dir: a folder with a student and its `skipthink.json`.
-        facts: what the card says of data and training; see `model_card.write_card`.
+        facts: what the card says of data and training; see `skipthink.publish.card.write_card`.
         metrics: what an evaluation found, once there is one.
 
     Raises:

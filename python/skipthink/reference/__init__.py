@@ -1,4 +1,4 @@
-"""Slow, obvious twins of skipthink's core, in pure Python: the oracle of the tests, and something to read.
+"""The core once more, slow and obvious, in pure Python: the oracle of the tests, and something to read.
 
 Same names and semantics as in `skipthink`, and the same errors; plain lists in and out; nothing here is fast.
 """

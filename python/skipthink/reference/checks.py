@@ -29,7 +29,7 @@ AnyRows = Sequence[list[float] | list[list[float]]]
 
 @dataclass(frozen=True)
 class Search:
-    """What a search is given: losses a step (one, or one a stage), weights, end losses, boundaries to start from."""
+    """The input of a search: losses per step (one, or one per stage), weights, end losses, start boundaries."""
 
     losses: AnyRows
     weights: Rows | None
@@ -52,7 +52,7 @@ def read_search(losses: Any, M: int, n_tokens: Any, end_losses: Any, init: Any) 
     if (ragged.width or 1) not in (1, M):
         _refuse(
             "losses",
-            "one loss a step, or M losses a step (one a stage)",
+            "one loss per step, or M losses per step (one per stage)",
             f"{ragged.width} a step with M = {M}",
         )
     for row, cuts in enumerate(starts or []):
@@ -78,7 +78,7 @@ def check_search_options(objective: str, eta: float) -> None:
 
 
 def read_lengths(name: str, lengths: Any, expected: str) -> list[int]:
-    """Whole numbers, one a row, none negative."""
+    """Whole numbers, one per row, none negative."""
     numbers: list[int] = to_ints(name, lengths).tolist()
     for row, number in enumerate(numbers):
         if number < 0:
@@ -113,7 +113,7 @@ def check_plan(
     }
     for name, got in n_rows.items():
         if got != n:
-            raise InvalidInputError(f"{name} has {got} rows, expected {n}, one a sample")
+            raise InvalidInputError(f"{name} has {got} rows, expected {n}, one per sample")
     if scheme == "skip" and skipped is None:
         _refuse("skipped", "given for the skip scheme", "None")
     read_lengths("n_question_tokens", n_question_tokens, "a length is not negative")

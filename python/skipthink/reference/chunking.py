@@ -106,7 +106,7 @@ def make_running_costs(
     *,
     weighted: bool,
 ) -> RunningCosts:
-    """The costs of chunk m (0-based) that ends at `end`, by start, each from the one a step shorter.
+    """The costs of chunk m (0-based) that ends at `end`, by start, each from the one that is a step shorter.
 
     Nothing is subtracted from a larger sum. The core computes the same in the same order, so ties are ties in both.
     """

@@ -1,4 +1,4 @@
-"""What a job's result depends on, as one hash: only a result of the same fingerprint is kept, resumed or reused."""
+"""Fingerprints: a hash of all that a job's result depends on. Results are kept, resumed and reused by fingerprint."""
 
 from __future__ import annotations
 

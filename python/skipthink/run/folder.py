@@ -1,4 +1,4 @@
-"""What a run folder remembers: its recipe, what is finished, and who is at work in it."""
+"""A run folder: its recipe, its finished jobs, and the lock of the run that uses it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class RunFolder:
                 key, old, new = difference
                 raise RunError(
                     f"{self.path} was made with another recipe: {key} is {old!r} there and {new!r} now; "
-                    "choose another --out, or delete the folder to start anew"
+                    "choose another --out, or delete the folder to start over"
                 )
         write_text(path, recipe.to_yaml())
 
@@ -120,7 +120,7 @@ class RunFolder:
             ) from error
 
     def begin(self, graph: Graph) -> None:
-        """Notes the jobs of a run that begins or goes on, so that its processes need not read the data to know them.
+        """Records the jobs of a run that begins or resumes, so that its processes need not read the data again.
 
         Raises:
             RunError: a job was begun, but not finished, with other inputs or by another skipthink: what is left of it
@@ -163,7 +163,7 @@ class RunFolder:
             raise RunError(f"cannot read {path}: {error}; delete it and start the run again") from error
 
     def done(self, job: Job, fingerprint: str) -> dict[str, Any] | None:
-        """What a finished job noted, or None where it is not finished.
+        """The notes of a finished job, or None if it is not finished.
 
         Raises:
             RunError: it was finished with other inputs, or by another skipthink.
@@ -186,17 +186,17 @@ class RunFolder:
         if then != now:
             return (
                 f"job {job.name} in {self.path} was {what} by {_named(then)}, and this is {_named(now)}, which may "
-                "make other results; choose another --out, delete the folder to start anew, or go on with the version "
+                "make other results; choose another --out, delete the folder to start over, or use the version "
                 "it was made with"
             )
         inputs = "data" if job == PREPARE else "inputs"
         return (
             f"job {job.name} in {self.path} was {what} with other {inputs} than now; "
-            "choose another --out, or delete the folder to start anew"
+            "choose another --out, or delete the folder to start over"
         )
 
     def take_over(self, job: Job, fingerprint: str, other: RunFolder) -> bool:
-        """Copies a job that another run has finished with the same inputs; False where that has none.
+        """Copies a job that another run has finished with the same inputs; False if there is none.
 
         What says that it is finished is copied last: after a kill in between it is copied again.
 
@@ -217,7 +217,7 @@ class RunFolder:
         return True
 
     def finish(self, job: Job, fingerprint: str, result: dict[str, Any], seconds: float) -> None:
-        """Notes that a job is finished; its files must be complete by now."""
+        """Records that a job is finished; its files must be complete."""
         folder = self.of(job)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(

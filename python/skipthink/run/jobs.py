@@ -54,7 +54,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Kind, method, fold and seed: "train/base/s0"."""
+        """The name, from kind, method, fold and seed: "train/base/s0"."""
         fold = None if self.fold is None else f"fold{self.fold}"
         seed = None if self.seed is None else f"s{self.seed}"
         return "/".join(part for part in (self.kind.value, self.method, fold, seed) if part is not None)
@@ -217,7 +217,7 @@ def _skip_job(recipe: Recipe, method: Method, seed: int) -> Job:
 
 
 def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str | None]) -> Any:
-    """What a job's result depends on beside the jobs it needs."""
+    """What a job's result depends on, besides the jobs it needs."""
     if job.kind is Kind.TEACH:
         teacher = recipe.teacher
         assert teacher is not None  # noqa: S101 - otherwise there is no such job

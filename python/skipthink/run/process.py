@@ -115,7 +115,7 @@ def _fail(message: str, code: int) -> int:
 
 
 class ProgressFile:
-    """Writes (done, in all) where the pipeline looks for it, now and then.
+    """Writes (done, in all) to the file that the scheduler reads, from time to time.
 
     Args:
         path: a small JSON file.
@@ -138,7 +138,7 @@ class ProgressFile:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the run that started it has ended, however that ended."""
+    """Ends this process when the run that started it has ended, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -78,7 +78,7 @@ def shared_graph(ranks: Ranks, recipe: Recipe) -> Graph:
 
 
 def lead(folder: RunFolder, graph: Graph, ranks: Ranks, display: Display) -> None:
-    """What the first process does: runs every job that is not finished, in the order of the graph.
+    """Runs every job that is not finished, in the order of the graph; the work of the first process.
 
     Args:
         folder: the run folder, locked, its recipe written.
@@ -100,10 +100,10 @@ def lead(folder: RunFolder, graph: Graph, ranks: Ranks, display: Display) -> Non
 
 
 def follow(folder: RunFolder, graph: Graph) -> None:
-    """What every other process does: trains with the first one, and else waits for it.
+    """Trains with the first process, and otherwise waits for it; the work of every other process.
 
     Raises:
-        RunError: torchrun has ended, so that nobody would tell that the first process has failed.
+        RunError: torchrun has ended, so a failure of the first process would stay unnoticed.
     """
     _set_up(graph.recipe)
     parent = os.getppid()

@@ -75,7 +75,7 @@ class Recipe(CheckOptions):
     seeds: tuple[int, ...] = option(
         (0,), "every method is trained once per seed; the data stay the same", min_length=1
     )
-    workers: int = option(1, "jobs that run side by side, each a process", ge=1, affects_results=False)
+    workers: int = option(1, "jobs that run side by side, one process each", ge=1, affects_results=False)
     threads: int = option(1, "threads of each job", ge=1, affects_results=False)
 
     found: ClassVar[Mapping[str, Method]] = {}
@@ -113,7 +113,7 @@ class Recipe(CheckOptions):
         return self.training.of(method)
 
     def chunks_of(self, method: Method) -> ChunkOptions:
-        """How a method's rationales are cut; of one that does not search, without the options of the search."""
+        """How a method's rationales are cut; without the options of the search if it does not search."""
         if method.search is None:
             return ChunkOptions(M=self.chunks.M, rules=self.chunks.rules, method="average")
         return self.chunks.replace(method=method.search_of(self.chunks))
@@ -153,7 +153,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
         The recipe, with file paths made absolute.
 
     Raises:
-        RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value; the message names
+        RecipeError: the file cannot be read, is not valid YAML, or has a wrong key or value; the message names
             file, key and nearest key.
     """
     path = Path(path)

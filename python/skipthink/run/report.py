@@ -1,4 +1,4 @@
-"""What a run has found: `results.json`, the table, and how the chunks came out."""
+"""The report of a run: `results.json`, the table, and statistics of the chunks."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def format_table(results: dict[str, Any]) -> str:
 
 
 def format_stages(rows: Sequence[dict[str, Any]]) -> str:
-    """Accuracy when the teacher's first m chunks are given, a method a line; empty where no method has stages."""
+    """Accuracy if the teacher's first m chunks are given, one line per method; empty if no method has stages."""
     staged = [row for row in rows if row["stage_accuracy"] is not None]
     if not staged:
         return ""
@@ -197,7 +197,7 @@ def format_stages(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def chunk_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
-    """How chunks came out: lengths in steps, empty ones and the share skipped, a stage (method §4).
+    """Statistics of the chunks by stage: lengths in steps, empty ones, share skipped (method §4).
 
     Returns:
         Rows with method, seed, stage, mean_steps, sd_steps, empty (share) and skipped (share; None where no

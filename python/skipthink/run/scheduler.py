@@ -137,7 +137,7 @@ class Scheduler:
         return _Child(job, process, time.monotonic())
 
     def _collect(self) -> None:
-        """Takes note of the processes that have ended."""
+        """Handles the processes that have ended."""
         for job, child in list(self.running.items()):
             code = child.process.exitcode
             if code is None:

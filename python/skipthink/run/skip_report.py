@@ -1,4 +1,4 @@
-"""What a run says of its skip data: `skips.json`, and tables of skips by position, number of chunks and task."""
+"""The report on skip data: `skips.json`, and tables of skips by position, number of chunks and task."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def skip_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
 
 
 def format_skips(rows: list[dict[str, Any]]) -> str:
-    """The summary as text: a paragraph a seed, with what it warns of."""
+    """The summary as text: one paragraph per seed, with its warnings."""
     return "\n\n".join(_format_seed(row) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""What each job does: reads the files of the jobs it needs, writes its own, returns what to note."""
+"""The work of each job: it reads the files of the jobs it needs, writes its own, and returns its notes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Task:
-    """A job in its run: what its work reads and writes.
+    """A job of a run, with what its work reads and writes.
 
     Attributes:
         folder: the run folder.
@@ -336,7 +336,7 @@ def _column(path: Path, column: str, samples: pa.Table) -> list[Any]:
     table = read_job_table(path)
     if table["id"].to_pylist() != samples["id"].to_pylist():
         raise RunError(
-            f"{path} is not about the samples of data/train.parquet; delete the run folder to start anew"
+            f"{path} is not about the samples of data/train.parquet; delete the run folder to start over"
         )
     values: list[Any] = table[column].to_pylist()
     return values

@@ -1,4 +1,4 @@
-"""How far stage-free losses agree with stage-conditioned ones: whether one pass will do instead of M (method §4)."""
+"""Agreement of stage-free and stage-conditioned losses: whether one pass is enough instead of M (method §4)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Agreement:
         rank_correlation: Spearman correlation of J over the segmentations of a sample, mean over those compared; NaN
             where none is.
         same_optimum: share of those compared whose best segmentation is the same.
-        regret: what the stage-free optimum costs more than the best, in stage-conditioned J (nats a token), mean over
+        regret: what the stage-free optimum costs more than the best, in stage-conditioned J (nats per token), mean over
             those compared.
     """
 
@@ -98,7 +98,7 @@ def compare_passes(
 
 
 def _segmentations(n_steps: int, n_chunks: int, min_steps: int, limit: int, seed: tuple[int, int]) -> Ints:
-    """Boundaries with at least min_steps steps a chunk, int64 (n, M + 1); all of them, or `limit` drawn ones."""
+    """Boundaries with at least min_steps steps per chunk, int64 (n, M + 1); all of them, or `limit` drawn ones."""
     spare = n_steps - n_chunks * min_steps
     if spare < 0:
         return np.empty((0, n_chunks + 1), np.int64)

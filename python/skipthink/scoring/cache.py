@@ -1,4 +1,4 @@
-"""Scores on disk: what a student has scored once is not scored again, also after a kill.
+"""Scores on disk: what a student has scored once is not scored again, even after a kill.
 
 An entry is keyed by a hash of all that its numbers depend on: the student's weights and config, the precision,
 and the ids of the sequence with its step cuts. The ids are what tokenizer, template, markers and text come to, so

@@ -1,4 +1,4 @@
-"""What `skipthink score` does."""
+"""The work of `skipthink score`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def score_file(
 
 
 def describe(passes: str, losses: StepLosses) -> str:
-    """One line on how scores came about."""
+    """One line about how scores were computed."""
     report = losses.report
     text = (
         f"{passes} passes: {report['scored']:,.0f} sequences scored in {report['passes']:,.0f} batches, "

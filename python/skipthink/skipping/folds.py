@@ -11,7 +11,7 @@ from skipthink.exceptions import InvalidInputError
 
 
 def assign_folds(ids: list[str], n_folds: int, seed: int) -> Ints:
-    """Deals samples out to folds of equal size (± 1), by chance, and whatever the order they come in.
+    """Assigns samples to folds of equal size (± 1) at random, independently of their order.
 
     Args:
         ids: the samples' ids.

@@ -53,7 +53,7 @@ class Subjects:
         return int(cuts[-1] - cuts[self.boundaries[row, chunk]])
 
     def shown(self, row: int, chunks: range, skipped: Flags, markers: Markers) -> list[int]:
-        """Chunks as the student is shown them: as they are, or `[thought]` for those found dispensable."""
+        """Chunks as the student sees them: unchanged, or `[thought]` for skipped ones."""
         shown: list[int] = []
         for number in chunks:
             tokens = self.chunk(row, number)
@@ -261,7 +261,7 @@ class Block:
         return kept
 
     def _draw(self, chunk: int, stage: int, chains: Ints, at: Ints, n_tokens: int) -> Uniforms:
-        """Random numbers of continuations, by seed, sample, question, vote and stage: whatever their company."""
+        """Random numbers of continuations, by seed, sample, question, vote and stage, independent of the batch."""
         judge_ = self.judge
         seed, ids, votes = judge_.decoding.seed, judge_.subjects.encoded.ids, judge_.options.votes
         return np.stack(

@@ -10,7 +10,7 @@ from skipthink.options import OptionError, Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class SkipOptions(Options):
-    """How the judge is asked which chunks it can do without."""
+    """Options of how the judge is asked which chunks it can do without."""
 
     continuation: Literal["student", "teacher"] = option(
         "student", "who writes the chunks after a dropped one; `teacher` leaks the answer and is an ablation"
@@ -20,7 +20,7 @@ class SkipOptions(Options):
         "share by which the chunks the student writes may be longer than the teacher's; null: no bound",
         ge=0,
     )
-    votes: int = option(1, "sampled continuations per question, of which the majority decides", ge=1)
+    votes: int = option(1, "sampled continuations per question; the majority decides", ge=1)
     temperature: float = option(0.0, "sampling temperature of the votes", ge=0)
     crossfit: int = option(
         1,
@@ -28,7 +28,7 @@ class SkipOptions(Options):
         ge=1,
     )
     batch_size: int = option(128, "continuations generated side by side", ge=1)
-    keep_prefixes: bool = option(True, "whether what a sample's prompts have in common is read once")
+    keep_prefixes: bool = option(True, "whether the common beginning of a sample's prompts is read only once")
 
     def check(self) -> None:
         """More than one vote needs a temperature."""

@@ -49,7 +49,7 @@ def make_skip_data(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Asks students, chunk by chunk, what they can do without; goes on from `ledger.bin` after a kill.
+    """Asks judges which chunks they can do without; resumes from `ledger.bin` after a kill.
 
     Args:
         judges: folders of chunk-wise trained students: one, or with cross-fitting F of one tokenizer.
@@ -183,7 +183,7 @@ def _slices(rows: Ints, size: int) -> Iterator[Ints]:
 
 
 def _longest_first(encoded: EncodedSamples, rows: Ints) -> Ints:
-    """Samples of like length side by side; what does not fit into memory shows at once."""
+    """Samples of similar length together, longest first, so that a lack of memory shows at once."""
     lengths = encoded.question.lengths + encoded.rationale.lengths
     return rows[np.argsort(-lengths[rows], kind="stable")]
 

@@ -1,4 +1,4 @@
-"""What came out of the questions: skips by position, by number of chunks and by task; and what to be warned of."""
+"""Statistics of skip data: skips by position, by number of chunks and by task; and warnings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def group_skips(base: Codes, states: Codes, tasks: Sequence[str] | None) -> list
 
 
 def find_warnings(total: dict[str, Any], unparsed: int, *, n_judges: int, torn_bytes: int) -> list[str]:
-    """What the user should know before using the skip data.
+    """Warnings about the skip data.
 
     Args:
         total: the row of all samples, of `group_skips`.
@@ -70,7 +70,7 @@ def find_warnings(total: dict[str, Any], unparsed: int, *, n_judges: int, torn_b
 
 
 def describe_torn(torn_bytes: int) -> str:
-    """What a ledger's torn end means."""
+    """The message about a torn end of a ledger."""
     return (
         f"the ledger ended in a torn record of {torn_bytes} bytes, as a kill in the midst of writing leaves it; it was "
         "cut off, and at most one batch of questions is asked again"

@@ -32,14 +32,14 @@ class Chunker:
 
     A batch is a `pyarrow.Table` or `RecordBatch`, to which columns are appended, or a mapping of columns, for which
     the new columns are returned (what `Dataset.map(…, batched=True)` wants, with or without format "arrow").
-    Can be pickled and hashed by `datasets`; in its worker processes it takes one thread.
+    It can be pickled and hashed by `datasets`; in worker processes of `datasets` it uses one thread.
 
     Args:
         M: number of chunks.
         eta: as in `chunk`.
-        rationale: column of the rationales: texts, or lists of steps. None: boundaries from the losses alone.
-        losses: column of the losses; None with method="average" alone.
-        n_tokens: column of the tokens a step; None: 1 each.
+        rationale: column of the rationales: texts, or lists of steps. None: boundaries from the losses only.
+        losses: column of the losses; None only with method="average".
+        n_tokens: column of the tokens per step; None: 1 each.
         end_losses: column of the losses of the end token; None: they do not count.
         init: column of the boundaries to start from; None: average chunks.
         keep: columns that stay in the result of a table; None: all.
@@ -88,7 +88,7 @@ class Chunker:
         self.method = to_method(method)
         self.options = dict(sorted(options.items()))
         nothing = (np.empty(0), np.zeros(1, dtype=np.int64))
-        # a wrong option is told now
+        # wrong options are refused now
         chunk(None, nothing, M, eta, method=self.method, num_threads=num_threads, **options)
         split_steps_batch([], rules=rules)
 
@@ -268,19 +268,19 @@ def chunk_batches(
     *,
     first_row: int = 0,
     batch_rows: int = BATCH_ROWS,
-    **settings: Any,
+    **options: Any,
 ) -> pa.RecordBatchReader:
     """Chunks a stream of rows in bounded memory; the result is the same for every size of batch.
 
     Args:
-        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl, .ndjson), a `pyarrow.RecordBatchReader` or whatever
-            exports an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches or
-            mappings of columns.
+        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl, .ndjson), a `pyarrow.RecordBatchReader` or any object
+            that exports an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches
+            or mappings of columns.
         M: number of chunks.
         eta: as in `chunk`.
         first_row: number of the first row, for messages and as in `chunk`.
         batch_rows: most rows of a batch of the result.
-        settings: columns and options, as in `Chunker`.
+        options: columns and options, as in `Chunker`.
 
     Returns:
         A reader of record batches: the rows of the source, in order, with the columns boundaries, objective,
@@ -288,9 +288,9 @@ def chunk_batches(
         before it is asked for.
 
     Raises:
-        InvalidInputError: what `chunk` refuses, with the row's number in the stream.
+        InvalidInputError: what `chunk` refuses; names the row of the stream.
     """
-    return stream(source, Chunker(M, eta, **settings), first_row=first_row, batch_rows=batch_rows)
+    return stream(source, Chunker(M, eta, **options), first_row=first_row, batch_rows=batch_rows)
 
 
 def stream(

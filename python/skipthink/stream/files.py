@@ -1,4 +1,4 @@
-"""Chunking of a file into a file: in bounded memory, and from where it stood after a kill (method §4)."""
+"""Chunking of a file into a file, in bounded memory, resumable after a kill (method §4)."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def chunk_file(
 ) -> dict[str, Any]:
     """Chunks the rows of a file and writes them to another, in order.
 
-    The work lies in parts in the folder `<out>.parts` until all rows are there; then `out` is written and takes its
-    name in one step, and the folder goes. After a kill the same call goes on behind the last whole part. Parts of
-    another source, settings or version are thrown away, which the report tells.
+    Parts are written to the folder `<out>.parts` until all rows are done; then `out` is written and gets its name in
+    one step, and the folder is removed. After a kill the same call resumes after the last complete part. Parts of
+    another source, other options or another version are discarded, which the report says.
 
     Args:
         source: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file.

@@ -1,4 +1,4 @@
-"""Where students run: one choice for training, scoring, judging and evaluation."""
+"""The devices of students: one choice for training, scoring, judging and evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_S
 
 
 def uses_accelerator() -> bool:
-    """Whether students run on an accelerator: there is one, and `SKIPTHINK_DEVICE` does not hold them to the CPU.
+    """Whether students run on an accelerator: there is one, and `SKIPTHINK_DEVICE` does not keep them on the CPU.
 
     Raises:
         InvalidInputError: the variable holds something else.
@@ -55,13 +55,13 @@ def describe_device(device: torch.device) -> str:
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits until a device has done what it was given: without it a clock reads when work was handed over."""
+    """Waits until a device is idle; otherwise a clock would read when the work was handed over."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 def free_memory(device: torch.device) -> None:
-    """Hands memory that torch keeps for later back to the device."""
+    """Frees the memory that torch caches on the device."""
     if device.type != "cpu":
         torch.get_device_module(device).empty_cache()
 
@@ -95,13 +95,13 @@ def describe_full_memory(error: BaseException) -> str | None:
 
 
 def check_one_device(n_devices: int) -> None:
-    """Refuses several devices in one process: torch would spread batches over them behind our back.
+    """Refuses several devices in one process, because torch would silently spread batches over them.
 
     Raises:
         InvalidInputError: there are several.
     """
     if n_devices > 1:
         raise InvalidInputError(
-            f"{n_devices} devices in one process: start one process a device "
+            f"{n_devices} devices in one process: start one process per device "
             f"(torchrun --nproc_per_node {n_devices} …), or show it one (CUDA_VISIBLE_DEVICES=0)"
         )

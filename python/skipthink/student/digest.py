@@ -1,4 +1,4 @@
-"""The digest of a student: what tells two students apart, bit by bit."""
+"""The digest of a student: equal for students that are equal bit by bit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VOLATILE_CONFIG = ("_name_or_path", "transformers_version", "architectures", "dt
 
 
 def model_digest(model: PreTrainedModel) -> str:
-    """A hash of all that decides a student's logits: its config and its weights, bit by bit."""
+    """A hash of the config and the weights of a student, bit by bit."""
     module: Any = model
     config = {name: value for name, value in module.config.to_dict().items() if name not in VOLATILE_CONFIG}
     adapters = {name: adapter.to_dict() for name, adapter in getattr(module, "peft_config", {}).items()}

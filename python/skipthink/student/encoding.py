@@ -42,9 +42,9 @@ class EncodedSamples:
         question: ids of question and separator.
         rationale: ids of the rationale.
         answer: ids of the answer.
-        step_tokens: ragged, K + 1 entries a row: step k of a row covers its rationale tokens
+        step_tokens: ragged, K + 1 entries per row: step k of a row covers its rationale tokens
             `step_tokens[row][k]` … `step_tokens[row][k + 1] - 1`.
-        steps: the step texts, one list a row.
+        steps: the step texts, one list per row.
         report: counts: samples, steps, steps without a token, questions whose last token reaches into the rationale.
     """
 
@@ -89,7 +89,7 @@ class EncodedSamples:
 def encode_questions(
     tokenizer: PreTrainedTokenizerBase, markers: Markers, questions: list[str]
 ) -> list[Ints]:
-    """Ids of questions and what separates them from rationales, as they stand in prompts at inference.
+    """Ids of questions and their separators, as in prompts at inference.
 
     Raises:
         InvalidInputError: a question holds what its student takes for a marker, or the tokenizer turned text into one.
@@ -246,7 +246,7 @@ def encode_samples(
 
 
 def refuse_samples(samples: pa.Table, frame: Frame) -> None:
-    """Refuses samples that hold what a student of this frame takes for a marker; see `Frame.refuse`.
+    """Refuses samples with text that this frame uses as a marker; see `Frame.refuse`.
 
     Args:
         samples: columns id, question, answer and, where there is one, rationale, which may be null.

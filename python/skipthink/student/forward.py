@@ -1,6 +1,6 @@
 """Forward passes that yield losses instead of logits.
 
-Logits are the largest tensor of a forward pass, and most of them are asked for by nobody. Here the positions
+Logits are the largest tensor of a forward pass, and most of them are not needed. Here the positions
 that predict a target are picked out in front of the head, within the model's own forward pass, and pass the
 head a few at a time, so that no more than `LOGITS_BYTES` of logits ever exist (`GPU_LOGITS_BYTES` on a GPU).
 """
@@ -115,7 +115,7 @@ class NllHead:
         return (args[0][:, :0], *args[1:])
 
     def _reduce(self, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        """Logits to losses, as logsumexp does it, but in place: logits are nobody else's, and need no second copy."""
+        """Logits to losses, as logsumexp does it, but in place, because nothing else uses the logits."""
         logits = logits.float()
         picked, ends = logits.gather(1, targets[:, None])[:, 0], logits[:, self.end].clone()
         largest = logits.amax(dim=-1, keepdim=True)

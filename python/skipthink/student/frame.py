@@ -1,4 +1,4 @@
-"""What stands around a question in a prompt: a marker as token or as text, a chat template, a `<think>` block.
+"""The frame: the text around a question in a prompt (markers as tokens or text, a chat template, a `<think>` block).
 
 A frame is text. It is made once, for the fresh student, and kept beside it in `skipthink.json`; ids come from it by
 `markers.get_markers`. So what a template gave is what all stages, all exports and all servers of a run use.

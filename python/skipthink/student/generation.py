@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generated:
-    """What a student wrote for one prompt.
+    """The output of a student for one prompt.
 
     Attributes:
         tokens: the generated ids without the end token, int64.
@@ -163,7 +163,7 @@ def _side_by_side(model: PreTrainedModel, prompts: Sequence[Prompt], order: list
 
 
 def ignores_padding_in_front(model: PreTrainedModel) -> bool:
-    """Whether padding in front of what a student continues changes nothing.
+    """Whether padding in front of a prompt leaves the output of the student unchanged.
 
     It does not without an encoder: positions are counted by the mask. A decoder beside an encoder is given no
     positions: those that are relative (T5) do not notice, those that are counted from the first column (BART) do.

@@ -1,4 +1,4 @@
-"""The ways a trained student answers: one pass, by stages, by steps, or with skipped chunks (method §5, §7)."""
+"""The inference modes of a trained student: one pass, by stages, by steps, or with skipped chunks (method §5, §7)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Write = Callable[[int, list[int], list[Prompt]], list[Generated]]
 
 @dataclass
 class Answered:
-    """What a student wrote for one question.
+    """The output of a student for one question.
 
     Attributes:
         chain: ids before the answer (all generated chunks; markers as they came).
@@ -118,7 +118,7 @@ class Decoding:
         return self.limits[stage] + self.limits[stage] // 4 + 1
 
     def of_stage(self, stage: int) -> dict[str, Any]:
-        """Arguments of `generation.generate` for a pass at a stage, all but the seed.
+        """Arguments of `generation.generate` for a pass at a stage, without the seed.
 
         Raises:
             InvalidInputError: as in `max_new_tokens`.

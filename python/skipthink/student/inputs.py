@@ -1,4 +1,4 @@
-"""What prompts and items become for a forward pass: padded tensors, by the names a student's model takes them."""
+"""Prompts and items as the inputs of a forward pass: padded tensors, by the names of the model's arguments."""
 
 from __future__ import annotations
 

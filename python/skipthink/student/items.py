@@ -24,7 +24,7 @@ class Items:
         n_prompt: prompt lengths in `tokens`, int64 (n_items,).
         rows: the sample each item comes from, int64 (n_items,).
         stages: 1 … M, or a `Stage`, int64 (n_items,).
-        loss: which tokens carry loss, bool, one a token of `tokens.values`; None: those of the targets.
+        loss: which tokens carry loss, bool, one per token of `tokens.values`; None: those of the targets.
         sources: ids an encoder reads; None for students without one.
     """
 
@@ -132,7 +132,7 @@ def build_items(encoded: EncodedSamples, plan: ItemPlan, markers: Markers) -> It
     if markers.decoder_start_id is None:
         return items
     piece_ends = offsets_of(lengths)
-    asked = np.flatnonzero(kinds == Piece.QUESTION) + 1  # behind the question, one an item
+    asked = np.flatnonzero(kinds == Piece.QUESTION) + 1  # behind the question, one per item
     n_source = len(markers.prompt_head) + piece_ends[asked] - piece_ends[plan.piece_offsets[:-1]]
     return _deal_sides(items, n_source, markers.decoder_start_id, markers.end_id)
 
@@ -174,7 +174,7 @@ def _with_block(plan: ItemPlan, markers: Markers) -> ItemPlan:
     block is whole in the prompt, and empty where there is no chain.
     """
     counts = np.diff(plan.piece_offsets)
-    questions = np.flatnonzero(plan.pieces[:, 0] == Piece.QUESTION)  # one an item
+    questions = np.flatnonzero(plan.pieces[:, 0] == Piece.QUESTION)  # one per item
     one_pass, asked = np.isin(plan.stages, (Stage.BASE, Stage.SKIP)), plan.stages == Stage.ANSWER
     closes = (plan.piece_offsets[:-1] + plan.n_prompt_pieces)[asked]
     places = np.concatenate([questions + 1, closes])

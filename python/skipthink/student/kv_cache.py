@@ -1,4 +1,4 @@
-"""Generation from prompts whose beginnings are kept: what a student has read once, it does not read again."""
+"""Generation with a key-value cache: the beginning of a prompt that was read once is not read again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Uniforms = npt.NDArray[np.float64]
 
 
 class KvCache:
-    """What a student has read of n prompts, as keys and values.
+    """Keys and values of n prompts.
 
     Prompts are ragged: the tokens of one stand in any columns, in order, and a mask says in which.
 
@@ -95,7 +95,7 @@ class KvCache:
             limits: bounds on the generated tokens, int64 (n,), each at least 1.
             may_be_empty: whether the end token may come first, as in `generation.generate`.
             temperature: 0 for greedy decoding, else sampling at this temperature.
-            uniforms: random numbers in [0, 1) that sampling takes, one a token: (n, largest limit).
+            uniforms: random numbers in [0, 1) that sampling takes, one per token: (n, largest limit).
 
         Returns:
             One result a continuation. It depends on its own random numbers alone, not on its company.
@@ -174,7 +174,7 @@ def choose_tokens(logits: torch.Tensor, temperature: float, uniforms: Uniforms |
 
 
 def supports_kv_cache(model: PreTrainedModel) -> bool:
-    """Whether a student's keys and values can be kept in part: plain attention over all that came before.
+    """Whether parts of a student's keys and values can be kept, which needs plain attention over the whole prefix.
 
     Sliding windows, recurrent states, encoders and positions that are not given from outside cannot. What a model
     says of itself is tried out: reading in pieces, with gaps, must give what reading at once gives.

@@ -1,4 +1,4 @@
-"""What scoring yields: the losses of steps, as boundary search reads them (method §4)."""
+"""The result of scoring: the losses of steps, as boundary search reads them (method §4)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StepLosses:
 
     @property
     def losses(self) -> Floats:
-        """Mean loss a token, nats, float64 (total_steps, S); 0 for a step without a token."""
+        """Mean loss per token, nats, float64 (total_steps, S); 0 for a step without a token."""
         return self.nll / np.maximum(self.n_tokens, 1)[:, None]
 
     def chunk_arguments(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Accumulator:
         self.end_nll = np.full((self.end_offsets[-1], n_slots), np.nan)
 
     def put(self, row: int, slot: int, nll: Floats, end_nll: Floats) -> None:
-        """Notes one sequence: nll a step (K,), nll of the end token after k steps (K + 1,)."""
+        """Adds one sequence: nll per step (K,), nll of the end token after k steps (K + 1,)."""
         self.nll[self.offsets[row] : self.offsets[row + 1], slot] = nll
         self.end_nll[self.end_offsets[row] : self.end_offsets[row + 1], slot] = end_nll
 

@@ -25,7 +25,7 @@ LINE_END = "\n"
 
 @dataclass(frozen=True)
 class Markers:
-    """The markers of one tokenizer as token ids, and all that stands around them (docs/reference/prompts.md).
+    """The markers of one tokenizer as token ids, with the frame around them (docs/reference/prompts.md).
 
     A marker is one special token, or with `frame.as_text` a few ordinary ones, the same wherever it stands.
 
@@ -93,7 +93,7 @@ class Markers:
 
     @property
     def new_rows(self) -> frozenset[int]:
-        """Rows of the vocabulary that mean nothing before training: markers that are tokens, and the end token."""
+        """Rows of the vocabulary that are untrained at first: markers that are tokens, and the end token."""
         if self.frame.as_text:
             return frozenset()
         marks = (*self.stage_marks, self.answer_mark, self.skip_mark, self.thought_mark)
@@ -222,7 +222,7 @@ def lead_in(tokenizer: PreTrainedTokenizerBase, frame: Frame) -> tuple[str, Ids]
 
 
 def _head(tokenizer: PreTrainedTokenizerBase, frame: Frame) -> Ids:
-    """What every prompt starts with. A template writes its own token of the beginning, or means none."""
+    """The ids every prompt starts with. A template writes its own beginning-of-sequence token, if it wants one."""
     if frame.prompt_format == "plain":
         bos = leading_bos(tokenizer)
         return () if bos is None else (bos,)

@@ -252,7 +252,7 @@ def grow_vocabulary(
 
 
 def longest_input(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Longest sequence a student should be given: its positions, else what its tokenizer says; None: no bound."""
+    """The longest sequence a student can read: its positions, or the limit of its tokenizer; None: no limit."""
     limit = max_positions(model.config)
     if limit is None and tokenizer.model_max_length < VERY_LARGE:
         limit = int(tokenizer.model_max_length)

@@ -1,4 +1,4 @@
-"""Options of a student: where it comes from and what stands around its questions."""
+"""Options of a student: where it comes from, and the text around its questions."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def make_prompt(
 
 
 def room_for(model: PreTrainedModel, prompt: Prompt, wanted: int) -> int:
-    """How many of the tokens that are wanted behind a prompt a student's positions have room for, at least 0."""
+    """The number of tokens after a prompt that fit into the student's positions, at most those wanted, at least 0."""
     limit = max_positions(model.config)
     if limit is None:
         return wanted

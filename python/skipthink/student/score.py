@@ -29,7 +29,7 @@ PASSES: tuple[Passes, ...] = ("conditioned", "free")
 
 
 class ScoreStore(Protocol):
-    """What keeps scores: `skipthink.scoring.cache.ScoreCache` does on disk.
+    """A store of scores; `skipthink.scoring.cache.ScoreCache` keeps them on disk.
 
     Attributes:
         corrupted_files: files that could not be read.
@@ -86,7 +86,7 @@ def score_sequences(
         float32 rounding, and bit by bit the same after a kill where memory did not run out.
 
     Raises:
-        InvalidInputError: unknown options, a sequence longer than the model's positions, or a loss that is no number.
+        InvalidInputError: unknown options, a sequence longer than the model's positions, or a loss that is not finite.
         RunError: memory runs out on a single sequence, or the store cannot be written.
     """
     if passes not in PASSES:
@@ -216,7 +216,7 @@ class _Run:
             scores = np.diff(sums[sequence.cuts]), ends[sequence.cuts]
             if not all(np.isfinite(part).all() for part in scores):
                 raise InvalidInputError(
-                    f"the student's loss on sample {self.found.encoded.ids[sequence.row]!r} is no number; its "
+                    f"the student's loss on sample {self.found.encoded.ids[sequence.row]!r} is not finite; its "
                     "training has diverged, or its logits overflow: try without autocast"
                 )
             self.found.put(sequence.row, sequence.slot, *scores)

@@ -1,4 +1,4 @@
-"""The sequences that are scored: a sample's question and rationale under one stage, and their batches.
+"""The sequences that are scored (question and rationale of a sample under one stage), and their batches.
 
 Every sequence is a prompt and a target. What stands in the prompt is decided here and nowhere else, by the
 layout of items (docs/explanation/design.md), so that what is scored is what is trained on.
@@ -82,7 +82,7 @@ class SequenceSet:
 
     @property
     def n_slots(self) -> int:
-        """S, the sequences a sample."""
+        """S, the number of sequences per sample."""
         return len(self.prefixes)
 
     def __len__(self) -> int:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a student answered to one question.
+    """The answer of a student to one question.
 
     Attributes:
         text: the answer; None where the student never came to one.
@@ -42,13 +42,13 @@ class Answer:
 
 @dataclass(eq=False)
 class Student:
-    """A language model that reasons in chunks, and all it takes to ask it.
+    """A language model that reasons in chunks, with everything that is needed to ask it.
 
     Attributes:
         model: a causal language model or an encoder-decoder; while LoRA adapters are trained, a `peft.PeftModel`.
         tokenizer: its tokenizer, with the markers.
         markers: marker ids of the tokenizer, fitted to the model; they know the frame of its prompts.
-        about: what it knows of itself (`skipthink.json`): "prompt" (its frame), and once it is trained "method",
+        about: the content of its `skipthink.json`: "prompt" (its frame), and once it is trained "method",
             "mode", "n_chunks", "max_target_tokens", "empty_stages" and, where M is not fixed, "max_steps".
         name: folder or name it was loaded from.
     """
@@ -74,16 +74,16 @@ class Student:
 
         Args:
             folder_or_name: a folder, or a name on the hub.
-            n_chunks: M. None: that of the folder's `skipthink.json`, else the markers that the tokenizer has. Markers
-                that are missing are added, and the embeddings grow to hold them.
-            frame: what stands around questions; None: that of the folder, else the plain one.
-            device: "cpu", "cuda:1", …; None: the accelerator where there is one.
+            n_chunks: M. None: that of `skipthink.json`, or of the markers in the tokenizer. Missing markers are added,
+                and the embeddings grow accordingly.
+            frame: the text around questions; None: that of the folder, or the plain one.
+            device: "cpu", "cuda:1", …; None: the accelerator, if there is one.
             dtype: "float32", "bfloat16", …
             seed: seeds the rows of markers that are added.
 
         Raises:
             DataError: model, tokenizer or `skipthink.json` cannot be loaded.
-            InvalidInputError: M is not known, the markers do not fit, or a wrong device.
+            InvalidInputError: M is unknown, the markers do not fit, or the device is wrong.
         """
         import torch
 
@@ -112,7 +112,7 @@ class Student:
         about: Mapping[str, Any] | None = None,
         name: str = "student",
     ) -> Student:
-        """A student of a model and a tokenizer that has the markers; see `models.make_student`.
+        """A student from a model and a tokenizer that has the markers; see `models.make_student`.
 
         Raises:
             InvalidInputError: a marker is missing, or the model and the frame do not fit.
@@ -130,9 +130,9 @@ class Student:
         """Saves an ordinary Hugging Face folder with a `skipthink.json`; it appears complete or not at all.
 
         Args:
-            folder: where to.
-            about: what the student knows of itself, instead of `self.about`; its frame is added.
-            weights: the weights, where the model holds only a part of them.
+            folder: the folder to write.
+            about: content of `skipthink.json` instead of `self.about`; the frame is added.
+            weights: the weights, if the model holds only a part of them.
         """
         content = {**(self.about if about is None else about), "prompt": self.frame.to_dict()}
         content.pop("schema", None)
@@ -144,19 +144,19 @@ class Student:
         """Tokenises samples and finds their steps.
 
         Args:
-            samples: a table, or mappings, with question, rationale and answer, and id (in mappings, else their place).
+            samples: a table, or mappings, with question, rationale, answer and id (default: the index).
             rules: step rules, as in `skipthink.split_steps`.
 
         Raises:
-            InvalidInputError: a rationale without a step, or a text that holds what the student takes for a marker.
+            InvalidInputError: a rationale has no step, or a text contains a marker of the student.
         """
         return encode_samples(self.tokenizer, self.markers, _as_table(samples), rules=rules)
 
     def encode_questions(self, questions: Sequence[str]) -> list[Ints]:
-        """Ids of questions as they stand in prompts, int64 each.
+        """Ids of questions as in prompts, int64 each.
 
         Raises:
-            InvalidInputError: a question holds what the student takes for a marker.
+            InvalidInputError: a question contains a marker of the student.
         """
         return encode_questions(self.tokenizer, self.markers, list(questions))
 
@@ -174,14 +174,14 @@ class Student:
 
         Args:
             questions: the questions.
-            mode: "base", "answer-only", "skip", "full" or "stepwise"; None: the mode it was trained to answer in.
-            batch_size: questions side by side.
-            temperature: 0 for greedy decoding, else sampling at this temperature.
+            mode: "base", "answer-only", "skip", "full" or "stepwise"; None: the mode it was trained for.
+            batch_size: questions answered side by side.
+            temperature: 0: greedy decoding; above 0: sampling at this temperature.
             seed: seeds sampling.
             progress: called with (passes done, passes in all).
 
         Raises:
-            InvalidInputError: an unknown mode, or one the student was not trained for.
+            InvalidInputError: the mode is unknown, or the student was not trained for it.
         """
         decoding = self.decoding.using(batch_size=batch_size, temperature=temperature, seed=seed)
         written = answer_questions(
@@ -195,7 +195,7 @@ class Student:
         return [Answer(self.answer_text(one), str(self.tokenizer.decode(one.chain)), one) for one in written]
 
     def answer_text(self, answered: Answered) -> str | None:
-        """An answer as text, without markers; None where the student never came to one."""
+        """The answer as text, without markers; None if the student never reached one."""
         if answered.answer is None:
             return None
         return str(self.tokenizer.decode(answered.answer, skip_special_tokens=True)).strip()
@@ -216,15 +216,15 @@ class Student:
             samples: encoded samples, or what `encode` takes.
             passes: "conditioned": M forward passes per sample, one per stage marker, with the losses of the end token
                 at every step boundary; "free": one pass without a marker.
-            batch_tokens: padded tokens a forward pass may hold; a longer sequence goes alone. Where memory runs out, a
-                batch is halved, and those after it are as small.
+            batch_tokens: most padded tokens of a forward pass; a longer sequence gets a pass of its own. If memory runs
+                out, the batch is halved, and later batches stay at that size.
             autocast: "bfloat16" or "float16": precision of the forward pass; None: that of the weights.
-            store: keeps scores; `skipthink.scoring.score_steps` keeps them in a folder.
+            store: a store of scores; `skipthink.scoring.score_steps` keeps them in a folder.
             progress: called with (tokens done, tokens in all).
 
         Raises:
-            InvalidInputError: unknown options, a sequence longer than the model's positions, or a loss that is no
-                number.
+            InvalidInputError: unknown options, a sequence longer than the model's positions, or a loss that is not
+                finite.
             RunError: memory runs out on a single sequence.
         """
         encoded = samples if isinstance(samples, EncodedSamples) else self.encode(samples)
@@ -241,14 +241,14 @@ class Student:
 
     @property
     def network(self) -> PreTrainedModel:
-        """The model under its adapters, which stay at work in it."""
+        """The model without the wrapper of its adapters, which stay active."""
         model: Any = self.model
         base: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
         return base
 
     @property
     def frame(self) -> Frame:
-        """What stands around its questions."""
+        """The text around its questions."""
         return self.markers.frame
 
     @property
@@ -258,17 +258,17 @@ class Student:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device it runs on."""
         return self.model.device
 
     @property
     def parameters(self) -> int:
-        """Number of its parameters."""
+        """Its number of parameters."""
         return int(self.model.num_parameters())
 
     @property
     def longest_input(self) -> int | None:
-        """Longest sequence it should be given, in tokens; None: no bound."""
+        """The longest sequence it can read, in tokens; None: no limit."""
         return longest_input(self.model, self.tokenizer)
 
     @property
@@ -282,7 +282,7 @@ class Student:
 
     @property
     def decoding(self) -> Decoding:
-        """How it writes: the limits of its stages.
+        """The limits of generation of its stages.
 
         Raises:
             InvalidInputError: it is not trained.
@@ -291,7 +291,7 @@ class Student:
         return Decoding.of_student(self.about)
 
     def digest(self) -> str:
-        """A hash of all that decides its logits: config and weights, bit by bit."""
+        """A hash of config and weights, bit by bit."""
         return model_digest(self.model)
 
     def _trained(self, key: str) -> Any:

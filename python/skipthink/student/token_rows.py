@@ -38,7 +38,7 @@ class TokenRows:
 
     @property
     def lengths(self) -> Ints:
-        """Tokens a row, int64 (n,)."""
+        """Tokens per row, int64 (n,)."""
         return np.diff(self.offsets)
 
     def take(self, rows: Ints) -> TokenRows:

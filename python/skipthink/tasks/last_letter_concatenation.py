@@ -18,8 +18,8 @@ class TaskOptions:
     Attributes:
         n_words: words a problem.
         words: the list they are drawn from, without repeats inside a problem; each ends with a letter.
-        styles: how rationales are written: "tell" (a sentence a word, then a join), "list" (a line a word),
-            "grow" (the string grows word by word), "brief" (a line a word, and no transitions).
+        styles: how rationales are written: "tell" (one sentence per word, then a join), "list" (one line per word),
+            "grow" (the string grows word by word), "brief" (one line per word, and no transitions).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -98,7 +98,7 @@ def _tell(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, S
 
 
 def _list_lines(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
-    """A numbered line a word."""
+    """One numbered line per word."""
     count = f"There are {len(words)} words, and we need the last letter of each one."
     aim = (count, "First comes a list of the words with their last letters.")
     form = rng.choice(
@@ -120,7 +120,7 @@ def _list_lines(rng: random.Random, words: Sequence[str], answer: str) -> tuple[
 
 
 def _brief(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
-    """A line a word and nothing between them and the result."""
+    """One line per word and nothing between them and the result."""
     form = rng.choice(("{word} - {letter}", "{word}: {letter}", "{word} -> {letter}"))
     lines = [form.format(word=word, letter=word[-1].lower()) for word in words]
     return "\n", [

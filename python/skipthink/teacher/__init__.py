@@ -1,4 +1,4 @@
-"""The teacher: from questions to rationales worth learning from (docs/teacher.md)."""
+"""The teacher: from questions to rationales worth learning from (docs/how-to/teacher.md)."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Options of the teacher: who answers, what is asked, what is kept, and what it may cost (docs/teacher.md)."""
+"""Options of the teacher: who answers, what is asked, what is kept, and what it may cost (docs/how-to/teacher.md)."""
 
 from __future__ import annotations
 

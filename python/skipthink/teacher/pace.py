@@ -1,4 +1,4 @@
-"""Requests and tokens a minute, pauses that an endpoint asks for, and the time between two attempts."""
+"""Requests and tokens per minute, pauses that an endpoint asks for, and the time between two attempts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOK_AGAIN = 1.0
 
 
 class Pace:
-    """Lets requests start one after the other, no more of them and of their tokens a minute than allowed.
+    """Lets requests start one after the other, no more of them and of their tokens per minute than allowed.
 
     Args:
         requests: a minute; None: no bound.

@@ -1,4 +1,4 @@
-"""From questions to rationales: asks the teacher, filters what it wrote, writes the files (docs/teacher.md)."""
+"""From questions to rationales: asks the teacher, filters what it wrote, writes the files (docs/how-to/teacher.md)."""
 
 from __future__ import annotations
 

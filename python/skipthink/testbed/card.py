@@ -29,7 +29,7 @@ def write_student_card(
         recipe: what was trained.
         model: the trained student.
         facts: name → value: tokens, steps, loss.
-        held_out: family → mean loss on held-out texts, nats a token.
+        held_out: family → mean loss on held-out texts, nats per token.
     """
     import yaml
 
@@ -56,13 +56,13 @@ def write_student_card(
         "",
         "A small Llama-type model that has read nothing but primitives made by skipthink: number facts, the letters of "
         "words, single moves of objects, steps in the calendar, single rules, plain sentences. It has seen none of the "
-        "test bed's tasks. It is there to be fine-tuned on them, and useless for anything else.",
+        "test bed's tasks. It is made to be fine-tuned on them, and useless for anything else.",
         "",
         "| | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in table),
         "",
-        "| primitives | share of the texts | held-out loss (nats a token) |",
+        "| primitives | share of the texts | held-out loss (nats per token) |",
         "|---|---|---|",
         *(
             f"| {family} | {shares.get(family, 0.0) / sum(shares.values()):.0%} | {loss:.3f} |"

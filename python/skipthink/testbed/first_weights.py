@@ -1,4 +1,4 @@
-"""First weights of a student that can look things up from the start.
+"""First weights with which a student can look things up from the start.
 
 "Bob has the …" after "Bob has the red ball." needs two steps of attention: each token must know which tokens stand
 in front of it, then a token finds the one that followed the same words. Models of a hundred million parameters grow

@@ -30,8 +30,8 @@ class CorpusOptions(Options):
         384, "tokens per block, the longest sequence the student learns to read", ge=64
     )
     shares: dict[str, float] = option(_equal_shares, "family of primitives to its share of the texts")
-    opening_tokens: int = option(0, "tokens, of all, that are read first, with shares of their own", ge=0)
-    opening_shares: dict[str, float] = option(_equal_shares, "these shares")
+    opening_tokens: int = option(0, "number of `tokens` that come first, with `opening_shares`", ge=0)
+    opening_shares: dict[str, float] = option(_equal_shares, "shares of the opening tokens, as in `shares`")
     tokenizer_texts: int = option(40_000, "texts the tokenizer is trained on", ge=1)
     seed: int = option(0, "seeds the texts", ge=0)
 
@@ -116,7 +116,7 @@ def load_pretrain_recipe(path: str | Path, *, changes: Sequence[str] = ()) -> Pr
     """Reads a recipe of pre-training; `changes` as in `skipthink.run.recipe.load_recipe`.
 
     Raises:
-        RecipeError: the file cannot be read, is no YAML, or holds a wrong key or value.
+        RecipeError: the file cannot be read, is not valid YAML, or has a wrong key or value.
     """
     path = Path(path)
     return parse_options(read_text(path), PretrainRecipe, name=str(path), changes=changes)

@@ -39,7 +39,7 @@ HELD_OUT_BLOCKS = 16
 
 
 def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
-    """Makes and trains a student; a call that was killed goes on from its newest checkpoint.
+    """Makes and pre-trains a student; after a kill, the same call resumes from the newest checkpoint.
 
     Args:
         recipe: what to train.
@@ -74,7 +74,7 @@ def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
         facts = {
             "trained tokens": trainer.counts.train_tokens,
             "optimiser steps": trainer.counts.steps,
-            "training loss at the end (nats a token)": _last_loss(trainer),
+            "training loss at the end (nats per token)": _last_loss(trainer),
         }
         save_student(model.to(torch.bfloat16), tokenizer, folder / "scratch")  # type: ignore[arg-type]
         write_student_card(folder / "scratch" / "README.md", recipe, model, facts=facts, held_out=losses)

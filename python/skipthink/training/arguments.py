@@ -56,7 +56,7 @@ class ItemArguments(TrainingArguments):
     """
 
     def __post_init__(self) -> None:
-        # looking at each loss would make the host wait for it; one that is no number ends the run when it is logged
+        # looking at each loss would make the host wait for it; one that is not finite ends the run when it is logged
         self.logging_nan_inf_filter = False
         if not uses_accelerator():
             self.use_cpu = True  # several processes find each other on CPUs only where this is said
@@ -77,7 +77,7 @@ class ItemArguments(TrainingArguments):
 
     @property
     def layout(self) -> Layout:
-        """How the items of a step are dealt out to processes and micro-batches."""
+        """How the items of a step are divided among processes and micro-batches."""
         return Layout(
             self.per_device_train_batch_size,
             self.gradient_accumulation_steps,

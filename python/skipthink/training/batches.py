@@ -21,7 +21,7 @@ IGNORED_LABEL = -100
 
 
 class ItemDataset(Dataset[dict[str, torch.Tensor]]):
-    """The items of the current epoch and what their losses are divided by; their number stays from epoch to epoch."""
+    """The items of the current epoch and the denominators of their losses; every epoch has the same number of items."""
 
     def __init__(self, items: Items) -> None:
         self.items = items

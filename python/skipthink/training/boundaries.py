@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def score_in_shares(
     student: Student, encoded: EncodedSamples, accelerator: Accelerator, **options: Any
 ) -> StepLosses:
-    """`score_steps`, each process scoring its share of the samples; all of them get all losses.
+    """Runs `score_steps` in all processes, each on its share of the samples; all of them get all losses.
 
     Args:
         student: the student, the same in all processes.
@@ -80,9 +80,9 @@ def from_main(values: Ints, accelerator: Accelerator) -> Ints:
 
 
 class BoundaryFolder:
-    """Boundaries of each epoch as they were found when the epoch first began.
+    """The boundaries of each epoch, saved when the epoch first began.
 
-    A resumed run must not search an epoch again: its student has moved on since.
+    A resumed run must not search an epoch again, because its student has changed since.
 
     Args:
         path: the folder; made where it is missing.

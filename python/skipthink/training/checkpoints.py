@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside what `transformers` writes: counts, and the mark that it is whole."""
+"""What a checkpoint holds in addition to the files of `transformers`: counts, and the mark that it is complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPLETE_MARK = "skipthink.json"
 
 @dataclass
 class StepCounts:
-    """What the steps so far held, over all processes.
+    """Counts of the steps so far, over all processes.
 
     Attributes:
         train_items: items.
@@ -40,7 +40,7 @@ class StepCounts:
     _window: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), repr=False)
 
     def add(self, items: Items, step: Ints) -> None:
-        """Counts a step."""
+        """Counts one step."""
         self.train_items += len(step)
         self.train_tokens += int(items.n_read[step].sum())
         self.train_target_tokens += int(items.n_loss[step].sum())
@@ -72,14 +72,14 @@ class StepCounts:
 
 
 def mark_complete(folder: Path, counts: StepCounts, layout: Layout) -> None:
-    """Marks a checkpoint as whole, and notes in it what the steps so far held, and the bytes of its files."""
+    """Marks a checkpoint as complete, and saves in it the counts of the steps so far and the sizes of its files."""
     content = {name: value for name, value in asdict(counts).items() if not name.startswith("_")}
     files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
     write_json(folder / COMPLETE_MARK, {**content, "step_size": layout.step_size, "files": files})
 
 
 def read_counts(folder: Path, layout: Layout) -> StepCounts:
-    """What the steps up to a checkpoint held.
+    """Counts of the steps up to a checkpoint.
 
     Raises:
         DataError: one of its files is missing, cut off or unreadable.

@@ -1,4 +1,4 @@
-"""A `transformers.Trainer` for one device among several jobs: it never waits for it, and survives lack of memory."""
+"""A `transformers.Trainer` that shares a device with other jobs: it copies ahead, and survives a lack of memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skipthink.training.resumable import ResumableTrainer
 
 
 class DeviceTrainer(ResumableTrainer):
-    """Copies batches while the device computes, and trains on smaller pieces where memory runs out.
+    """Copies batches while the device computes, and trains on smaller pieces if memory runs out.
 
     Subclasses have a `report`.
 
@@ -59,7 +59,7 @@ class DeviceTrainer(ResumableTrainer):
         """Logs.
 
         Raises:
-            InvalidInputError: the loss is no number.
+            InvalidInputError: the loss is not finite.
         """
         if not math.isfinite(logs.get("loss", 0.0)):
             raise InvalidInputError(

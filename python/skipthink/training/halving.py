@@ -1,4 +1,4 @@
-"""Micro-batches in smaller pieces where memory runs out: a run goes on slower instead of ending."""
+"""Micro-batches in smaller pieces if memory runs out: the run becomes slower instead of ending."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Batch = dict[str, torch.Tensor]
 
 
 class Halving:
-    """Feeds micro-batches to a backward pass, in pieces that fit into memory.
+    """Runs backward passes of micro-batches in pieces that fit into memory.
 
     The loss of a step is a sum over its items, each divided by what its step says, so pieces give the same gradients
     up to the order of additions. A backward pass that runs out of memory leaves a part of its gradients behind: then

@@ -1,4 +1,4 @@
-"""LoRA: low-rank adapters through peft, with the rows of the markers trained whole."""
+"""LoRA: low-rank adapters through peft; the rows of the markers are trained in full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_lora(student: Student, options: LoraOptions, *, seed: int) -> Student:
-    """Puts adapters into a student; all else of it is frozen.
+    """Adds adapters to a student; everything else in it is frozen.
 
     Markers are new rows of the embeddings, drawn at random: frozen, they would stay noise that means nothing.
     So these rows and that of the end token are trained whole, in the input embeddings and, where it has weights

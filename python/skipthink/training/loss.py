@@ -1,4 +1,4 @@
-"""The loss of a batch: the head sees target positions alone, every item counts what its step says."""
+"""The loss of a batch: the head sees target positions only, and every item has the weight its step gives it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOT_READ = {"labels", "denominators", "target_rows", "target_columns"}
 
 
 class TargetHead:
-    """Lets a student's head see target positions alone, whatever the student is wrapped in.
+    """Lets a student's head see target positions only, also inside wrappers.
 
     Most tokens of a chunk-wise item are prompt: their logits would be computed for nothing. The positions are
     picked out in front of the module of the output embeddings, within the student's own forward pass, so that

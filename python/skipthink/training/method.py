@@ -26,7 +26,7 @@ class Needs(Enum):
 
 
 class Method:
-    """A way to train a student and to let it answer. A method must have a name and `items`.
+    """A method: how a student is trained and how it answers. It must have a name and `items`.
 
     Attributes:
         name: as recipes name it.
@@ -64,7 +64,7 @@ class Method:
         return self.items(source, 0)
 
     def about(self, source: ItemSource) -> dict[str, Any]:
-        """What inference has to know beside the longest targets, for `skipthink.json`."""
+        """What inference needs to know besides the longest targets, for `skipthink.json`."""
         return {}
 
     def report(self, source: ItemSource, items: Items) -> dict[str, int]:

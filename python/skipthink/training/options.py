@@ -23,9 +23,9 @@ class LoraOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Options):
-    """How a student is trained. Either `epochs` or `max_steps` bounds it; `max_steps` wins.
+    """How a student is trained, for `epochs` or for `max_steps`, which has precedence.
 
-    `fsdp`, `fsdp_config`, `deepspeed` and `report_to` go to `transformers.TrainingArguments` as they stand.
+    `fsdp`, `fsdp_config`, `deepspeed` and `report_to` are passed to `transformers.TrainingArguments` unchanged.
     """
 
     epochs: float = option(3.0, "passes over the items", gt=0)
@@ -45,14 +45,14 @@ class TrainingOptions(Options):
     activation_checkpointing: bool = option(False, "whether to compute activations twice to save memory")
     lora: LoraOptions | None = option(None, "low-rank adapters instead of all weights")
     loss_norm: Literal["batch_tokens", "item"] = option(
-        "batch_tokens", "what the loss of a step is a mean over: its target tokens, or its items"
+        "batch_tokens", "whether the loss of a step is a mean over its target tokens or over its items"
     )
     batching: Literal["stage", "shuffled"] = option(
         "stage", "whether the items of a step are of one stage or of all"
     )
     max_item_tokens: int | None = option(None, "longest item allowed; null: the student's positions", ge=2)
     long_items: Literal["error", "drop"] = option(
-        "error", "what a longer item is: an error, or a sample that is left out and counted"
+        "error", "longer items: an error, or their samples are left out and counted"
     )
     save_steps: int = option(200, "optimiser steps between two checkpoints", ge=1)
     report_to: tuple[str, ...] = option(tuple, "trackers that get the curves, as transformers names them")

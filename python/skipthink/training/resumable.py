@@ -1,4 +1,4 @@
-"""A `transformers.Trainer` that goes on where it was killed, and counts what its steps hold."""
+"""A `transformers.Trainer` that resumes after a kill, and counts what its steps hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a method makes the items of an epoch from."""
+"""The source of items: what a method makes the items of an epoch from."""
 
 from __future__ import annotations
 

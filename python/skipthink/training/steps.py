@@ -15,10 +15,10 @@ from skipthink.core.ragged import Ints
 
 @dataclass(frozen=True)
 class Layout:
-    """How the items of an optimiser step are dealt out.
+    """How the items of an optimiser step are divided.
 
     Attributes:
-        batch_size: items a process sees at once.
+        batch_size: items that a process sees at once.
         accumulation: micro-batches a process adds up before the optimiser steps.
         n_ranks: processes.
         rank: this one, 0 … n_ranks - 1.
@@ -54,7 +54,7 @@ def plan_steps(stages: Ints, step_size: int, *, seed: int, epoch: int, by_stage:
 
     Args:
         stages: stage of every item, int64 (n_items,).
-        step_size: items a step; the last step of a stage holds what is left.
+        step_size: items per step; the last step of a stage holds what is left.
         seed: of the run.
         epoch: counted from 0.
         by_stage: a step holds items of one stage, and the stages take turns: any part of an epoch holds each

@@ -42,7 +42,7 @@ def train_method(
     progress: Callable[[int, int], None] | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Trains a fresh student with one method; called again after a kill, it goes on from the last checkpoint.
+    """Trains a fresh student with one method; called again after a kill, it resumes from the last checkpoint.
 
     Args:
         method: one of `skipthink.training.methods`, or one of your own.
@@ -108,7 +108,7 @@ def train_method(
 
 
 def save_trained(trainer: ItemTrainer, out: Path, weights: dict[str, Any] | None) -> None:
-    """Saves the student with what it knows of itself, and its adapters apart where it has some.
+    """Saves the student with its `skipthink.json`, and its adapters separately if it has any.
 
     Args:
         trainer: trained.

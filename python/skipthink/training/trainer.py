@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class ItemTrainer(DeviceTrainer):
-    """Trains a student on the items of a method; chunks may be searched anew before each epoch.
+    """Trains a student on the items of a method; chunks may be searched again before each epoch.
 
     Args:
         student: a fresh student; with LoRA adapters, its model is a `peft.PeftModel`.

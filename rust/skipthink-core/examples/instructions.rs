@@ -19,7 +19,7 @@ const SENTENCES: [&str; 8] = [
     "The answer is B.\n\n",
 ];
 
-/// An operation and what it runs on: K steps a row (ragged where 0), M chunks, rows.
+/// An operation and what it runs on: K steps per row (ragged where 0), M chunks, rows.
 const SEARCHES: [(&str, usize, usize, usize); 11] = [
     ("optimal-variance-8", 8, 4, 256),
     ("optimal-variance-64", 64, 8, 16),

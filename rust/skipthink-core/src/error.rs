@@ -87,9 +87,9 @@ pub enum Error {
     /// Curves are asked for in which chunks may be empty.
     #[error("min_steps must be at least 1: empty chunks explain nothing, got 0")]
     EmptyChunks,
-    /// Losses hold neither one number a step nor one a stage.
+    /// Losses hold neither one number per step nor one per stage.
     #[error(
-        "losses must be one loss a step, or M losses a step (one a stage), got {got} a step with M = {m}"
+        "losses must be one loss per step, or M losses per step (one per stage), got {got} per step with M = {m}"
     )]
     Stages {
         /// Numbers per step.
@@ -98,10 +98,10 @@ pub enum Error {
         m: usize,
     },
     /// Curves take losses that are the same for all stages.
-    #[error("losses must be one loss a step, the same for all stages, got {0}")]
+    #[error("losses must be one loss per step, the same for all stages, got {0}")]
     StagesOfCurve(usize),
     /// Two arguments disagree about the number of rows.
-    #[error("{name} has {got} rows, expected {expected}, one a sample")]
+    #[error("{name} has {got} rows, expected {expected}, one per sample")]
     Rows {
         /// Name of the argument.
         name: &'static str,

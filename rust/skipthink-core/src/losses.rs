@@ -31,7 +31,7 @@ impl Objective {
 /// Borrowed losses of a batch of rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Losses<'a> {
-    /// Mean loss of a step, nats a token: `(total_steps, n_stages)`, row-major.
+    /// Mean loss of a step, nats per token: `(total_steps, n_stages)`, row-major.
     pub values: Numbers<'a>,
     /// 1 (stage-free) or M (stage-conditioned).
     pub n_stages: usize,

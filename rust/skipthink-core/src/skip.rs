@@ -39,7 +39,7 @@ pub struct Ledger {
     n_settled: usize,
     /// The lowest question that a row waits for.
     round: usize,
-    /// A bit a row: its next question is that of the round.
+    /// A bit per row: its next question is that of the round.
     waiting: Vec<u64>,
     n_waiting: usize,
     /// Words of `waiting` before this one are 0.

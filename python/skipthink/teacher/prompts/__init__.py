@@ -169,7 +169,7 @@ def load_prompt(options: PromptOptions, kind: str) -> Prompt:
     content = _load(options.name, PROMPTS, "prompt", "")
     place = f"the prompt {options.name}"
     if not isinstance(content, dict) or not isinstance(content.get("turns"), list):
-        raise InvalidInputError(f"{place} has no list of turns; docs/teacher.md shows one")
+        raise InvalidInputError(f"{place} has no list of turns; docs/how-to/teacher.md shows one")
     _check_keys(content, _PROMPT_KEYS, place)
     turns = tuple(_turn(entry, f"{place}, turn {number}") for number, entry in enumerate(content["turns"], 1))
     _check_turns(turns, place)

@@ -1,4 +1,4 @@
-"""What students of the test bed are pre-trained on: small skills, one at a time, never a task's question.
+"""The texts that students of the test bed are pre-trained on: small skills, one at a time, never a task's question.
 
 Each family is a module with `PRIMITIVES`, functions from a random generator to a short text. A text shows one
 skill a few times over: facts, the letters of words, one move of an object, one step in the calendar, one rule.

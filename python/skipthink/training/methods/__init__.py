@@ -1,4 +1,4 @@
-"""The training methods, a file each (docs/reference/methods). The table of methods is the list of these files.
+"""The training methods, one file each (docs/reference/methods). The table of methods is the list of these files.
 
 Every module but this one holds a `METHOD`, an instance of a subclass of `skipthink.training.method.Method`; so does a
 file or module of the user's own.

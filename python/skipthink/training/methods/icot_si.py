@@ -1,4 +1,4 @@
-"""ICoT-SI: the rationale goes token by token, from the left, as training goes on (arXiv 2405.14838)."""
+"""ICoT-SI: during training the rationale is removed token by token, from the left (arXiv 2405.14838)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class IcotOptions(TrainingOptions):
         None, "once this number of tokens is to be removed, the whole rationale is; null: no such jump", ge=1
     )
     removal_smoothing: float | None = option(
-        4.0, "rate of the geometric offset by which more tokens go than are due; null: none", gt=0
+        4.0, "rate of the geometric offset by which more tokens are removed; null: no offset", gt=0
     )
     reset_optimizer: bool = option(
         True, "whether the optimiser forgets its moments when one more token is removed"

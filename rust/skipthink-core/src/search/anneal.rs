@@ -1,4 +1,4 @@
-//! Simulated annealing over boundaries, with a generator a row (method §4).
+//! Simulated annealing over boundaries, with one generator per row (method §4).
 
 use crate::error::{Error, Result};
 use crate::interrupt;

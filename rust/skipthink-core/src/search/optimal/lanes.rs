@@ -116,7 +116,7 @@ struct Fill<'a, C, const NOTES: bool> {
     costs: PhantomData<C>,
 }
 
-/// One number a row.
+/// One number per row.
 type Lanes<S> = [<S as Simd>::f64s; VECTORS];
 
 impl<C: Running, const NOTES: bool> WithSimd for Fill<'_, C, NOTES> {

@@ -3,7 +3,7 @@
 //! The cost of a chunk is what its steps cost under the best level μ. For a fixed μ every step costs all chunks that
 //! are still open the same, so of two starts the one that is better at μ stays better at μ for ever. Hence each μ has
 //! one start, the line of all μ falls into a few pieces, and a start that holds no piece can be forgotten: nothing is
-//! lost (functional pruning: Rigaill 2010, arXiv 1004.0887). Chunks of at least one step, one loss a step for all
+//! lost (functional pruning: Rigaill 2010, arXiv 1004.0887). Chunks of at least one step, one loss per step for all
 //! stages.
 
 #![allow(clippy::inline_always)] // a call that is not inlined loses the vector unit it was chosen for
