@@ -53,7 +53,7 @@ def read_search(losses: Any, M: int, n_tokens: Any, end_losses: Any, init: Any) 
         _refuse(
             "losses",
             "one loss per step, or M losses per step (one per stage)",
-            f"{ragged.width} a step with M = {M}",
+            f"{ragged.width} per step with M = {M}",
         )
     for row, cuts in enumerate(starts or []):
         _check_cuts("init", row, cuts, int(n_steps[row]))
