@@ -20,6 +20,10 @@ use crate::search::running::{Lengths, Running, Step, one};
 const VECTORS: usize = 4;
 /// Starts in a tile: its costs stay in the nearest cache.
 const TILE: usize = 64;
+/// Numbers of a cache line.
+const LINE: usize = 8;
+/// Starts a turn of the innermost loop, which then hardly depends on where in a line of code it begins.
+const UNROLLED: usize = 4;
 
 /// Work space, reused from row to row.
 #[derive(Debug, Default)]
@@ -30,6 +34,7 @@ pub struct Space {
     best: Vec<f64>,
     corner: Vec<f64>,
     found: Vec<f64>,
+    tile: Vec<f64>,
 }
 
 /// The best J of the first steps of a row in the first chunks: `best.at(m, end)`.
@@ -110,6 +115,7 @@ impl Space {
         self.best.clear();
         self.best.resize((problem.m + 1) * width, f64::INFINITY);
         self.found.resize((problem.m + 1) * lanes, 0.0);
+        self.tile.resize(TILE * lanes + LINE, 0.0);
     }
 }
 
@@ -164,7 +170,7 @@ impl<S: Simd> Ends<'_, S> {
     fn reach<C: Running>(&self, space: &mut Space, layers: Range<usize>) {
         let Self { simd, lengths, problem, left } = *self;
         let (width, stage) = (width_of(problem), layers.start - 1);
-        let Space { losses, weights, ends, best, corner: corner_costs, found } = space;
+        let Space { losses, weights, ends, best, corner: corner_costs, found, tile } = space;
         let losses = &losses[if problem.row.n_stages == 1 { 0 } else { stage * width }..][..width];
         let zero = simd.splat_f64s(0.0);
         let one = simd.splat_f64s(1.0);
@@ -182,7 +188,7 @@ impl<S: Simd> Ends<'_, S> {
         self.corner_costs::<C, 1>(losses, weights, &mut sums, corner_costs);
         self.corner_costs::<C, 0>(losses, weights, &mut sums, corner_costs);
         let lowest = stage * problem.min_steps;
-        let mut tile = [[zero; VECTORS]; TILE];
+        let tile = aligned::<S>(tile);
         let mut upper = corner.start;
         while upper > lowest {
             let lower = upper.saturating_sub(TILE).max(lowest);
@@ -261,13 +267,26 @@ impl<S: Simd> Ends<'_, S> {
         let before = &best[(layer - 1) * width_of(self.problem) + first..][range.clone()];
         let found = &mut found[layer * Self::LANES..];
         let (mut least, one) = (load::<S>(found), one(simd));
-        for (before, costs) in before.iter().zip(&costs[range]) {
-            let before = simd.splat_f64s(*before);
-            for v in 0..VECTORS {
-                least[v] = simd.min_f64s(least[v], C::join_by(simd, one, before, costs[v]));
+        let (before, last_before) = before.as_chunks::<UNROLLED>();
+        let (costs, last_costs) = costs[range].as_chunks::<UNROLLED>();
+        for (before, costs) in before.iter().zip(costs) {
+            for start in 0..UNROLLED {
+                self.try_start::<C>(one, before[start], &costs[start], &mut least);
             }
         }
+        for (before, costs) in last_before.iter().zip(last_costs) {
+            self.try_start::<C>(one, *before, costs, &mut least);
+        }
         store::<S>(least, found);
+    }
+
+    #[inline(always)]
+    fn try_start<C: Running>(&self, one: S::f64s, before: f64, costs: &Block<S>, least: &mut Block<S>) {
+        let simd = self.simd;
+        let before = simd.splat_f64s(before);
+        for v in 0..VECTORS {
+            least[v] = simd.min_f64s(least[v], C::join_by(simd, one, before, costs[v]));
+        }
     }
 
     /// Tries the corner and writes a layer.
@@ -305,6 +324,14 @@ impl<S: Simd> Ends<'_, S> {
             }
         }
     }
+}
+
+/// The blocks of a tile within its room, from the start of a cache line on: vectors that lie across two lines take a
+/// third more time.
+#[inline(always)]
+fn aligned<S: Simd>(room: &mut [f64]) -> &mut [Block<S>] {
+    let start = room.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
+    S::as_mut_simd_f64s(&mut room[start..][..TILE * S::F64_LANES * VECTORS]).0.as_chunks_mut().0
 }
 
 #[inline(always)]
