@@ -253,7 +253,9 @@ def test_answers_of_another_kind_are_counted_and_named(pears, tmp_path):
     report = audit(odd, answer="number")
     assert report.teachers.odd_golds == 1
     assert report.teachers.examples["odd_golds"] == ["e"]
-    assert any("1 gold answers are no number" in sentence for sentence in report.verdict.sentences)
+    assert any(
+        "1 gold answers are not of the kind number" in sentence for sentence in report.verdict.sentences
+    )
     with pytest.raises(InvalidInputError, match="no answer kind 'numbr'"):
         audit(pears, answer="numbr")
 

@@ -191,7 +191,7 @@ def test_keys_can_be_set_from_outside(tmp_path):
         ("training..epochs=3", r"--set takes key=value"),
         ("=3", r"--set takes key=value"),
         ("name.first=a", r"--set name\.first=a: name is a value, no section"),
-        ("methods=[base", r"--set methods=\[base: the value is no YAML"),
+        ("methods=[base", r"--set methods=\[base: the value is not valid YAML"),
         ("training.epoch=3", r"unknown key training\.epoch; did you mean training\.epochs\?"),
         ("training.epochs=few", r"training\.epochs is 'few'"),
     ],

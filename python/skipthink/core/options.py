@@ -43,7 +43,7 @@ class SearchOptions(Options):
     objective: Literal["mean", "variance", "max"] = option("mean", "what the search minimises")
     eta: float = option(0.1, "least gain of an accepted change, in nats", ge=0)
     scope: Literal["pair", "left"] = option("pair", "which losses the greedy search compares")
-    min_steps: int = option(1, "least number of steps per chunk", ge=0)
+    min_steps: int = option(1, "smallest number of steps per chunk", ge=0)
 
     def chunk_arguments(self) -> dict[str, Any]:
         """Keyword arguments of `skipthink.chunk`: method, objective, eta, min_steps."""

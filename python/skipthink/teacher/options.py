@@ -41,7 +41,7 @@ class EndpointOptions(Options):
     key_env: str | None = option(
         None, "environment variable that holds the key; without it none is sent", affects_results=False
     )
-    concurrency: int = option(32, "requests under way at a time", ge=1, affects_results=False)
+    concurrency: int = option(32, "requests pending at the same time", ge=1, affects_results=False)
     requests_per_minute: int | None = option(
         None, "most requests started in a minute", ge=1, affects_results=False
     )
@@ -83,7 +83,7 @@ class LocalOptions(Options):
         pattern=r".*\S.*",
     )
     batch_size: int = option(16, "replies written side by side", ge=1, affects_results=False)
-    device: str | None = option(None, "cpu, cuda, …; null: a GPU where there is one", affects_results=False)
+    device: str | None = option(None, "cpu, cuda, …; null: a GPU if there is one", affects_results=False)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format of the weights")
 
 
@@ -106,7 +106,7 @@ class PromptOptions(Options):
         "few-shot", "few-shot, zero-shot, concise, difficulty-aware, first-thought, or a .yaml file of yours"
     )
     task: str | None = option(None, "task whose examples are shown, or a .yaml file of yours")
-    n_examples: int = option(8, "examples shown, the first ones there are", ge=1)
+    n_examples: int = option(8, "number of examples shown, from the first on", ge=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,10 +145,10 @@ class FilterOptions(Options):
     )
     k: int = option(4, "most rationales of a question with keep: different", ge=1)
     max_similarity: float = option(
-        0.8, "rationales differ where they share at most this part of their words", ge=0, le=1
+        0.8, "rationales differ if they share at most this share of their words", ge=0, le=1
     )
-    min_words: int = option(3, "least words of a rationale", ge=1)
-    max_words: int | None = option(None, "most words of a rationale", ge=1)
+    min_words: int = option(3, "smallest number of words in a rationale", ge=1)
+    max_words: int | None = option(None, "largest number of words in a rationale", ge=1)
     language: str = option(
         "question",
         "script of the rationale: that of its question, any, or a name such as latin, cyrillic or han",
