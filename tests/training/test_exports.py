@@ -163,7 +163,7 @@ def test_trl_trains_a_step_on_our_ids(items, student, tokenizer, tmp_path, forma
     if format == "messages":
         options = {"assistant_only_loss": True, "chat_template_path": str(tmp_path / "items.jinja")}
     config = trl.SFTConfig(
-        output_dir=str(tmp_path / "out"), max_steps=1, batch_size=4, learning_rate=1e-3, use_cpu=True,
+        output_dir=str(tmp_path / "out"), max_steps=1, per_device_train_batch_size=4, learning_rate=1e-3, use_cpu=True,
         bf16=False, report_to="none", save_strategy="no", disable_tqdm=True, max_length=None, shuffle_dataset=False,
         activation_checkpointing=False, **options,
     )  # fmt: skip
