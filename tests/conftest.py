@@ -1,13 +1,9 @@
 """What the tests of all wings share: what is trained once, which tests are slow, and that no other test trains."""
 
-import sys
-from pathlib import Path
 from unittest import mock
 
 import pytest
 from kept import Kept, fixtures_that_train, trains_for_its_module
-
-sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

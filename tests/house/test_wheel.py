@@ -153,7 +153,7 @@ def test_the_wheel_works_in_a_clean_environment(minor, tmp_path):
     assert "pip install 'skipthink[cli]'" in script.stderr
     run(UV, "pip", "install", "--quiet", "--no-build", "--python", inside / "python", "-c", ROOT / "constraints.txt",
         *TEST_NEEDS)  # fmt: skip
-    for folder in ("tests/core", "tests/steps", "docs"):
+    for folder in ("tests/core", "tests/steps", "tests/support", "docs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     # the long comparisons with the reference say nothing about the Python that runs them
