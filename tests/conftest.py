@@ -1,5 +1,6 @@
 """What the tests of all wings share: what is trained once, which tests are slow, and that no other test trains."""
 
+import sys
 from unittest import mock
 
 import pytest
