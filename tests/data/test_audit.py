@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -353,6 +354,8 @@ def test_hostile_text_does_not_reach_the_terminal(tmp_path, monkeypatch):
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
+    # rich keeps the environment it was imported with
+    monkeypatch.setattr("rich.console.Console._environ", os.environ)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
