@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger_records import read_ledger
 
 import skipthink
-from ledger_records import read_ledger
 from skipthink.exceptions import LedgerError
 
 BOUNDARIES = np.asarray([[0, 1, 1, 3], [0, 1, 2, 3], [0, 2, 3, 5]])

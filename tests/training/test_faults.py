@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from kept import trains
+from ledger_records import read_ledger
 from safetensors.torch import load_file
 from training_calls import train_by_name
 
-from ledger_records import read_ledger
 from skipthink.exceptions import DataError, LedgerError, RunError
 from skipthink.io.files import describe_full_disk
 from skipthink.run.folder import RunFolder

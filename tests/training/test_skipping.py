@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from ledger_records import read_ledger
 from training_calls import skip_folders
 
-from ledger_records import read_ledger
 from skipthink.answers import Verdict, check_answer
 from skipthink.core.ledger import EMPTY, KEPT, OPEN, RIGHT, SKIPPED, WRONG
 from skipthink.exceptions import InvalidInputError, LedgerError
