@@ -39,7 +39,7 @@ class TrainingOptions(Options):
     warmup_steps: float = option(0.05, "steps of warm-up; below 1, a share of all steps", ge=0)
     weight_decay: float = option(0.0, "AdamW's weight decay", ge=0)
     adam_beta2: float = option(0.999, "AdamW's second beta", gt=0, lt=1)
-    max_grad_norm: float = option(1.0, "norm that gradients are clipped to", gt=0)
+    max_grad_norm: float = option(1.0, "norm that gradients are clipped to; 0: not clipped", ge=0)
     bf16: bool = option(False, "whether to train with bfloat16 autocast")
     fp16: bool = option(False, "whether to train with float16 autocast")
     activation_checkpointing: bool = option(False, "whether to compute activations twice to save memory")
