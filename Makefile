@@ -57,7 +57,7 @@ demo: env ## Distils the students of recipes/demo.yaml and prints their table
 	$(BIN)/skipthink run recipes/demo.yaml
 
 .PHONY: test
-test: test-rust lint test-python ## Everything CI runs
+test: test-rust lint docs test-python ## Everything CI runs
 
 .PHONY: check
 check: test ## The same as test
@@ -82,6 +82,16 @@ lint: env ## Formatting, clippy, ruff, mypy: nothing is changed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# what the docs site is built with
+$(VENV)/.docs.stamp: $(VENV)/.deps.stamp
+	$(UV) install $(UV_FLAGS) -c constraints.txt --group docs
+	@touch $@
+
+.PHONY: docs
+docs: env $(VENV)/.docs.stamp ## Builds the docs site into build/site: a warning or a dead link is an error
+	$(TEST_ENV) $(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
+	$(BIN)/python docs/site/check.py build/site
 
 .PHONY: fmt
 fmt: $(VENV)/.deps.stamp ## Formats Rust and Python
@@ -127,9 +137,9 @@ bench-instructions: $(VENV)/.deps.stamp ## Counts instructions under valgrind, f
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
 	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
-	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group docs --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt
 
 .PHONY: clean
 clean: ## Removes what was built and run, not .venv
-	rm -rf target dist runs $(VENV)/.build.stamp .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf target dist build runs $(VENV)/.build.stamp .pytest_cache .hypothesis .mypy_cache .ruff_cache

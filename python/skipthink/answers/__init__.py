@@ -1,8 +1,8 @@
-r"""Typed answer checks: what a text states as its answer, and whether it is the gold one (docs/reference/answers.md).
+r"""Typed answer checks: the answer a text states, and whether it equals the gold answer (docs/reference/answers.md).
 
-Kinds are "number", "choice", "yes_no", "date", "string" and "maths". Where a text says "the answer is …",
-"#### …" or "\boxed{…}", the last such place counts; otherwise the last number, choice, date, yes or no, or quoted
-text of it.
+Kinds are "number", "choice", "yes_no", "date", "string" and "maths". If a text contains "the answer is …", "#### …" or
+"\\boxed{…}", the last of these is its answer; otherwise its answer is the last number, choice, date, yes or no, or
+quoted text.
 """
 
 from __future__ import annotations
@@ -28,11 +28,20 @@ from skipthink.answers.strings import find_string, is_string, normal_string
 from skipthink.answers.yes_no import WHOLE_YES_NO, find_yes_no
 from skipthink.exceptions import InvalidInputError
 
+__all__ = ["KINDS", "Verdict", "check_answer", "infer_kind", "parse_answer", "parse_gold"]
+
 KINDS = ("number", "choice", "yes_no", "date", "string", "maths")
+"""Kinds of answers."""
 
 
 class Verdict(StrEnum):
-    """Outcome of an answer check; `UNPARSED`: the text states no answer of the kind."""
+    """Outcome of an answer check.
+
+    Attributes:
+        RIGHT: the stated answer equals the gold answer.
+        WRONG: it does not.
+        UNPARSED: the text states no answer of the kind.
+    """
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -42,26 +51,26 @@ class Verdict(StrEnum):
 def check_answer(
     kind: str, text: str, gold: str, *, tolerance: float = 1e-6, relative_tolerance: float = 0.0
 ) -> Verdict:
-    """Checks the answer a text states against the gold answer.
+    """Checks the answer that a text states against the gold answer.
 
-    Numbers are right within the larger tolerance, in the unit of the gold answer where both have one; where only
-    one of the two is a percentage, "45%" stands for 45 and for 0.45. Strings are right also where only spaces,
-    commas, hyphens or quotes part the same letters. Maths is right where math-verify finds it equivalent.
+    Numbers are right if they differ by at most the larger of the two tolerances, in the unit of the gold answer if both
+    have a unit. If only one of the two is a percentage, "45%" means 45 as well as 0.45. Strings are also right if they
+    differ only in spaces, commas, hyphens or quotes. A maths answer is right if math-verify finds it equivalent.
 
     Args:
         kind: one of `KINDS`.
-        text: what the student wrote: an answer alone, or a rationale that ends in one. Of a text with a `<think>`
-            block counts what stands behind it.
+        text: what the student wrote: an answer alone, or a rationale that ends in one. If it has a `<think>` block, only
+            the text after the block counts.
         gold: the gold answer.
         tolerance: largest absolute difference of two numbers that count as equal.
-        relative_tolerance: largest difference as a share of the gold number.
+        relative_tolerance: largest difference of two numbers that count as equal, as a share of the gold number.
 
     Returns:
         The verdict.
 
     Raises:
-        InvalidInputError: unknown kind, a tolerance that is negative or not finite, a gold answer that is none of
-            this kind, or a kind whose package is not installed.
+        InvalidInputError: `kind` is unknown or needs a package that is not installed, a tolerance is negative or not
+            finite, or `gold` is not of the kind.
     """
     for name, value in (("tolerance", tolerance), ("relative_tolerance", relative_tolerance)):
         if not 0 <= value < float("inf"):
@@ -80,30 +89,38 @@ def check_answer(
 
 
 def parse_answer(kind: str, text: str) -> str | None:
-    """The answer a text states, in a normal form.
+    """Reads the answer that a text states, in a normal form.
 
     Args:
-        kind: one of `KINDS`; maths has no normal form, only equivalence.
+        kind: one of `KINDS`.
         text: an answer alone, or a rationale that ends in one.
 
     Returns:
-        A number without its unit ("1234.5", "-7", "1/3", "45%"), an upper-case letter, "yes" or "no", a date
-        ("2021-05-03"), or a string in lower case without quotes and doubled spaces; the stated part of the text as
-        it stands for maths; None where the text states no answer of this kind.
+        The answer: a number without its unit ("1234.5", "-7", "1/3", "45%"), an upper-case letter, "yes" or "no", a date
+        ("2021-05-03"), or a string in lower case without quotes and double spaces. Maths has no normal form, only
+        equivalence, so its answer is the stated part of the text unchanged. None if the text states no answer of the
+        kind.
 
     Raises:
-        InvalidInputError: unknown kind.
+        InvalidInputError: `kind` is unknown.
     """
     answer = find_answer(text, _finder(kind))
     return None if answer is None or isinstance(answer, NoAnswer) else str(answer)
 
 
 def parse_gold(kind: str, gold: str) -> str:
-    """The normal form of a gold answer, which must state one answer of its kind and be clear about it.
+    """Reads a gold answer, in a normal form. It must state exactly one answer of its kind.
+
+    Args:
+        kind: one of `KINDS`.
+        gold: the gold answer.
+
+    Returns:
+        The normal form, as in `parse_answer`.
 
     Raises:
-        InvalidInputError: unknown kind, no answer of this kind, more than one number or date, or a number with
-            something around it that makes it another one.
+        InvalidInputError: `kind` is unknown; `gold` states no answer of the kind or more than one number or date; or the
+            text around its number changes the value, as in "2 dozen".
     """
     if kind == "number":
         return str(_gold_number(gold))
@@ -119,12 +136,12 @@ def parse_gold(kind: str, gold: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _normal_gold(kind: str, gold: str) -> str | None:
-    """The normal form of a gold answer, which is asked for again with every vote and every chunk."""
+    """The normal form of a gold answer, kept because every vote and every chunk asks for it again."""
     return normal_string(gold) if kind == "string" else parse_answer(kind, gold)
 
 
 def _is_gold(kind: str, answer: str) -> bool:
-    """Whether an answer is one: 31 June has the form of a date, and 1/0 that of a number."""
+    """Whether an answer has a value: 31 June has the form of a date and 1/0 that of a number, but neither has one."""
     return parse_answer(kind, answer) is not None and (kind != "number" or read_gold(answer) is not None)
 
 
@@ -145,10 +162,17 @@ def _gold_number(gold: str) -> Quantity:
 
 
 def infer_kind(answers: Iterable[str]) -> str:
-    """The kind all gold answers are of: number, date, yes_no or choice, and string where it is none of these.
+    """Infers the kind of gold answers.
+
+    Args:
+        answers: the gold answers, at least one.
+
+    Returns:
+        "number", "date", "yes_no" or "choice" if all answers are of this kind, otherwise "string". "maths" is never
+        inferred.
 
     Raises:
-        InvalidInputError: there is no answer.
+        InvalidInputError: `answers` is empty.
     """
     stripped = [answer.strip() for answer in answers]
     if not stripped:

@@ -1,0 +1,16 @@
+"""The packages whose public names are the Python interface; each has a place in docs/reference/python."""
+
+PACKAGES = (
+    "skipthink",
+    "skipthink.answers",
+    "skipthink.data",
+    "skipthink.evaluation",
+    "skipthink.reference",
+    "skipthink.scoring",
+    "skipthink.skipping",
+    "skipthink.student",
+    "skipthink.tasks",
+    "skipthink.teacher",
+    "skipthink.testbed",
+    "skipthink.training",
+)
