@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,16 +26,22 @@ def entries(part):
     """Pages named in a part of docs/_toc.yml."""
     if isinstance(part, list):
         return [name for entry in part for name in entries(entry)]
+    named = [part[key] for key in ("root", "file") if key in part]
+    found = [page_name(path) for path in sorted(ROOT.glob(f"{part['glob']}.md"))] if "glob" in part else []
     below = [name for key in ("subtrees", "entries") for name in entries(part.get(key, []))]
-    return [part[key] for key in ("root", "file") if key in part] + below
+    return named + found + below
+
+
+def page_name(path):
+    """A page as the table of contents names it."""
+    return path.relative_to(ROOT).with_suffix("").as_posix()
 
 
 LISTED = entries(yaml.safe_load((DOCS / "_toc.yml").read_text(encoding="utf-8")))
 
 
 def test_every_page_is_in_the_table_of_contents():
-    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
-    pages |= {path.relative_to(ROOT).with_suffix("").as_posix() for path in DOCS.rglob("*.ipynb")}
+    pages = {page_name(path) for path in DOCS.rglob("*.*") if path.suffix in {".md", ".ipynb"}}
     assert {name for name in LISTED if name.startswith("docs/")} == pages, (
         "list every page in docs/_toc.yml, once"
     )
@@ -112,3 +119,17 @@ def test_style_sheets_are_checked(site, tmp_path):
     assert list(site("check").faults(tmp_path)) == [
         "a.css loads https://fonts.example/a.css from another server"
     ]
+
+
+FIGURES = DOCS / "explanation" / "figures"
+
+
+def test_figures_are_those_that_their_script_draws(tmp_path):
+    pytest.importorskip("matplotlib", reason="figures are drawn by what `make docs` installs")
+    subprocess.run([sys.executable, FIGURES / "draw.py", tmp_path], check=True)
+    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert drawn == {path.name: path.read_bytes() for path in FIGURES.glob("*.svg")}, "draw them again"
+    pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md"))
+    for name in drawn:
+        (caption,) = re.findall(rf"!\[([^\]]+)\]\(figures/{name}\)", pages)
+        assert len(caption) > 50, "say in words what the figure shows"

@@ -59,8 +59,8 @@ def check_answer(
 
     Args:
         kind: one of `KINDS`.
-        text: what the student wrote: an answer alone, or a rationale that ends in one. If it has a `<think>` block, only
-            the text after the block counts.
+        text: what the student wrote: an answer alone, or a rationale that ends in one. Only the text after a `<think>`
+            block counts.
         gold: the gold answer.
         tolerance: largest absolute difference of two numbers that count as equal.
         relative_tolerance: largest difference of two numbers that count as equal, as a share of the gold number.
@@ -96,8 +96,8 @@ def parse_answer(kind: str, text: str) -> str | None:
         text: an answer alone, or a rationale that ends in one.
 
     Returns:
-        The answer: a number without its unit ("1234.5", "-7", "1/3", "45%"), an upper-case letter, "yes" or "no", a date
-        ("2021-05-03"), or a string in lower case without quotes and double spaces. Maths has no normal form, only
+        The answer: a number without its unit ("1234.5", "-7", "1/3", "45%"), an upper-case letter, "yes" or "no", a
+        date ("2021-05-03"), or a string in lower case without quotes and double spaces. Maths has no normal form, only
         equivalence, so its answer is the stated part of the text unchanged. None if the text states no answer of the
         kind.
 
@@ -119,8 +119,8 @@ def parse_gold(kind: str, gold: str) -> str:
         The normal form, as in `parse_answer`.
 
     Raises:
-        InvalidInputError: `kind` is unknown; `gold` states no answer of the kind or more than one number or date; or the
-            text around its number changes the value, as in "2 dozen".
+        InvalidInputError: `kind` is unknown; `gold` states no answer of the kind, or more than one number or date; or
+            the text around its number changes the value, as in "2 dozen".
     """
     if kind == "number":
         return str(_gold_number(gold))
