@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries
 from skipthink.core.steps import StepSpans, split_steps_batch
-from skipthink.data.facts import find_facts, list_number, question_facts
+from skipthink.data.facts import Fact, find_facts, list_number, question_facts
 
 CountTokens = Callable[[Sequence[str], StepSpans], Ints]
 """Texts and their steps to the tokens of each step, int64 (total_steps,)."""
@@ -93,6 +93,26 @@ def _running(values: NDArray[Any]) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
 
 
+def find_fresh(
+    question: str, steps: Iterable[str], names: Set[str]
+) -> Iterator[tuple[str, set[Fact], int]]:
+    """The facts of each step that neither the question nor an earlier step has stated.
+
+    Args:
+        question: the question.
+        steps: the steps of its rationale, in order.
+        names: words that are names (`find_names`).
+
+    Yields:
+        The step, its new facts, and its number of tokens (`TOKEN` of `skipthink.data.facts`).
+    """
+    given = question_facts(question)
+    for step in steps:
+        facts, count = find_facts(step, names)
+        yield step, facts - given, count
+        given |= facts
+
+
 def measure_steps(
     questions: Sequence[str],
     rationales: Sequence[str],
@@ -122,16 +142,11 @@ def measure_steps(
     n_tokens: list[int] = []
     last: list[str] = []
     for row, (question, text) in enumerate(zip(questions, rationales, strict=True)):
-        given = question_facts(question)
         step = ""
-        for start, end in spans[row]:
-            step = text[start:end]
-            facts, count = find_facts(step, names)
-            fresh = facts - given
+        for step, fresh, count in find_fresh(question, (text[start:end] for start, end in spans[row]), names):
             new.append(bool(fresh))
             telling.append(bool(fresh - {list_number(step)}) if fresh else False)
             n_tokens.append(count)
-            given |= facts
         last.append(step)
     counted = np.array(n_tokens, np.int64) if count_tokens is None else count_tokens(rationales, spans)
     flags = (np.array(values, np.bool_) for values in (new, telling))

@@ -149,11 +149,12 @@ def chat_template(
     head, tail = frame.head, frame.tail
     if frame.prompt_format == "plain":
         head = str(tokenizer.bos_token) if markers.prompt_head else ""
+    answers_first = MODES[mode] == Stage.ANSWER_ONLY
     # a student that writes the whole chain begins its block itself
-    tail += {"base": "", "skip": "", "answer-only": frame.empty}.get(mode, frame.open)
+    tail += {"base": "", "skip": ""}.get(mode, frame.empty if answers_first else frame.open)
     # longest first: what is taken apart must not leave a shorter one behind
     taken = special_texts(tokenizer) + ([ANSWER_TEXT, THOUGHT_TEXT] if frame.as_text else [])
-    only = {"answer-only": answer, "skip": skip}.get(mode, "")
+    only = answer if answers_first else {"skip": skip}.get(mode, "")
     end = _jinja(str(tokenizer.eos_token))
     parts = {
         "TEMPLATE_MARK": TEMPLATE_MARK,
@@ -195,15 +196,18 @@ def _generation(
         "full": [*range(1, n_chunks + 1), Stage.ANSWER],
         "stepwise": [Stage.STEP, Stage.ANSWER],
     }.get(mode, [MODES[mode]])
+    ends: int | list[int] = tokenizer.eos_token_id
+    if mode == "post-think" and THOUGHT_TEXT in tokenizer.get_added_vocab():
+        ends = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(THOUGHT_TEXT)]
     settings = {
         "do_sample": False,
-        "eos_token_id": tokenizer.eos_token_id,
+        "eos_token_id": ends,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
         "decoder_start_token_id": getattr(config, "decoder_start_token_id", None),
         "max_new_tokens": max(decoding.max_new_tokens(stage) for stage in stages),
         "begin_suppress_tokens": None
         if any(map(decoding.may_be_empty, stages))
-        else [tokenizer.eos_token_id],
+        else ends if isinstance(ends, list) else [ends],
     }
     return {name: value for name, value in settings.items() if value is not None}

@@ -45,6 +45,7 @@ class EncodedSamples:
         step_tokens: ragged, K + 1 entries per row: step k of a row covers its rationale tokens
             `step_tokens[row][k]` … `step_tokens[row][k + 1] - 1`.
         steps: the step texts, one list per row.
+        questions: the questions as text.
         report: counts: samples, steps, steps without a token, questions whose last token reaches into the rationale.
     """
 
@@ -54,6 +55,7 @@ class EncodedSamples:
     answer: TokenRows
     step_tokens: TokenRows
     steps: list[list[str]]
+    questions: list[str]
     report: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -71,6 +73,7 @@ class EncodedSamples:
             self,
             ids=[self.ids[row] for row in rows],
             steps=[self.steps[row] for row in rows],
+            questions=[self.questions[row] for row in rows],
             **{name: getattr(self, name).take(rows) for name in names},
         )
 
@@ -236,6 +239,7 @@ def encode_samples(
         answer=TokenRows.of(answer_ids),
         step_tokens=TokenRows.of(step_tokens),
         steps=steps,
+        questions=questions,
         report={
             "samples": len(ids),
             "steps": sum(map(len, steps)),

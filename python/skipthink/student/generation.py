@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ def generate(
     *,
     max_new_tokens: int,
     may_be_empty: bool = True,
+    ends: Collection[int] = (),
     batch_size: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
@@ -76,6 +77,7 @@ def generate(
         prompts: prompts, fitted to the student.
         max_new_tokens: bound on the generated tokens of one prompt, at least 1.
         may_be_empty: whether the end token may come first; False: it has no probability there.
+        ends: ids that end a continuation as the end token does.
         batch_size: prompts generated side by side; results do not depend on it up to float rounding. Where memory
             runs out, a batch is halved, and those after it are as small.
         temperature: 0 for greedy decoding, else sampling at this temperature.
@@ -111,7 +113,7 @@ def generate(
             with torch.random.fork_rng(own_generators(model), enabled=temperature > 0):
                 torch.manual_seed(seed + done) if temperature > 0 else None
                 outputs = _try_batch(
-                    model, markers, [prompts[index] for index in batch], room, temperature, may_be_empty
+                    model, markers, [prompts[index] for index in batch], room, temperature, may_be_empty, ends
                 )
             if outputs is None:
                 batch_size = _smaller(len(batch), prompts[batch[0]])
@@ -210,21 +212,23 @@ def _generate_batch(
     max_new_tokens: int,
     temperature: float,
     may_be_empty: bool,
+    ends: Collection[int],
 ) -> list[Generated]:
     from transformers import GenerationConfig
 
     inputs = model_inputs(
         [prompt.ids for prompt in prompts], [prompt.source for prompt in prompts], markers.pad_id, left=True
     )
+    last = [markers.end_id, *ends]
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
         temperature=temperature if temperature > 0 else None,
         top_k=0 if temperature > 0 else None,
-        eos_token_id=markers.end_id,
+        eos_token_id=last,
         pad_token_id=markers.pad_id,
         decoder_start_token_id=markers.decoder_start_id,
-        begin_suppress_tokens=None if may_be_empty else [markers.end_id],
+        begin_suppress_tokens=None if may_be_empty else last,
     )
     generator: Any = model  # torch types the attribute as a tensor
     with torch.inference_mode():
@@ -232,10 +236,10 @@ def _generate_batch(
             **{name: tensor.to(model.device) for name, tensor in inputs.items()}, generation_config=config
         )
     width = max(len(prompt.ids) for prompt in prompts)
-    return [_cut(row, markers.end_id) for row in output[:, width:].cpu().numpy().astype(np.int64)]
+    return [_cut(row, last) for row in output[:, width:].cpu().numpy().astype(np.int64)]
 
 
-def _cut(tokens: Ints, end: int) -> Generated:
-    """Cuts a generated row at its first end token."""
-    ends = np.flatnonzero(tokens == end)
+def _cut(tokens: Ints, last: list[int]) -> Generated:
+    """Cuts a generated row at the first token that ends it."""
+    ends = np.flatnonzero(np.isin(tokens, last))
     return Generated(tokens[: ends[0]], True) if len(ends) else Generated(tokens, False)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODES = {
     "base": Stage.BASE,
     "answer-only": Stage.ANSWER_ONLY,
+    "post-think": Stage.ANSWER_ONLY,
     "skip": Stage.SKIP,
     "full": Stage.ANSWER,
     "stepwise": Stage.ANSWER,
@@ -157,8 +158,8 @@ def answer_questions(
         model: a trained student.
         markers: its marker ids, fitted to it.
         questions: question ids (`encoding.encode_questions`).
-        mode: "base", "answer-only", "skip" (one pass), "full" (stage by stage, M + 1 passes) or "stepwise" (a pass a
-            step until the student says stop, then the answer).
+        mode: "base", "answer-only", "skip" (one pass), "post-think" (one pass, up to `[thought]`), "full" (stage by
+            stage, M + 1 passes) or "stepwise" (a pass a step until the student says stop, then the answer).
         decoding: limits and batch size.
         progress: called with (passes done, passes in all).
 
@@ -180,13 +181,16 @@ def answer_questions(
         markers,
         prompts,
         **decoding.of_stage(MODES[mode]),
+        ends=markers.thought_mark if mode == "post-think" and len(markers.thought_mark) == 1 else (),
         seed=decoding.seed,
         progress=progress,
     )
+    if mode == "post-think":
+        outputs = [_up_to_thought(output, markers) for output in outputs]
     results = []
     for prompt, output in zip(prompts, outputs, strict=True):
         chain, answer = _split_answer(
-            output.tokens.tolist(), markers, starts_with_answer=mode == "answer-only"
+            output.tokens.tolist(), markers, starts_with_answer=MODES[mode] == Stage.ANSWER_ONLY
         )
         unended, looped = int(not output.ended), int(output.looped)
         results.append(Answered(chain, answer, output.n_tokens, len(prompt), unended, looped))
@@ -316,6 +320,12 @@ def stage_prompt(
         begun = markers.block_empty
     ended = markers.block_close if closed and stage == Stage.ANSWER else ()
     return make_prompt(markers, lead, question, (*begun, *chain, *ended))
+
+
+def _up_to_thought(output: Generated, markers: Markers) -> Generated:
+    """What stands in front of a `[thought]` that is several tokens of text; its own tokens do not count."""
+    places = find_ids(output.tokens.tolist(), markers.thought_mark)
+    return Generated(output.tokens[: places[0]], True) if places else output
 
 
 def _split_answer(

@@ -174,7 +174,7 @@ class Student:
 
         Args:
             questions: the questions.
-            mode: "base", "answer-only", "skip", "full" or "stepwise"; None: the mode it was trained for.
+            mode: "base", "answer-only", "post-think", "skip", "full" or "stepwise"; None: that it was trained for.
             batch_size: questions answered side by side.
             temperature: 0: greedy decoding; above 0: sampling at this temperature.
             seed: seeds sampling.

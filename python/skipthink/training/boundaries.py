@@ -22,7 +22,7 @@ from skipthink.student.student import Student
 from skipthink.student.token_rows import flat_index, offsets_of
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from accelerate import Accelerator, PartialState
 
 
 def score_in_shares(
@@ -69,7 +69,7 @@ def score_in_shares(
     )
 
 
-def from_main(values: Ints, accelerator: Accelerator) -> Ints:
+def from_main(values: Ints, accelerator: Accelerator | PartialState) -> Ints:
     """The values the first process has, in all processes; int64, of the same shape everywhere."""
     from accelerate.utils import broadcast
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from skipthink.core.options import SearchName
 from skipthink.exceptions import InvalidInputError
@@ -13,6 +13,9 @@ from skipthink.student.markers import Markers
 from skipthink.student.token_rows import Bools
 from skipthink.training.options import TrainingOptions
 from skipthink.training.source import ItemSource
+
+if TYPE_CHECKING:
+    from skipthink.training.fresh import Scoring
 
 
 class Needs(Enum):
@@ -50,6 +53,9 @@ class Method:
     judge: ClassVar[str | None] = None
     compared: ClassVar[bool] = False
     is_reference: ClassVar[bool] = False
+
+    def prepare(self, source: ItemSource, scoring: Scoring) -> None:
+        """Asks the student, as it is before training, what the items depend on; called once, before the first items."""
 
     def items(self, source: ItemSource, epoch: int) -> Items:
         """The items of an epoch, counted from 0. Every epoch has the same stages in the same order."""

@@ -27,6 +27,7 @@ class ItemSource:
         seed: of the run.
         step_size: items of an optimiser step, over all processes.
         skipped: chunks that the judge can do without, bool (n, M); None where the method does not ask for them.
+        kept: steps that one-pass items keep, bool (total_steps,); None: not chosen, or all.
         rows: the samples that are trained on, int64; those with an item that is too long are left out.
     """
 
@@ -37,6 +38,7 @@ class ItemSource:
     seed: int
     step_size: int
     skipped: Bools | None = None
+    kept: Bools | None = None
     rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:

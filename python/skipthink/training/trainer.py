@@ -28,6 +28,7 @@ from skipthink.training.arguments import ItemArguments
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.boundaries import from_main, score_in_shares
 from skipthink.training.device_trainer import DeviceTrainer
+from skipthink.training.fresh import Scoring
 from skipthink.training.loss import TargetHead
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
@@ -80,6 +81,10 @@ class ItemTrainer(DeviceTrainer):
             boundaries = average_boundaries(encoded.n_steps, student.n_chunks)
         self.source: ItemSource = ItemSource(
             encoded, student.markers, options, boundaries, args.seed, args.layout.step_size, skipped
+        )
+        method.prepare(
+            self.source,
+            Scoring(student, Path(str(args.output_dir)), args.device, args.autocast, chunks.score_batch_tokens),
         )
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)
         items = method.items(self.source, 0)
