@@ -78,17 +78,20 @@ def test_a_message_that_is_not_in_the_code_is_found_out(texts):
     assert not is_said("…; delete it to run the stage again; cannot read …", texts)
 
 
+def page_title(method):
+    """What the page of a method is called; the searches of base+sbc share one, and so do the choices of steps."""
+    return next((shared for shared in ("base+sbc", "pruned") if method.startswith(f"{shared}-")), method)
+
+
 def page_of(method):
-    """The page of a method; searches of base+sbc share its page."""
-    shared = "base+sbc" if method.startswith("base+sbc-") else method
-    return METHODS / f"{shared.replace('+', '-')}.md"
+    return METHODS / f"{page_title(method).replace('+', '-')}.md"
 
 
 @pytest.mark.parametrize("method", own_methods())
 def test_every_method_has_a_page_with_its_parts(method):
     text = page_of(method).read_text(encoding="utf-8")
     title, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
-    assert title.strip() == f"# {page_of(method).stem.replace('base-', 'base+')}"
+    assert title.strip() == f"# {page_title(method)}"
     assert [part.partition("\n")[0] for part in parts] == PARTS
     assert all(part.partition("\n")[2].strip() for part in parts)
     assert f"`{method}`" in text

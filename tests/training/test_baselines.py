@@ -288,19 +288,6 @@ def trained(kept, student_dir, samples, tmp_path_factory):
     }  # fmt: skip
 
 
-def test_a_page_describes_every_method(request):
-    pages = request.config.rootpath / "docs" / "reference" / "methods"
-    index = (pages / "README.md").read_text(encoding="utf-8")
-    for method in own_methods():
-        family = method if method in BASELINES else method.split("sbc-")[0] + "sbc" * ("sbc-" in method)
-        page = f"{family.replace('+', '-')}.md"
-        text = (pages / page).read_text(encoding="utf-8")
-        assert f"`{method}`" in text
-        assert page in index
-        for heading in ("## What", "## When", "## Options", "## Cost", "## Source"):
-            assert heading in text, (page, heading)
-
-
 def test_each_search_has_a_method():
     chunks = ChunkOptions(M=3, method="anneal")
     found = {name: method.search_of(chunks) for name, method in own_methods().items()}

@@ -40,11 +40,24 @@ ROWS = [
         "answer": "7",
     },
     {"id": "b", "question": "What is 2 and 5?", "rationale": "2 + 5 = 7.", "answer": "7"},
-    {"id": "c", "question": "Which is more, 2 or 5?", "rationale": "We compare them. It is 5.", "answer": "5"},
+    {
+        "id": "c",
+        "question": "Which is more, 2 or 5?",
+        "rationale": "We compare them. It is 5.",
+        "answer": "5",
+    },
 ]
 BOUNDARIES = np.asarray([[0, 2, 3, 4], [0, 1, 1, 1], [0, 1, 2, 2]])
 SKIPPED = np.asarray([[True, False, True], [False, False, False], [True, True, False]])
-CONTROLS = ("base-trim", "base-small-steps", "base-markers", "post-think", "pruned-rule", "pruned-random", "two-prompts")
+CONTROLS = (
+    "base-trim",
+    "base-small-steps",
+    "base-markers",
+    "post-think",
+    "pruned-rule",
+    "pruned-random",
+    "two-prompts",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +75,11 @@ def texts_of(items, tokenizer):
     pairs = []
     for index, cut in enumerate(items.n_prompt):
         ids = items.tokens[index]
-        pairs.append(tuple(tokenizer.decode(part).replace(" <end>", "<end>").strip() for part in (ids[:cut], ids[cut:])))
+        pairs.append(
+            tuple(
+                tokenizer.decode(part).replace(" <end>", "<end>").strip() for part in (ids[:cut], ids[cut:])
+            )
+        )
     return pairs
 
 
@@ -74,7 +91,11 @@ SHORT = ["3 + 4 = 7.", "2 + 5 = 7.", "We compare them. It is 5."]
 @pytest.mark.parametrize(
     ("name", "prompts", "targets"),
     [
-        ("base-trim", QUESTIONS, ["Let us think. She has 3 and 4. 3 + 4 = 7.", "2 + 5 = 7.", "We compare them."]),
+        (
+            "base-trim",
+            QUESTIONS,
+            ["Let us think. She has 3 and 4. 3 + 4 = 7.", "2 + 5 = 7.", "We compare them."],
+        ),
         ("base-small-steps", QUESTIONS, [row["rationale"] for row in ROWS]),
         (
             "base-markers",
@@ -247,7 +268,10 @@ def test_perplexity_agrees_with_a_plain_loop(monkeypatch, few, whole, tmp_path):
         cuts, stays = few.step_tokens[row], list(range(few.n_steps[row]))
 
         def loss(steps, row=row, cuts=cuts):
-            target = [*np.concatenate([few.rationale[row][cuts[k] : cuts[k + 1]] for k in steps]), *few.answer[row]]
+            target = [
+                *np.concatenate([few.rationale[row][cuts[k] : cuts[k + 1]] for k in steps]),
+                *few.answer[row],
+            ]
             ids = torch.as_tensor(np.concatenate([few.question[row], target]))[None]
             with torch.inference_mode():
                 logits = whole.model(input_ids=ids).logits[0].log_softmax(-1)
@@ -276,7 +300,10 @@ def test_post_think_stops_at_its_mark(monkeypatch, whole, markers, few):
 
     def script(model, markers, prompts, *, ends, max_new_tokens, **_):
         seen.update(ends=tuple(ends), prompt=prompts[0].ids.tolist(), limit=max_new_tokens)
-        return [Generated(np.asarray([9], np.int64), True), Generated(np.asarray([9, 8, 7, 6], np.int64), False)]
+        return [
+            Generated(np.asarray([9], np.int64), True),
+            Generated(np.asarray([9, 8, 7, 6], np.int64), False),
+        ]
 
     monkeypatch.setattr("skipthink.student.inference.generate", script)
     questions = [few.question[0], few.question[1]]
@@ -327,6 +354,9 @@ def test_servers_stop_behind_the_answer_too(controlled, tokenizer, markers):
     folder = controlled / "post-think" / "model"
     dress_student(folder, facts={})
     (mark,) = markers.thought_mark
-    assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [markers.end_id, mark]
+    assert json.loads((folder / "generation_config.json").read_text())["eos_token_id"] == [
+        markers.end_id,
+        mark,
+    ]
     assert chat_template(tokenizer, "post-think", 3) == chat_template(tokenizer, "answer-only", 3)
     assert "where generation stops" in (folder / "README.md").read_text()

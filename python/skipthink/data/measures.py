@@ -93,9 +93,7 @@ def _running(values: NDArray[Any]) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
 
 
-def find_fresh(
-    question: str, steps: Iterable[str], names: Set[str]
-) -> Iterator[tuple[str, set[Fact], int]]:
+def find_fresh(question: str, steps: Iterable[str], names: Set[str]) -> Iterator[tuple[str, set[Fact], int]]:
     """The facts of each step that neither the question nor an earlier step has stated.
 
     Args:

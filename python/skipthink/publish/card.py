@@ -16,7 +16,10 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 _MODES = {
     "base": ("the question", "rationale, `[answer]`, answer"),
     "answer-only": ("`[answer]` and the question", "answer"),
-    "post-think": ("`[answer]` and the question", "the answer, then `[thought]`, where generation stops; the rationale would follow"),
+    "post-think": (
+        "`[answer]` and the question",
+        "the answer, then `[thought]`, where generation stops; the rationale would follow",
+    ),
     "skip": ("`[skip]` and the question", "the chunks it needs, `[answer]`, answer"),
     "full": (
         "`[m]` and the question, then the chunks 1 … m − 1 (finally: `[answer]` and the question, then all chunks)",

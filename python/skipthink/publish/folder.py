@@ -196,18 +196,16 @@ def _generation(
         "full": [*range(1, n_chunks + 1), Stage.ANSWER],
         "stepwise": [Stage.STEP, Stage.ANSWER],
     }.get(mode, [MODES[mode]])
-    ends: int | list[int] = tokenizer.eos_token_id
+    ends: list[int] = [tokenizer.eos_token_id]
     if mode == "post-think" and THOUGHT_TEXT in tokenizer.get_added_vocab():
-        ends = [tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(THOUGHT_TEXT)]
+        ends.append(tokenizer.convert_tokens_to_ids(THOUGHT_TEXT))  # type: ignore[arg-type]
     settings = {
         "do_sample": False,
-        "eos_token_id": ends,
+        "eos_token_id": ends if len(ends) > 1 else ends[0],
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
         "decoder_start_token_id": getattr(config, "decoder_start_token_id", None),
         "max_new_tokens": max(decoding.max_new_tokens(stage) for stage in stages),
-        "begin_suppress_tokens": None
-        if any(map(decoding.may_be_empty, stages))
-        else ends if isinstance(ends, list) else [ends],
+        "begin_suppress_tokens": None if any(map(decoding.may_be_empty, stages)) else ends,
     }
     return {name: value for name, value in settings.items() if value is not None}

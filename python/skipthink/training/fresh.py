@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from skipthink.scoring.options import ChunkOptions
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
+from skipthink.training.arguments import ItemArguments
 from skipthink.training.boundaries import from_main
 
 
@@ -31,6 +33,11 @@ class Scoring:
     device: torch.device
     autocast: str | None
     batch_tokens: int
+
+    @classmethod
+    def of(cls, student: Student, args: ItemArguments, chunks: ChunkOptions) -> Scoring:
+        """As a training is to be done."""
+        return cls(student, Path(str(args.output_dir)), args.device, args.autocast, chunks.score_batch_tokens)
 
     def in_first_process(self, ask: Callable[[Student], Bools], *, n_flags: int) -> Bools:
         """Asks in the first process alone, as processes might round differently; all of them get the flags.

@@ -1,4 +1,4 @@
-"""One-pass items that are put together piece by piece: with steps left out, markers between chunks, or the answer first."""
+"""One-pass items put together piece by piece: steps left out, markers between chunks, or the answer first."""
 
 from __future__ import annotations
 

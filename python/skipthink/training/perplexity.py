@@ -1,4 +1,4 @@
-"""Steps whose loss a student hardly notices: stepwise perplexity (SPIRIT, arXiv 2502.13260), computed once and kept on disk."""
+"""Steps whose loss a student hardly notices: stepwise perplexity (SPIRIT, arXiv 2502.13260), kept on disk."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from skipthink.student.prompts import make_prompt
 from skipthink.student.sequences import Sequence, make_batch, plan_batches
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools, offsets_of
+from skipthink.training.dropping import keep_one
 
 UNTRAINED = 0.8
 """A student whose mean loss is above this share of a uniform guess knows no language."""
@@ -81,13 +82,15 @@ def prune_by_perplexity(
         )
     with NllHead(student.network, student.markers.end_id, autocast=autocast) as head:
         if np.isinf(state.limits).any():
-            whole = _score(head, student, encoded, [(row, state.kept) for row in range(len(encoded))], batch_tokens)
+            whole = _score(
+                head, student, encoded, [(row, state.kept) for row in range(len(encoded))], batch_tokens
+            )
             _refuse_untrained(student, whole)
             state.limits = whole + math.log1p(max_rise)
         while state.going.any():
             _drop_one(head, student, encoded, state, batch_tokens)
             _save(file, key, state)
-    return state.kept
+    return keep_one(encoded, state.kept)
 
 
 def _drop_one(
@@ -96,15 +99,14 @@ def _drop_one(
     """One round: every sample that is still going loses a step, or stops."""
     offsets = offsets_of(encoded.n_steps)
     candidates: list[tuple[int, int]] = []
-    for row in np.flatnonzero(state.going):
-        steps = offsets[row] + np.flatnonzero(state.kept[offsets[row] : offsets[row + 1]])
-        if len(steps) > 1:
-            candidates += [(int(row), int(step)) for step in steps]
-    tried = []
-    for row, step in candidates:
-        without = state.kept[offsets[row] : offsets[row + 1]].copy()
-        without[step - offsets[row]] = False
-        tried.append((row, without))
+    tried: list[tuple[int, Bools]] = []
+    for row in map(int, np.flatnonzero(state.going)):
+        own = state.kept[offsets[row] : offsets[row + 1]]
+        for step in map(int, np.flatnonzero(own) if own.sum() > 1 else ()):
+            without = own.copy()
+            without[step] = False
+            candidates.append((row, int(offsets[row]) + step))
+            tried.append((row, without))
     losses = _score(head, student, encoded, tried, batch_tokens)
     state.going[:] = False
     rows = np.asarray([row for row, _ in candidates], dtype=np.int64)

@@ -82,10 +82,7 @@ class ItemTrainer(DeviceTrainer):
         self.source: ItemSource = ItemSource(
             encoded, student.markers, options, boundaries, args.seed, args.layout.step_size, skipped
         )
-        method.prepare(
-            self.source,
-            Scoring(student, Path(str(args.output_dir)), args.device, args.autocast, chunks.score_batch_tokens),
-        )
+        method.prepare(self.source, Scoring.of(student, args, chunks))
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)
         items = method.items(self.source, 0)
         self.report |= _count_empty_targets(items) | _count_searched(self) | method.report(self.source, items)

@@ -1,4 +1,4 @@
-"""Pruned at random: one pass on rationales that have lost steps drawn at random, the control of every choice of steps."""
+"""Pruned at random: one pass on rationales that have lost steps drawn at random, the control of every choice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ class RandomOptions(TrainingOptions):
     """Options of random drops."""
 
     drop_rate: float | None = option(
-        None, "share of the rationale tokens that is dropped; null: the share that `pruned-rule` drops", gt=0, lt=1
+        None,
+        "share of the rationale tokens that is dropped; null: the share that `pruned-rule` drops",
+        gt=0,
+        lt=1,
     )
 
 

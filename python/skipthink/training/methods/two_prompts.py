@@ -1,4 +1,4 @@
-"""Two prompts: whole rationales under one prompt, shortened ones under another, which is asked (C3oT, arXiv 2412.11664)."""
+"""Two prompts: whole rationales under one, shortened ones under another that is asked (C3oT, arXiv 2412.11664)."""
 
 from __future__ import annotations
 
