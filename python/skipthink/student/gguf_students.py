@@ -7,12 +7,15 @@ tokenizer is made anew with the tokens that the file holds and the special token
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import hashlib
 import importlib.util
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +70,9 @@ def convert_gguf(
     found = _hash(file)
     if sha256 is not None and found != sha256.lower():
         raise DataError(f"{file} has the SHA-256 {found}, not {sha256}: it is damaged, or another file")
-    notes = _read_notes(file)
-    model, tokenizer = _load(file, getattr(torch, dtype), notes)
+    with _read_once():
+        notes = _read_notes(file)
+        model, tokenizer = _load(file, getattr(torch, dtype), notes)
     source = {
         "schema": 1,
         "file": file.name,
@@ -88,6 +92,25 @@ def convert_gguf(
     return source
 
 
+@contextlib.contextmanager
+def _read_once() -> Iterator[None]:
+    """Within it, a GGUF file is parsed once, and the table of tensor names is made once.
+
+    `transformers` parses the file anew for tokenizer, config and weights, and makes the table per module: for 135M
+    parameters that is most of the conversion's time.
+    """
+    import gguf
+
+    originals = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, original in originals.items():
+        setattr(gguf, name, functools.cache(original))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(gguf, name, original)
+
+
 def _hash(file: Path) -> str:
     try:
         with file.open("rb") as stream:
@@ -98,10 +121,10 @@ def _hash(file: Path) -> str:
 
 def _read_notes(file: Path) -> dict[str, Any]:
     """What a file says of itself: name, architecture, types of its tensors, ids of its special tokens."""
-    from gguf import GGUFReader
+    import gguf
 
     try:
-        reader = GGUFReader(file)
+        reader = gguf.GGUFReader(str(file))
         fields = {name: field.contents() for name, field in reader.fields.items() if name not in LONG_FIELDS}
         n_tokens = len(reader.fields[TOKENS_FIELD].data) if TOKENS_FIELD in reader.fields else 0
         types = Counter(tensor.tensor_type.name for tensor in reader.tensors)
