@@ -64,14 +64,14 @@ probe() {
 tests() {
   # the files that hold such tests, not all: others import what is not here
   grep -l 'mark\.gpu' -r tests --include='*.py' | sort \
-    | xargs "$PYTHON" -m pytest -m gpu -q -W default -p no:cacheprovider --timeout 60 --durations 10 -o tmp_path_retention_policy=none \
+    | xargs "$PYTHON" -m pytest -m gpu -v -W default -p no:cacheprovider --timeout 40 --durations 0 --durations-min 0.5 -rA -o tmp_path_retention_policy=none \
     > "$OUT/tests.txt" 2>&1
   local code=$?
   grep -E '^(FAILED|ERROR|[0-9]+ (passed|failed|skipped))|passed|failed' "$OUT/tests.txt"
   return $code
 }
 
-speed() { "$PYTHON" bench/gpu/speed.py --out "$OUT/speed.jsonl" ${REHEARSE:+--rehearse}; }
+speed() { "$PYTHON" bench/gpu/speed.py --out "$OUT/speed.jsonl" ${ONLY:+--only $ONLY} ${REHEARSE:+--rehearse}; }
 
 student() {
   [ -f "$ROOT/student/model.safetensors" ] && return 0
