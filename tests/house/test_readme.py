@@ -1,5 +1,6 @@
 """What the documents show is run: Python blocks, and the commands that take seconds."""
 
+import json
 import os
 import re
 import subprocess
@@ -64,18 +65,34 @@ def test_quick_commands(document, line, tmp_path):
 def test_the_commands_of_the_quickstart_up_to_training(tmp_path):
     lines = [line for document, line in SKIPTHINK if document == QUICKSTART and line.split()[1] != "run"]
     assert [line.split()[1] for line in lines] == ["tasks", "audit", "chunk"]
-    for line in lines:
-        run(line, tmp_path)
-    assert len((tmp_path / "chunks.jsonl").read_text(encoding="utf-8").splitlines()) == 200
+    said = "".join(run(line, tmp_path) for line in lines)
+    assert shown(said) == ["text", "text", "json"]
+    rows = (tmp_path / "chunks.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 200
+    (chunks,) = re.findall(r"^```json\n(.*?)^```", QUICKSTART_TEXT, re.MULTILINE | re.DOTALL)
+    assert json.loads(chunks) == json.loads(rows[0])["chunks"]
+
+
+QUICKSTART_TEXT = (ROOT / "docs" / QUICKSTART).read_text(encoding="utf-8")
+
+
+def shown(said):
+    """Kinds of the outputs that the quickstart shows, after a check that the commands print them; … is anything."""
+    blocks = re.findall(r"^```(text|json)\n(.*?)^```", QUICKSTART_TEXT, re.MULTILINE | re.DOTALL)
+    for kind, block in blocks:
+        pattern = ".*?".join(re.escape(part) for part in block.strip().split("…"))
+        assert kind == "json" or re.search(pattern, said, re.DOTALL), f"is not printed:\n{block}"
+    return [kind for kind, _ in blocks]
 
 
 def run(line, folder):
-    """Runs a command of skipthink."""
+    """Runs a command of skipthink; what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", *line.split()], cwd=folder, capture_output=True, text=True, check=False,
         env=dict(os.environ),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    return done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(("document", "line"), [entry for entry in SKIPTHINK if entry[1].split()[1] == "run"])

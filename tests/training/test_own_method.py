@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import re
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,43 +20,9 @@ from skipthink.training import TrainingOptions, train_method
 from skipthink.training.method import Method
 from skipthink.training.methods import own_methods
 
-OWN = '''
-"""Last words: one-pass items whose rationale is its last tokens alone."""
-
-from dataclasses import dataclass
-
-import numpy as np
-
-from skipthink.options import option
-from skipthink.student.items import drop_places
-from skipthink.training.method import Method
-from skipthink.training.options import TrainingOptions
-
-
-@dataclass(frozen=True, kw_only=True)
-class LastWordsOptions(TrainingOptions):
-    """Options of last words."""
-
-    n_last: int = option(3, "tokens of the rationale that are kept", ge=1)
-
-
-class LastWords(Method):
-    """One item per sample: `q | last words of r [answer] a <end>`."""
-
-    name, Options = "last-words", LastWordsOptions
-
-    def items(self, source, epoch):
-        items = source.planned("base")
-        lengths = source.rationale_lengths(items)
-        end = np.maximum(lengths - source.options.n_last, 0)
-        return drop_places(items, np.zeros_like(end), end)
-
-    def report(self, source, items):
-        return {"words_kept": int(items.n_target.sum())}
-
-
-METHOD = LastWords()
-'''
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "method.md"
+OWN = re.search(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
+"""The method that the documentation shows."""
 
 
 @pytest.fixture(scope="module")
