@@ -4,6 +4,7 @@
             → skip-data → train/{stt, skip-all} → evaluate
 
 Where a teacher writes the rationales, `teach` stands in front of `prepare`.
+Gates that ask no judge (`skip.gate`) need the fresh student alone; methods that skip then take their chunks from them.
 With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
 
 All but `prepare` and `evaluate` stand once per seed. `evaluate` is one job, so that all methods are timed one after the
@@ -24,6 +25,7 @@ from skipthink.options import results_part
 from skipthink.run.fingerprints import Kind, fingerprint_of, hash_files, maker
 from skipthink.run.recipe import Recipe
 from skipthink.training.method import Method, Needs
+from skipthink.training.methods.stt import METHOD as STT
 
 COSTS = {
     Kind.TEACH: 10.0,
@@ -112,7 +114,7 @@ class Graph:
         return _skip_job(self.recipe, method, seed)
 
     def judges(self, skip_data: Job) -> tuple[Job, ...]:
-        """The jobs that train who is asked for skip data: one, or one per fold."""
+        """The jobs that train who is asked for skip data: one, or one per fold; none where a gate asks nobody."""
         return tuple(job for job in self.needs[skip_data] if job.kind is Kind.TRAIN)[
             -self.recipe.skip.crossfit :
         ]
@@ -171,10 +173,14 @@ def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
         needs[student] = (PREPARE,)
         for method in trained:
             own = [PREPARE, student]
-            if method.needs is not Needs.NOTHING:
+            if method.needs is not Needs.NOTHING and not recipe.skip.has_judge:
+                skips = _skip_job(recipe, method, seed)
+                needs[skips] = (PREPARE, student)
+                own.append(skips)
+            elif method.needs is not Needs.NOTHING:
                 # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
                 own.append(Job(Kind.TRAIN, method.judge, seed))
-            if method.needs is Needs.SKIPS:
+            if method.needs is Needs.SKIPS and recipe.skip.has_judge:
                 skips = _skip_job(recipe, method, seed)
                 needs |= _judging(recipe, skips, recipe.method(str(method.judge)), needs, student)
                 own.append(skips)
@@ -200,7 +206,7 @@ def _judging(
 def _with_judges(recipe: Recipe) -> list[Method]:
     """The methods that are trained: those compared, and their judges."""
     methods = {method.name: method for method in recipe.chosen}
-    waiting = list(methods.values())
+    waiting = list(methods.values()) if recipe.skip.has_judge else []
     while waiting:
         method = waiting.pop()
         if method.needs is not Needs.NOTHING and method.judge not in methods:
@@ -212,6 +218,8 @@ def _with_judges(recipe: Recipe) -> list[Method]:
 
 def _skip_job(recipe: Recipe, method: Method, seed: int) -> Job:
     """The skip data of a method; the judge is named where a run has several."""
+    if not recipe.skip.has_judge:
+        return Job(Kind.SKIP_DATA, None, seed)
     judges = {other.judge for other in _with_judges(recipe) if other.needs is Needs.SKIPS}
     return Job(Kind.SKIP_DATA, method.judge if len(judges) > 1 else None, seed)
 
@@ -234,7 +242,11 @@ def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str
         how = [recipe.options_of(method).to_dict(), recipe.chunks_of(method).to_dict(), code.get(method.name)]
         return how if job.fold is None else [*how, recipe.skip.crossfit]
     if job.kind is Kind.SKIP_DATA:
-        return [recipe.skip.to_dict(), recipe.checks.to_dict()]
+        how = [recipe.skip.to_dict(), recipe.checks.to_dict()]
+        if recipe.skip.gate != "trial":
+            return how
+        # trials are trained as the method is that learns from them
+        return [*how, recipe.options_of(STT).to_dict(), recipe.chunks_of(STT).to_dict()]
     measured = [recipe.evaluation.to_dict(), recipe.checks.to_dict()]
     return measured if job.method is not None else [*measured, [method.name for method in recipe.chosen]]
 

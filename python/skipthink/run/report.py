@@ -203,7 +203,10 @@ def chunk_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
         Rows with method, seed, stage, mean_steps, sd_steps, empty (share) and skipped (share; None where no
         skip data were made).
     """
-    judged = {graph.judges(job)[0].method: job.method for job in graph if job.kind is Kind.SKIP_DATA}
+    asked = graph.recipe.skip.has_judge
+    judged = {
+        graph.judges(job)[0].method: job.method for job in graph if asked and job.kind is Kind.SKIP_DATA
+    }
     summary = []
     for job in graph:
         if job.kind is not Kind.TRAIN or job.fold is not None:

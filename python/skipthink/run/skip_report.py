@@ -18,6 +18,8 @@ COSTS = (
     "regrown",
     "seconds",
 )
+OF_GATES = ("roles", "curve", "rescued", "train_target_tokens")
+"""What the reports of some gates hold besides."""
 
 
 def skip_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
@@ -41,8 +43,9 @@ def skip_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
         if done is None:
             raise RunError(f"{job.name} is not finished in {folder.path}")
         report = done["result"]
-        row = {"seed": job.seed, "task": graph.recipe.task_name}
-        rows.append(row | {key: report[key] for key in ("judges", "votes", *COSTS, "groups", "warnings")})
+        row = {"seed": job.seed, "task": graph.recipe.task_name, "gate": graph.recipe.skip.gate}
+        row |= {key: report[key] for key in ("judges", "votes", *COSTS, "groups", "warnings")}
+        rows.append(row | {key: report[key] for key in OF_GATES if key in report})
     return rows
 
 
@@ -52,22 +55,64 @@ def format_skips(rows: list[dict[str, Any]]) -> str:
 
 
 def _format_seed(row: dict[str, Any]) -> str:
-    total = row["groups"][0]
-    judged = "" if row["judges"] == 1 else f" by {row['judges']} judges"
-    right = f"{total['judge_right']} of {total['rows']}"
-    head = (
-        f"skip data of seed {row['seed']}{judged}: right on {right} with nothing dropped; {row['asked']} questions, "
-        f"{row['tokens_generated']} tokens generated, {row['prompt_tokens_read']} of {row['prompt_tokens']} prompt "
-        f"tokens read, {row['regrown']} right answers with the dropped chunk written elsewhere, {row['seconds']:.1f} s"
-    )
-    n_chunks = len(total["skip_rate"])
+    head = _head(row) if row["gate"] == "answer" else _head_of_gate(row)
+    n_chunks = len(row["groups"][0]["skip_rate"])
     lines = [["skipped % of chunk", "samples", "right", *map(str, range(1, n_chunks + 1))]]
     for group in row["groups"]:
         name = _printable(group["group"])
         title = {"all": "all", "chunks": f"with {name} chunks", "task": name}[group["by"]]
         rates = ["-" if rate is None else f"{100 * rate:.1f}" for rate in group["skip_rate"]]
         lines.append([title, str(group["rows"]), str(group["judge_right"]), *rates])
-    return "\n".join([head, align(lines), *(f"warning: {text}" for text in row["warnings"])])
+    if row["gate"] != "answer":  # nobody was right or wrong about a sample
+        lines = [[*line[:2], *line[3:]] for line in lines]
+    return "\n".join(
+        [head, align(lines), *_format_roles(row), *(f"warning: {text}" for text in row["warnings"])]
+    )
+
+
+def _head(row: dict[str, Any]) -> str:
+    total = row["groups"][0]
+    judged = "" if row["judges"] == 1 else f" by {row['judges']} judges"
+    right = f"{total['judge_right']} of {total['rows']}"
+    return (
+        f"skip data of seed {row['seed']}{judged}: right on {right} with nothing dropped; {row['asked']} questions, "
+        f"{row['tokens_generated']} tokens generated, {row['prompt_tokens_read']} of {row['prompt_tokens']} prompt "
+        f"tokens read, {row['regrown']} right answers with the dropped chunk written elsewhere, {row['seconds']:.1f} s"
+    )
+
+
+def _head_of_gate(row: dict[str, Any]) -> str:
+    asked = ""
+    if row["asked"]:
+        asked = (
+            f": {row['train_target_tokens']} target tokens trained on, {row['asked']} questions, "
+            f"{row['tokens_generated']} tokens generated, {row['seconds']:.1f} s"
+        )
+    return f"skip data of seed {row['seed']} by the gate {row['gate']}{asked}"
+
+
+def _format_roles(row: dict[str, Any]) -> list[str]:
+    """The roles of the gate `trial`, and what each step of the elimination cost and saved."""
+    if "curve" not in row:
+        return []
+    roles = [["role", "chunks", "may go", "example"]]
+    roles += [
+        [str(place), str(role["chunks"]), "yes" if role["dropped"] else "no", _printable(role["example"])]
+        for place, role in enumerate(row["roles"], 1)
+    ]
+    curve = [["role tried", "accuracy % without", "with", "tokens/answer without", "may go"]]
+    curve += [
+        [
+            str(fork["role"] + 1),
+            f"{100 * fork['accuracy']:.1f}",
+            f"{100 * fork['control_accuracy']:.1f}",
+            f"{fork['tokens_per_answer']:.1f}",
+            "yes" if fork["may_go"] else "no",
+        ]
+        for fork in row["curve"]
+    ]
+    kept = f"{row['rescued']} samples keep a chunk that might go, as they would hold none without it"
+    return [align(roles), align(curve), *([kept] if row["rescued"] else [])]
 
 
 def _printable(text: str) -> str:

@@ -18,6 +18,7 @@ from skipthink.run.folder import RunFolder, read_job_json, read_job_table
 from skipthink.run.jobs import PREPARE, TEACH, Graph, Job, evaluations
 from skipthink.run.recipe import Recipe
 from skipthink.training.method import Method, Needs
+from skipthink.training.methods.stt import METHOD as STT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,8 +68,9 @@ class Task:
         return assign_folds(samples["id"].to_pylist(), self.recipe.skip.crossfit, self.seed)
 
     def boundaries(self, trained: Job, samples: pa.Table) -> npt.NDArray[np.int64]:
-        """The chunks that a student was trained on, int64 (n, M + 1), row by row those of the samples."""
-        path = self.folder.of(trained) / "chunks.parquet"
+        """The chunks that a student was trained on, or a gate has cut, int64 (n, M + 1), row by row of the samples."""
+        name = "skip.parquet" if trained.kind is Kind.SKIP_DATA else "chunks.parquet"
+        path = self.folder.of(trained) / name
         return np.asarray(_column(path, "boundaries", samples), dtype=np.int64)
 
     def skipped(self, skip_data: Job, samples: pa.Table) -> npt.NDArray[np.bool_]:
@@ -202,7 +204,7 @@ def _train(task: Task) -> dict[str, Any]:
         # the chunks that will be asked about, not those of a search of its own
         extras["boundaries"] = task.boundaries(replace(job, fold=None), samples)
     elif method.needs is not Needs.NOTHING:
-        extras["boundaries"] = task.boundaries(graph.judge_of(method, task.seed), samples)
+        extras["boundaries"] = task.boundaries(_cutter(graph, method, task.seed), samples)
     if method.needs is Needs.SKIPS:
         extras["skipped"] = task.skipped(graph.skips_of(method, task.seed), samples)
     if job.fold is not None:
@@ -219,6 +221,11 @@ def _train(task: Task) -> dict[str, Any]:
         progress=task.progress,
         **extras,
     )
+
+
+def _cutter(graph: Graph, method: Method, seed: int) -> Job:
+    """The job whose chunks a method takes: those of its judge, or of a gate that asks none."""
+    return graph.judge_of(method, seed) if graph.recipe.skip.has_judge else graph.skips_of(method, seed)
 
 
 def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None) -> None:
@@ -261,6 +268,8 @@ def _chunking(recipe: Recipe, method: Method) -> str:
     """How the chunks of a method came about, in words; methods that need a judge take those of the judge."""
     if not method.has_chunks:
         return "none"
+    if method.needs is not Needs.NOTHING and not recipe.skip.has_judge:
+        return "every step a chunk"
     while method.needs is not Needs.NOTHING:
         method = recipe.method(str(method.judge))
     chunks = recipe.chunks_of(method)
@@ -274,6 +283,8 @@ def _skip_data(task: Task) -> dict[str, Any]:
     from skipthink.skipping.skip_data import make_skip_data
 
     recipe, samples = task.recipe, task.samples("train")
+    if not recipe.skip.has_judge:
+        return _decide(task, samples)
     judges = task.graph.judges(task.job)
     return make_skip_data(
         judges=[task.folder.of(judge) / "model" for judge in judges],
@@ -285,6 +296,31 @@ def _skip_data(task: Task) -> dict[str, Any]:
         options=recipe.skip,
         chunks=recipe.chunks,
         seed=task.seed,
+        progress=task.progress,
+    )
+
+
+def _decide(task: Task, samples: pa.Table) -> dict[str, Any]:
+    """A gate that asks no judge: brief trainings, a rule or chance."""
+    from skipthink.run.gates import skip_by_rule
+    from skipthink.run.trials import try_roles
+
+    recipe = task.recipe
+    common: dict[str, Any] = {
+        "student": task.folder.of(Job(Kind.STUDENT, seed=task.seed)),
+        "samples": samples,
+        "out": task.out,
+        "chunks": recipe.chunks_of(STT),
+        "options": recipe.skip,
+        "seed": task.seed,
+    }
+    if recipe.skip.gate != "trial":
+        return skip_by_rule(**common)
+    return try_roles(
+        **common,
+        validation=task.samples("validation"),
+        training=recipe.options_of(STT),
+        check=recipe.checks,
         progress=task.progress,
     )
 

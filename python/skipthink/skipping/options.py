@@ -10,8 +10,25 @@ from skipthink.options import OptionError, Options, option
 
 @dataclass(frozen=True, kw_only=True)
 class SkipOptions(Options):
-    """Options of how the judge is asked which chunks it can do without."""
+    """Options of how it is decided which chunks a student can do without."""
 
+    gate: Literal["answer", "trial", "rule", "random"] = option(
+        "answer",
+        "what decides: `answer`, a chunk-wise trained student that is asked chunk by chunk; `trial`, brief trainings "
+        "without whole roles of chunks; `rule`, whether a step states anything new; `random`, chance",
+    )
+    roles: int = option(6, "most roles that chunks may have", ge=1)
+    trial_start: float = option(2.0, "epochs on whole rationales before the first trial", gt=0)
+    trial_epochs: float = option(
+        0.5, "length of a trial: target tokens of so many epochs on whole rationales", gt=0
+    )
+    trial_questions: int = option(200, "validation questions that are answered after a trial", ge=1)
+    random_rate: float | None = option(
+        None,
+        "share of the rationale tokens that the gate `random` skips; null: the share that `rule` skips",
+        gt=0,
+        lt=1,
+    )
     continuation: Literal["student", "teacher"] = option(
         "student", "who writes the chunks after a dropped one; `teacher` leaks the answer and is an ablation"
     )
@@ -30,8 +47,17 @@ class SkipOptions(Options):
     batch_size: int = option(128, "continuations generated side by side", ge=1)
     keep_prefixes: bool = option(True, "whether the common beginning of a sample's prompts is read only once")
 
+    @property
+    def has_judge(self) -> bool:
+        """Whether a chunk-wise trained student is asked."""
+        return self.gate == "answer"
+
     def check(self) -> None:
-        """More than one vote needs a temperature."""
+        """More than one vote needs a temperature; folds are of judges."""
+        if self.crossfit > 1 and not self.has_judge:
+            raise OptionError(
+                "crossfit", f"is {self.crossfit}, but the gate {self.gate} asks no judge; leave it out"
+            )
         if self.votes > 1 and self.temperature == 0:
             raise OptionError(
                 "votes", f"is {self.votes} at temperature 0, where all votes are the same; raise it"

@@ -90,11 +90,8 @@ def make_skip_data(
         ]
         totals = {name: file.total(name) for name in NOTES}
         torn_bytes = file.torn_bytes
-    write_parquet(out / "skip.parquet", _table(encoded, boundaries, ledger.skipped))
-    tasks = None
-    if "task" in samples.column_names:
-        tasks = ["(none)" if task is None else str(task) for task in samples["task"].to_pylist()]
-    groups = group_skips(ledger.base(), ledger.states(), tasks)
+    write_skips(out, encoded.ids, boundaries, ledger.skipped)
+    groups = group_skips(ledger.base(), ledger.states(), tasks_of(samples))
     report = {
         **ledger.stats(),
         "judges": len(judges),
@@ -209,7 +206,16 @@ def _fingerprint(
     return digest.hexdigest()
 
 
-def _table(encoded: EncodedSamples, boundaries: Ints, skipped: Flags) -> pa.Table:
+def write_skips(out: Path, ids: list[str], boundaries: Ints, skipped: Flags) -> None:
+    """Writes `skip.parquet`: id, boundaries, skipped."""
     import pyarrow as pa
 
-    return pa.table({"id": encoded.ids, "boundaries": boundaries.tolist(), "skipped": skipped.tolist()})
+    table = pa.table({"id": ids, "boundaries": boundaries.tolist(), "skipped": skipped.tolist()})
+    write_parquet(out / "skip.parquet", table)
+
+
+def tasks_of(samples: pa.Table) -> list[str] | None:
+    """The task of each sample; None where samples have no column `task`."""
+    if "task" not in samples.column_names:
+        return None
+    return ["(none)" if task is None else str(task) for task in samples["task"].to_pylist()]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skipthink.core.ragged import Ints
+from skipthink.exceptions import InvalidInputError
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, build_items, take_items
 from skipthink.student.markers import Markers
@@ -51,7 +52,16 @@ class ItemSource:
         Args:
             scheme: "chunkwise", "skip", "base" or "answer-only".
             options: of `skipthink.plan_items`.
+
+        Raises:
+            InvalidInputError: chunk-wise items of more chunks than the student has markers for.
         """
+        n_chunks = self.boundaries.shape[1] - 1
+        if scheme == "chunkwise" and n_chunks > self.markers.n_chunks:
+            raise InvalidInputError(
+                f"samples have up to {n_chunks} chunks, one per step, but the student has markers for "
+                f"{self.markers.n_chunks}; train on skip items alone (skip_weight: 1), or raise chunks.M to {n_chunks}"
+            )
         plan = self.encoded.plan(scheme, self.boundaries, **options)
         return self.of_rows(build_items(self.encoded, plan, self.markers))
 

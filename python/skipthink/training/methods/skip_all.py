@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,21 +44,22 @@ class SkipAll(Method):
 
     def items(self, source: ItemSource, epoch: int) -> Items:
         """Chunk-wise items, then skip items up to their share; the rows that are repeated change with the epoch."""
-        return self._with_skips(source, epoch, chunkwise_items(source, epoch))
+        return self._with_skips(source, epoch, lambda: chunkwise_items(source, epoch))
 
     def longest_items(self, source: ItemSource) -> Items:
         """Without chunk dropout."""
-        return self._with_skips(source, 0, source.planned("chunkwise"))
+        return self._with_skips(source, 0, lambda: source.planned("chunkwise"))
 
     def skipped(self, source: ItemSource) -> Bools:
         """The chunks that skip items leave out, bool (n, M): all that hold a step."""
         return np.diff(source.boundaries, axis=1) > 0
 
-    def _with_skips(self, source: ItemSource, epoch: int, chunkwise: Items) -> Items:
+    def _with_skips(self, source: ItemSource, epoch: int, full: Callable[[], Items]) -> Items:
         skip = source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
         share = source.options.skip_weight
         if share == 1:
             return skip
+        chunkwise = full()
         rows = skip_rows(share, len(chunkwise), len(skip), source.seed, epoch)
         return join_items([chunkwise, take_items(skip, rows)])
 

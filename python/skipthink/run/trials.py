@@ -1,0 +1,295 @@
+"""The gate `trial`: brief trainings without roles of chunks, from common weights (docs/explanation/skipping.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skipthink.answers import Verdict
+from skipthink.answers.options import CheckOptions
+from skipthink.core.ragged import Ints
+from skipthink.core.search import average_boundaries
+from skipthink.evaluation.measure import check_text
+from skipthink.exceptions import DataError, RunError
+from skipthink.io.files import parse_object, write_json
+from skipthink.scoring.options import ChunkOptions
+from skipthink.skipping.elimination import Attempt, Dropped, dropped_by, eliminate, longest_first, skip_roles
+from skipthink.skipping.gates import write_decisions
+from skipthink.skipping.options import SkipOptions
+from skipthink.skipping.roles import Roles, find_roles
+from skipthink.student.encoding import EncodedSamples
+from skipthink.student.inference import answer_questions
+from skipthink.student.student import Student
+from skipthink.student.token_rows import Bools
+from skipthink.training.methods.stt import METHOD as STT
+from skipthink.training.train import train_method
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ATTEMPT_FILE = "attempt.json"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Trials:
+    """What the attempts of an elimination have in common; each has a folder, and is not made twice.
+
+    Attributes:
+        student: folder of the fresh student.
+        samples: training samples.
+        validation: columns question and answer, at least one row.
+        encoded: the training samples.
+        boundaries: one chunk per step, int64 (n, M + 1).
+        roles: of the chunks.
+        training: how students are trained: options of `stt`.
+        chunks: the step rules.
+        check: how answers are checked.
+        options: `trial_start`, `trial_epochs`, `batch_size`.
+        out: folder for the attempts.
+        seed: of the run.
+    """
+
+    student: Path
+    samples: pa.Table
+    validation: pa.Table
+    encoded: EncodedSamples
+    boundaries: Ints
+    roles: Roles
+    training: Any
+    chunks: ChunkOptions
+    check: CheckOptions
+    options: SkipOptions
+    out: Path
+    seed: int
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        self.n_made = 0
+        self.fingerprint = self._fingerprint()
+
+    def attempt(self, before: Dropped, dropped: Dropped) -> Attempt:
+        """Trains on from the student that has done without some roles, without these, and answers the questions."""
+        made = self._made(_name(dropped) if before != dropped else f"{_name(before)}-on", before, dropped)
+        if self.progress is not None:
+            self.n_made += 1
+            self.progress(self.n_made, 2 * self.roles.n_roles)
+        return made
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """The notes of all attempts that were made, whoever asked for them."""
+        return [
+            parse_object(path.read_bytes(), str(path)) for path in sorted(self.out.glob(f"*/{ATTEMPT_FILE}"))
+        ]
+
+    def _made(self, name: str, before: Dropped, dropped: Dropped) -> Attempt:
+        folder = self.out / name
+        noted = self._noted(folder)
+        if noted is None:
+            noted = self._make(folder, before, dropped)
+        right = np.array([mark == "1" for mark in noted["right"]])
+        return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
+
+    def _make(self, folder: Path, before: Dropped, dropped: Dropped) -> dict[str, Any]:
+        started = time.monotonic()
+        skipped, _ = skip_roles(self.roles, dropped)
+        whole = self._epoch_tokens(np.zeros_like(skipped))
+        share = self.options.trial_epochs
+        parent = self._parent(before)
+        epochs = share * whole / self._epoch_tokens(skipped)
+        summary = self._train(folder, parent, skipped, epochs)
+        answered = self._answer(folder / "model")
+        noted = {
+            "fingerprint": self.fingerprint,
+            "dropped": list(dropped),
+            **answered,
+            "train_target_tokens": summary["train_target_tokens"],
+            "train_steps": summary["train_steps"],
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        write_json(folder / ATTEMPT_FILE, noted)
+        return noted
+
+    def _parent(self, before: Dropped) -> Path:
+        """The student from which an attempt goes on; that of the beginning is trained on whole rationales."""
+        folder = self.out / _name(before)
+        if not before and not (folder / "model").exists():
+            self._train(folder, self.student, np.zeros(self.roles.of.shape, bool), self.options.trial_start)
+        return folder / "model"
+
+    def _train(self, folder: Path, student: Path, skipped: Bools, epochs: float) -> dict[str, Any]:
+        return train_method(
+            STT,
+            student=student,
+            samples=self.samples,
+            out=folder,
+            options=self.training.replace(skip_weight=1.0, chunk_dropout=0.0, epochs=epochs, max_steps=None),
+            chunks=self.chunks,
+            seed=self.seed,
+            boundaries=self.boundaries,
+            skipped=skipped,
+        )
+
+    def _answer(self, model: Path) -> dict[str, Any]:
+        student = Student.load(model)
+        answered = answer_questions(
+            student.model,
+            student.markers,
+            student.encode_questions(self.validation["question"].to_pylist()),
+            mode="skip",
+            decoding=student.decoding.using(batch_size=self.options.batch_size),
+        )
+        verdicts = [
+            check_text(self.check, student.answer_text(one), gold)
+            for one, gold in zip(answered, self.validation["answer"].to_pylist(), strict=True)
+        ]
+        return {
+            "right": "".join("1" if verdict is Verdict.RIGHT else "0" for verdict in verdicts),
+            "unparsed": verdicts.count(Verdict.UNPARSED),
+            "tokens_per_answer": sum(one.n_generated for one in answered) / len(answered),
+            "prompt_tokens": sum(one.n_prompt for one in answered),
+        }
+
+    def _epoch_tokens(self, skipped: Bools) -> int:
+        """Target tokens of an epoch without some chunks."""
+        thought = self.training.thought
+        plan = self.encoded.plan("skip", self.boundaries, skipped=skipped, thought=thought)
+        return int(plan.target_lengths_tokens.sum())
+
+    def _noted(self, folder: Path) -> dict[str, Any] | None:
+        """The notes of an attempt that was made before a kill.
+
+        Raises:
+            RunError: they are damaged, or of other inputs.
+        """
+        path = folder / ATTEMPT_FILE
+        try:
+            noted = parse_object(path.read_bytes(), "it")
+        except FileNotFoundError:
+            return None
+        except (OSError, DataError) as error:
+            raise RunError(
+                f"cannot read {path}: {error}; delete {folder} to make the attempt anew"
+            ) from error
+        if noted.get("fingerprint") != self.fingerprint:
+            raise RunError(
+                f"{path} is of another student, other data or options; delete {self.out} to start over"
+            )
+        return noted
+
+    def _fingerprint(self) -> str:
+        declared = [self.options.to_dict(), self.training.to_dict(), self.check.to_dict(), self.seed]
+        texts = [
+            self.samples.to_pylist(),
+            self.validation.to_pylist(),
+            Student.load(self.student, device="cpu").digest(),
+        ]
+        digest = hashlib.sha256(json.dumps([declared, texts], sort_keys=True, default=str).encode())
+        digest.update(
+            np.ascontiguousarray(self.boundaries).tobytes() + np.ascontiguousarray(self.roles.of).tobytes()
+        )
+        return digest.hexdigest()
+
+
+def try_roles(
+    *,
+    student: Path,
+    samples: pa.Table,
+    validation: pa.Table,
+    out: Path,
+    training: Any,
+    chunks: ChunkOptions,
+    check: CheckOptions,
+    options: SkipOptions,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Finds the roles of chunks that a student can be trained without, and skips the chunks that have them.
+
+    Args:
+        student: folder of the fresh student.
+        samples: training samples: columns id, question, rationale, answer.
+        validation: columns question and answer.
+        out: folder for the attempts, `skip.parquet` and `report.json`.
+        training: how students are trained: options of `stt`.
+        chunks: the step rules.
+        check: how answers are checked.
+        options: `roles` and those that begin with `trial_`.
+        seed: seeds data order.
+        progress: called with (attempts, most attempts there can be).
+
+    Returns:
+        The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per role
+        that was tried: role, dropped, may_go, accuracy, control_accuracy, tokens_per_answer), rescued (samples that
+        keep a chunk although its role may go, as they would hold none), asked, tokens_generated,
+        train_target_tokens (of all attempts), seconds.
+
+    Raises:
+        RunError: there is no validation question, or an attempt is of other inputs.
+    """
+    if validation.num_rows == 0:
+        raise RunError("the gate trial decides on validation questions; give some: data.sizes.validation")
+    encoded = Student.load(student, device="cpu").encode(samples, chunks.rules)
+    boundaries = average_boundaries(encoded.n_steps, int(encoded.n_steps.max()))
+    roles = find_roles(encoded.questions, encoded.steps, boundaries, n_roles=options.roles)
+    validation = validation.select(["question", "answer"])[: options.trial_questions]
+    trials = Trials(
+        student, samples, validation, encoded, boundaries, roles, training, chunks, check, options,
+        out / "attempts", seed, progress,
+    )  # fmt: skip
+    forks = eliminate(longest_first(roles, chunk_lengths(encoded, boundaries)), trials.attempt)
+    dropped = dropped_by(forks)
+    skipped, n_rescued = skip_roles(roles, dropped)
+    made, n = trials.attempts(), validation.num_rows
+    report = {
+        "gate": "trial",
+        "judges": 1,
+        "roles": [
+            {"example": example, "chunks": int((roles.of == role).sum()), "dropped": role in dropped}
+            for role, example in enumerate(roles.examples)
+        ],
+        "curve": [
+            {
+                "role": fork.role,
+                "dropped": list(fork.without.dropped),
+                "may_go": fork.may_go,
+                "accuracy": fork.without.accuracy,
+                "control_accuracy": fork.control.accuracy,
+                "tokens_per_answer": fork.without.tokens_per_answer,
+            }
+            for fork in forks
+        ],
+        "rescued": n_rescued,
+        "asked": n * len(made),
+        "tokens_generated": round(sum(n * one["tokens_per_answer"] for one in made)),
+        "prompt_tokens": sum(one["prompt_tokens"] for one in made),
+        "prompt_tokens_read": sum(one["prompt_tokens"] for one in made),
+        "unparsed": sum(one["unparsed"] for one in made),
+        "train_target_tokens": sum(one["train_target_tokens"] for one in made),
+        "seconds": round(sum(one["seconds"] for one in made), 3),
+    }
+    written = write_decisions(out, samples, boundaries, skipped, report)
+    for path in (out / "attempts").glob("*/model"):
+        shutil.rmtree(path)  # what they answered stays
+    return written
+
+
+def chunk_lengths(encoded: EncodedSamples, boundaries: Ints) -> Ints:
+    """Tokens of each chunk, int64 (n, M)."""
+    cuts = encoded.step_tokens.offsets[:-1, None] + boundaries
+    lengths: Ints = np.diff(encoded.step_tokens.values[cuts], axis=1)
+    return lengths
+
+
+def _name(dropped: Dropped) -> str:
+    """The folder of the student that has done without some roles."""
+    return "without-" + "-".join(map(str, dropped)) if dropped else "whole"

@@ -1,0 +1,131 @@
+"""The gate trial through the jobs of a run, and what the run says of it."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kept import trains
+
+from skipthink.exceptions import RecipeError
+from skipthink.run.folder import RunFolder
+from skipthink.run.gates import skip_by_rule
+from skipthink.run.jobs import build_graph
+from skipthink.run.recipe import parse_recipe
+from skipthink.run.skip_report import format_skips, skip_summary
+from skipthink.run.work import run_job
+from skipthink.scoring import ChunkOptions
+from skipthink.skipping import SkipOptions
+from skipthink.student.models import make_student, save_student
+
+RECIPE = """
+name: trial
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 9, validation: 3, test: 2}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
+chunks: {M: 3}
+training: {epochs: 1, batch_size: 8, skip_weight: 1}
+skip: {gate: trial, roles: 2, trial_start: 0.5, trial_epochs: 0.5, batch_size: 8}
+methods: [stt, skip-all]
+"""
+
+
+@pytest.fixture(scope="module")
+@trains
+def run(tmp_path_factory):
+    """A run up to its students."""
+    folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
+    (folder.path / "logs").mkdir()
+    folder.adopt(recipe)
+    graph = build_graph(recipe)
+    for job in graph:
+        if job.kind != "evaluate":
+            run_job(folder, graph, job, lambda done, total: None)
+    return folder, graph
+
+
+def test_no_judge_is_trained():
+    graph = build_graph(parse_recipe(RECIPE, name="r"))
+    assert [job.name for job in graph] == [
+        "prepare", "student/s0", "skip-data/s0", "train/stt/s0", "train/skip-all/s0", "evaluate",
+    ]  # fmt: skip
+    assert graph.judges(graph.named("skip-data/s0")) == ()
+    asked = build_graph(parse_recipe(RECIPE.replace("gate: trial", "gate: answer"), name="r"))
+    assert "train/base+sbc/s0" in [job.name for job in asked]
+
+
+@pytest.mark.parametrize(("change", "same"), [
+    ("skip.roles=3", False), ("training.methods={stt: {learning_rate: 5e-4}}", False),
+    ("training.methods={skip-all: {learning_rate: 5e-4}}", True),
+])  # fmt: skip
+def test_decisions_depend_on_how_students_are_trained(change, same):
+    before, after = (
+        build_graph(parse_recipe(RECIPE, name="r", changes=changes)) for changes in ([], [change])
+    )
+    skips = before.named("skip-data/s0")
+    assert (before.fingerprints[skips] == after.fingerprints[skips]) is same
+
+
+def test_folds_are_refused_with_the_key():
+    with pytest.raises(RecipeError, match=r"skip\.crossfit.*asks no judge"):
+        parse_recipe(RECIPE.replace("gate: trial", "gate: trial, crossfit: 2"), name="r")
+
+
+def test_a_student_is_trained_on_steps_without_those_whose_role_may_go(run):
+    folder, _ = run
+    skips = pq.read_table(folder.path / "skip-data" / "s0" / "skip.parquet").to_pydict()
+    chunks = pq.read_table(folder.path / "train" / "stt" / "s0" / "chunks.parquet").to_pydict()
+    assert chunks["boundaries"] == skips["boundaries"]
+    assert chunks["skipped"] == skips["skipped"]
+    assert set(np.diff(skips["boundaries"], axis=1).ravel()) <= {0, 1}
+    assert len(skips["boundaries"][0]) - 1 > 3  # more steps than the student has markers for
+    items = pq.read_table(folder.path / "train" / "stt" / "s0" / "items.parquet").to_pydict()
+    assert items["stage"] == [-1] * 9
+    everything = pq.read_table(folder.path / "train" / "skip-all" / "s0" / "chunks.parquet").to_pydict()
+    assert everything["boundaries"] == skips["boundaries"]
+
+
+def test_the_run_tells_roles_and_curve(run):
+    (row,) = skip_summary(*run)
+    assert row["gate"] == "trial"
+    text = format_skips([row])
+    head, *_ = text.splitlines()
+    assert head.startswith(
+        f"skip data of seed 0 by the gate trial: {row['train_target_tokens']} target tokens"
+    )
+    assert row["roles"][0]["example"] in text
+    assert "role tried" in text
+    report = json.loads((run[0].path / "skip-data" / "s0" / "report.json").read_text())
+    assert report["curve"] == row["curve"]
+
+
+@pytest.mark.parametrize("gate", ["rule", "random"])
+def test_a_rule_and_chance_decide_about_steps(fresh, tmp_path, gate):
+    student, samples = fresh
+    options = SkipOptions(gate=gate)
+    arguments = {"student": student, "samples": samples, "options": options, "chunks": ChunkOptions(M=2)}
+    report = skip_by_rule(**arguments, out=tmp_path, seed=1)
+    table = pq.read_table(tmp_path / "skip.parquet").to_pydict()
+    assert table["boundaries"] == [[0, 1, 2, 3], [0, 1, 2, 2]]
+    if gate == "rule":
+        assert table["skipped"] == [[True, False, True], [False, True, False]]
+    assert not any(all(row[:n]) for row, n in zip(table["skipped"], (3, 2), strict=True))
+    assert (report["gate"], report["empty"], report["asked"]) == (gate, 1, 0)
+    assert report["kept"] + report["skipped"] == 5
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A student that is not trained, and two samples."""
+    rows = [
+        {"id": "a", "question": "What is 1 and 2?", "rationale": "We add. 1 + 2 = 3. Done.", "answer": "3"},
+        {"id": "b", "question": "What is 2 and 2?", "rationale": "2 + 2 = 4. Done.", "answer": "4"},
+    ]
+    texts = [text for row in rows for text in row.values()]
+    sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "max_length_tokens": 160}
+    save_student(*make_student(texts, n_chunks=2, seed=0, vocab_size=300, **sizes), tmp_path / "student")
+    return tmp_path / "student", pa.Table.from_pylist(rows)

@@ -1,0 +1,280 @@
+"""The gate trial: roles of chunks, backward elimination, what is skipped, and kills, by hand-made examples."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from kept import trains
+from training_calls import make_trainer
+
+from skipthink.answers.options import CheckOptions
+from skipthink.core.search import average_boundaries
+from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.options import OptionError
+from skipthink.run import trials
+from skipthink.run.trials import try_roles
+from skipthink.scoring import ChunkOptions
+from skipthink.skipping import SkipOptions
+from skipthink.skipping.elimination import (
+    Attempt,
+    dropped_by,
+    eliminate,
+    is_as_good,
+    longest_first,
+    skip_roles,
+)
+from skipthink.skipping.roles import NO_ROLE, Roles, cluster, common_words, find_roles, mask_text, terms_of
+from skipthink.student.models import make_student, save_student
+from skipthink.training.methods import own_methods
+
+NUMBERS = [(2, 3), (4, 5), (6, 1), (7, 2)]
+QUESTIONS = [f"Ann has {a} balls and finds {b} balls. How many?" for a, b in NUMBERS]
+STEPS = [
+    ["Let us see. ", f"Ann has {a} balls. ", f"So it is {a} + {b} = {a + b + 90}. ", "That is all."]
+    for a, b in NUMBERS
+]
+
+
+def one_each(steps):
+    return average_boundaries([len(row) for row in steps], max(map(len, steps)))
+
+
+def test_what_a_text_repeats_from_its_question_is_masked():
+    question = frozenset(terms_of("Ann has 3 balls and Bo has 1,000."))
+    assert mask_text("Ann gives 3 balls, so 7 + 1,000.", question) == [
+        "@",
+        "gives",
+        "#",
+        "@",
+        ",",
+        "so",
+        "##",
+        "+",
+        "#",
+        ".",
+    ]
+    assert mask_text("Ann has 3", question, frozenset({"has"})) == ["@", "has", "#"]
+    assert mask_text("Straße 3.5", question) == ["straße", "##"]
+
+
+def test_words_of_most_questions_are_no_content():
+    questions = [
+        frozenset({"how", "many", thing}) for thing in ("balls", "pens", "cups", "hats", "figs", "cats")
+    ]
+    assert common_words(questions) == {"how", "many"}
+
+
+def test_like_chunks_have_the_same_role_in_the_order_of_their_places():
+    roles = find_roles(QUESTIONS, STEPS, one_each(STEPS), n_roles=4)
+    assert roles.of.tolist() == [[0, 1, 2, 3]] * 4
+    assert roles.examples[2] == "so it is # + # = ## ."
+    assert (
+        find_roles(QUESTIONS, STEPS, one_each(STEPS), n_roles=9).n_roles == 4
+    )  # no more than there are texts
+
+
+def test_a_shorter_rationale_has_the_roles_of_its_texts_and_none_for_empty_chunks():
+    steps = [*STEPS, [STEPS[0][0], STEPS[0][2]]]
+    roles = find_roles([*QUESTIONS, QUESTIONS[0]], steps, one_each(steps), n_roles=4)
+    assert roles.of[-1].tolist() == [0, 2, NO_ROLE, NO_ROLE]
+
+
+@pytest.mark.parametrize(("n_roles", "questions", "says"), [
+    (0, QUESTIONS, "n_roles must be at least 1, got 0"),
+    (2, QUESTIONS[1:], "must be of the same samples, got 3, 4 and 4"),
+])  # fmt: skip
+def test_roles_of_bad_input(n_roles, questions, says):
+    with pytest.raises(InvalidInputError, match=says):
+        find_roles(questions, STEPS, one_each(STEPS), n_roles=n_roles)
+
+
+def test_clusters_are_those_one_sees_and_do_not_depend_on_chance():
+    points = np.array([[0.0, 0], [0, 1], [9, 9], [9, 8], [-9, 9], [-9, 8]])
+    labels, centres = cluster(points, 3, seed=0)
+    assert [len(set(labels[pair : pair + 2])) for pair in (0, 2, 4)] == [1, 1, 1]
+    assert len(set(labels)) == len(centres) == 3
+    assert all(np.array_equal(labels, cluster(points, 3, seed=0)[0]) for _ in range(2))
+    assert len(cluster(np.ones((4, 2)), 3, seed=1)[1]) == 1
+
+
+def exam(accuracies, n=100):
+    """Attempts by a table of accuracies in percent; the first questions are right. Also what was asked."""
+    asked = []
+
+    def attempt(before, dropped):
+        asked.append((before, dropped))
+        return Attempt(dropped, np.arange(n) < accuracies.get(dropped, 0), 10.0, 1000)
+
+    return attempt, asked
+
+
+def test_roles_go_one_after_the_other_on_top_of_those_that_are_gone():
+    attempt, asked = exam({(): 80, (2,): 81, (2, 0): 60, (2, 1): 80})
+    forks = eliminate([2, 0, 1], attempt)
+    assert [(fork.role, fork.may_go) for fork in forks] == [(2, True), (0, False), (1, True)]
+    assert dropped_by(forks) == (2, 1)
+    # both sides of a fork start from the student that has done without the same roles
+    assert asked == [((), ()), ((), (2,)), ((2,), (2,)), ((2,), (2, 0)), ((2,), (2,)), ((2,), (2, 1))]
+
+
+def test_a_role_is_compared_with_its_control_not_with_the_beginning():
+    attempt, _ = exam({(): 80, (0,): 60})
+    assert dropped_by(eliminate([0], attempt)) == ()
+    attempt, _ = exam({(): 60, (0,): 60})
+    assert dropped_by(eliminate([0], attempt)) == (0,)
+
+
+def test_a_fall_within_its_standard_error_is_allowed_and_no_more():
+    right = np.arange(100) < 80
+    one_wrong, five_wrong = right.copy(), right.copy()
+    one_wrong[0], five_wrong[:5] = False, False
+    assert is_as_good(right, right)
+    assert is_as_good(one_wrong, right)  # 1 point, error 1.0
+    assert not is_as_good(five_wrong, right)  # 5 points, error 2.2
+    assert is_as_good(right, five_wrong)
+    assert is_as_good(np.array([True]), np.array([True]))
+    assert not is_as_good(np.array([False]), np.array([True]))
+
+
+def test_roles_that_save_most_are_tried_first():
+    roles = Roles(np.array([[0, 1, 2], [1, 2, NO_ROLE]]), ["a", "b", "c"])
+    assert longest_first(roles, np.array([[5, 2, 3], [3, 4, 0]])) == [2, 0, 1]
+
+
+def test_a_sample_never_loses_all_its_chunks():
+    roles = Roles(np.array([[0, 1, 2], [0, 1, NO_ROLE], [1, 0, 1], [2, 2, NO_ROLE]]), ["a", "b", "c"])
+    skipped, n_rescued = skip_roles(roles, (1, 0))
+    assert skipped.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]]
+    assert n_rescued == 2
+    everything, none = skip_roles(roles, (1, 0, 2))
+    assert (everything == (roles.of != NO_ROLE)).all()
+    assert none == 0
+    assert not skip_roles(roles, ())[0].any()
+
+
+def test_folds_are_of_judges():
+    with pytest.raises(OptionError, match="crossfit is 2, but the gate trial asks no judge"):
+        SkipOptions(gate="trial", crossfit=2)
+
+
+RULED = pa.Table.from_pylist(
+    [
+        {
+            "id": f"r{k}",
+            "question": f"What is {k} and 1?",
+            "rationale": f"Let us add. {k} + 1 = {k + 1}. Done.",
+            "answer": str(k + 1),
+        }
+        for k in range(6)
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A tiny student that is not trained: its folder."""
+    folder = tmp_path_factory.mktemp("fresh") / "student"
+    texts = [str(value) for row in RULED.to_pylist() for value in row.values()]
+    sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "max_length_tokens": 160}
+    save_student(*make_student(texts, n_chunks=2, seed=0, vocab_size=300, **sizes), folder)
+    return folder
+
+
+def arguments_of(student, out, **changes):
+    training = own_methods()["stt"].Options(
+        batch_size=3, learning_rate=1e-3, warmup_steps=0.0, skip_weight=1.0
+    )
+    options = SkipOptions(gate="trial", roles=3, trial_start=1.0, trial_epochs=1.0)
+    return {
+        "student": student, "samples": RULED, "validation": RULED, "out": out, "training": training,
+        "chunks": ChunkOptions(M=2, method="average"), "check": CheckOptions(answer="number"), "options": options,
+        "seed": 1, **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+@trains
+def tried(fresh, tmp_path_factory):
+    """What the gate made of six samples: report and folder."""
+    out = tmp_path_factory.mktemp("tried")
+    return try_roles(**arguments_of(fresh, out)), out
+
+
+def test_the_gate_trains_both_sides_of_each_fork_on_as_many_tokens(tried):
+    report, out = tried
+    assert [fork["role"] for fork in report["curve"]] == [1, 0, 2]  # the sum is longest
+    assert [role["chunks"] for role in report["roles"]] == [6, 6, 6]
+    control = json.loads((out / "attempts" / "whole-on" / "attempt.json").read_text())
+    without = json.loads((out / "attempts" / "without-1" / "attempt.json").read_text())
+    assert control["train_steps"] == 2
+    assert (
+        control["train_target_tokens"]
+        <= without["train_target_tokens"]
+        <= 1.5 * control["train_target_tokens"]
+    )
+    notes = [json.loads(path.read_text()) for path in out.glob("attempts/*/attempt.json")]
+    assert report["asked"] == 6 * len(notes)
+    assert report["train_target_tokens"] == sum(note["train_target_tokens"] for note in notes)
+    assert not list(out.glob("attempts/*/model"))
+
+
+def test_chunks_are_skipped_if_their_role_may_go(tried):
+    report, out = tried
+    table = pq.read_table(out / "skip.parquet")
+    assert table["boundaries"].to_pylist() == [[0, 1, 2, 3]] * 6
+    dropped = [role["dropped"] for role in report["roles"]]
+    assert dropped == [fork["may_go"] for fork in sorted(report["curve"], key=lambda fork: fork["role"])]
+    expected, _ = skip_roles(Roles(np.tile(np.arange(3), (6, 1)), ["a", "b", "c"]),
+                             tuple(fork["role"] for fork in report["curve"] if fork["may_go"]))  # fmt: skip
+    assert table["skipped"].to_pylist() == expected.tolist()
+    assert report == json.loads((out / "report.json").read_text())
+
+
+@pytest.mark.slow
+def test_what_was_made_before_a_kill_is_not_made_again_and_comes_out_the_same(
+    tried, fresh, tmp_path, monkeypatch
+):
+    report, _ = tried
+    made = []
+    train = trials.train_method
+
+    def train_or_die(*args, **kwargs):
+        made.append(kwargs["out"].name)
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(trials, "train_method", train_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        try_roles(**arguments_of(fresh, tmp_path))
+    again = try_roles(**arguments_of(fresh, tmp_path))
+    assert made[:3] == ["whole", "whole-on", "without-1"]
+    assert made[3] == made[4]
+    assert len(set(made)) == len(made) - 1
+    assert {**again, "seconds": 0} == {**report, "seconds": 0}
+
+
+def test_attempts_of_other_inputs_are_refused(tried, fresh):
+    _, out = tried
+    with pytest.raises(RunError, match="is of another student, other data or options"):
+        try_roles(**arguments_of(fresh, out, seed=2))
+
+
+def test_the_gate_needs_validation_questions(fresh, tmp_path):
+    with pytest.raises(RunError, match=r"data\.sizes\.validation"):
+        try_roles(**arguments_of(fresh, tmp_path, validation=RULED[:0]))
+
+
+def test_steps_beyond_the_stages_have_skip_items_alone(whole, encoded, tmp_path):
+    n_steps = int(encoded.n_steps.max())
+    given = {
+        "boundaries": average_boundaries(encoded.n_steps, n_steps),
+        "skipped": np.zeros((len(encoded), n_steps), dtype=bool),
+    }
+    assert n_steps > whole.n_chunks
+    trainer = make_trainer("stt", whole, encoded, tmp_path, skip_weight=1.0, **given)
+    assert len(trainer.train_dataset) == len(encoded)
+    with pytest.raises(InvalidInputError, match=rf"up to {n_steps} chunks, one per step.*skip_weight: 1"):
+        make_trainer("stt", whole, encoded, tmp_path, skip_weight=0.5, **given)
