@@ -16,3 +16,12 @@ class EvaluationOptions(Options):
     batch_size: int = option(64, "questions answered side by side", ge=1)
     alone_questions: int = option(20, "questions that are timed one at a time, in addition", ge=0)
     stage_questions: int = option(32, "questions on which the accuracy by stage is measured", ge=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseOptions(Options):
+    """How the student to use is chosen, on the validation split: the shortest answers that are accurate enough."""
+
+    within: float = option(
+        1.0, "points (percent) by which its accuracy may fall short of that of Base", ge=0, le=100
+    )

@@ -38,6 +38,8 @@ _METRICS = (
     ("looped", "answers that ran into a loop", str),
     ("tokens_per_answer", "generated tokens per answer", lambda value: f"{value:.1f}"),
     ("prompt_tokens_per_answer", "prompt tokens per answer", lambda value: f"{value:.1f}"),
+    ("speedup_tokens", "speed-up against Base, in tokens", lambda value: f"{value:.2f}x"),
+    ("speedup_seconds", "speed-up against Base, in seconds, batched", lambda value: f"{value:.2f}x"),
     ("seconds_per_answer", "seconds per answer, batched", lambda value: f"{value:.4f}"),
     ("seconds_per_answer_alone", "seconds per answer, one at a time", lambda value: f"{value:.4f}"),
 )

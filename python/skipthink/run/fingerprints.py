@@ -21,6 +21,7 @@ class Kind(StrEnum):
     TRAIN = "train"
     SKIP_DATA = "skip-data"
     EVALUATE = "evaluate"
+    CHOOSE = "choose"
 
 
 FORMATS = {
@@ -30,6 +31,7 @@ FORMATS = {
     Kind.TRAIN: 1,
     Kind.SKIP_DATA: 1,
     Kind.EVALUATE: 1,
+    Kind.CHOOSE: 1,
 }
 """A number per kind of job, raised by every change of skipthink after which such a job has another result: other files,
 other columns, or other values for the same options."""

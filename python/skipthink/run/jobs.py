@@ -4,6 +4,7 @@
             → skip-data → train/{stt, skip-all} → evaluate
 
 Where a teacher writes the rationales, `teach` stands in front of `prepare`.
+Where a recipe says how to `choose` a student, a job of that name ends the run.
 Gates that ask no judge (`skip.gate`) need the fresh student alone; methods that skip then take their chunks from them.
 With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
 
@@ -34,6 +35,7 @@ COSTS = {
     Kind.TRAIN: 10.0,
     Kind.SKIP_DATA: 10.0,
     Kind.EVALUATE: 1.0,
+    Kind.CHOOSE: 1.0,
 }
 """Rough relative durations; only the order in which ready jobs start depends on them."""
 
@@ -67,7 +69,9 @@ class Job:
         return "data" if self.kind is Kind.PREPARE else self.name
 
 
-TEACH, PREPARE, EVALUATE = Job(Kind.TEACH), Job(Kind.PREPARE), Job(Kind.EVALUATE)
+TEACH, PREPARE, EVALUATE, CHOOSE = (
+    Job(kind) for kind in (Kind.TEACH, Kind.PREPARE, Kind.EVALUATE, Kind.CHOOSE)
+)
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,10 @@ def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
                 needs |= _judging(recipe, skips, recipe.method(str(method.judge)), needs, student)
                 own.append(skips)
             needs[Job(Kind.TRAIN, method.name, seed)] = tuple(own)
-    needs[EVALUATE] = (PREPARE, *(job for job in needs if job.kind is Kind.TRAIN and job.fold is None))
+    trainings = tuple(job for job in needs if job.kind is Kind.TRAIN and job.fold is None)
+    needs[EVALUATE] = (PREPARE, *trainings)
+    if recipe.choose is not None:
+        needs[CHOOSE] = (PREPARE, *trainings, EVALUATE)
     return needs
 
 
@@ -248,6 +255,8 @@ def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str
         # trials are trained as the method is that learns from them
         return [*how, recipe.options_of(STT).to_dict(), recipe.chunks_of(STT).to_dict()]
     measured = [recipe.evaluation.to_dict(), recipe.checks.to_dict()]
+    if job.kind is Kind.CHOOSE and recipe.choose is not None:
+        return [*measured, [method.name for method in recipe.chosen], recipe.choose.to_dict()]
     return measured if job.method is not None else [*measured, [method.name for method in recipe.chosen]]
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from skipthink.answers.options import CheckOptions
 from skipthink.data.options import DataOptions
-from skipthink.evaluation.options import EvaluationOptions
+from skipthink.evaluation.options import ChooseOptions, EvaluationOptions
 from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.io.own_code import is_own_code, is_own_file
 from skipthink.io.recipes import read_mapping, read_options, read_text, to_yaml
@@ -66,6 +66,9 @@ class Recipe(CheckOptions):
     training: TrainingSection = option(TrainingSection, "how students are trained")
     skip: SkipOptions = option(SkipOptions, "how skip data are made")
     evaluation: EvaluationOptions = option(EvaluationOptions, "how methods are compared")
+    choose: ChooseOptions | None = option(
+        None, "how the student to use is chosen among the trained ones; null: none is chosen"
+    )
     methods: tuple[str, ...] = option(
         tuple,
         "what is trained and compared: names of [methods](methods/README.md), or a method of your own: a Python file, "
@@ -93,11 +96,32 @@ class Recipe(CheckOptions):
         doubled = next((name for name in names if names.count(name) > 1), None)
         if doubled is not None:
             raise OptionError("methods", f"has two methods of the name {doubled!r}; rename one of your own")
+        if self.choose is not None:
+            self._check_choice()
         for method in self.chosen:
             if method.judge is not None and method.judge not in self.training.known:
                 raise OptionError(
                     "methods", f"has {method.name}, whose judge is {method.judge!r}: no such method"
                 )
+
+    def _check_choice(self) -> None:
+        """There is something to choose by: Base, and questions that no result is reported on."""
+        if not any(method.is_reference for method in self.chosen):
+            raise OptionError("choose", "compares with base, which is not among the methods; add it")
+        if self.evaluation.split != "test":
+            raise OptionError(
+                "choose",
+                "decides on the validation split, so results must be of another: evaluation.split: test",
+            )
+        if self.data.sizes.validation == 0:
+            raise OptionError(
+                "choose", "decides on the validation split, which is empty: data.sizes.validation"
+            )
+
+    @property
+    def reference(self) -> Method | None:
+        """The method that others are compared with: Base, where it is among them."""
+        return next((method for method in self.chosen if method.is_reference), None)
 
     @property
     def chosen(self) -> tuple[Method, ...]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from skipthink.exceptions import RunError
 from skipthink.io.files import write_json, write_text
+from skipthink.run.choosing import CHOICE_FILE, format_choice
 from skipthink.run.fingerprints import Kind
-from skipthink.run.folder import RunFolder, read_job_table
-from skipthink.run.jobs import Graph, Job
+from skipthink.run.folder import RunFolder, read_job_json, read_job_table
+from skipthink.run.jobs import CHOOSE, Graph, Job
 from skipthink.run.skip_report import align, format_skips, skip_summary
 from skipthink.training.method import Needs
 
@@ -82,7 +83,7 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
     """
     recipe = graph.recipe
     rows = [_row(folder, graph, method.name, seed) for method in recipe.chosen for seed in recipe.seeds]
-    reference = next((method.name for method in recipe.chosen if method.is_reference), None)
+    reference = None if recipe.reference is None else recipe.reference.name
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "task": recipe.task_name,
@@ -103,6 +104,10 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
     if skips:
         table += "\n\n" + format_skips(skips)
         write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips})
+    if recipe.choose is not None:
+        choice = read_job_json(folder.of(CHOOSE) / CHOICE_FILE)
+        results["choice"] = choice
+        table += "\n\n" + format_choice(choice, results["summary"])
     write_text(folder.path / "table.txt", table + "\n")
     write_json(folder.path / "results.json", results)
     return results, table

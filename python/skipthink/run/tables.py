@@ -12,7 +12,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from skipthink.data.options import DataOptions, SizeOptions
-from skipthink.evaluation.options import EvaluationOptions
+from skipthink.evaluation.options import ChooseOptions, EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_text
 from skipthink.io.option_tables import cells, markdown, table_of
@@ -72,6 +72,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "methods": method_table,
     "skip": lambda: table_of(SkipOptions),
     "evaluation": lambda: table_of(EvaluationOptions),
+    "choose": lambda: table_of(ChooseOptions),
     "pretrain": lambda: table_of(PretrainRecipe),
     "corpus": lambda: table_of(CorpusOptions),
     "pretraining": lambda: table_of(PretrainingOptions),

@@ -228,8 +228,8 @@ def _cutter(graph: Graph, method: Method, seed: int) -> Job:
     return graph.judge_of(method, seed) if graph.recipe.skip.has_judge else graph.skips_of(method, seed)
 
 
-def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None) -> None:
-    """Makes the saved student an ordinary folder with a model card, which says what is known of it by now."""
+def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None, model: Path | None = None) -> None:
+    """Makes the saved student, or a copy of it, an ordinary folder with a card: what is known of it by now."""
     from skipthink.publish.folder import dress_student
     from skipthink.run.report import versions
 
@@ -237,7 +237,7 @@ def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None) -> None:
     folder = task.folder.of(trained)
     summary = read_job_json(folder / "train.json")
     dress_student(
-        folder / "model",
+        model or folder / "model",
         facts={
             "data": recipe.task_name,
             "training samples": task.samples("train").num_rows,
@@ -353,6 +353,46 @@ def _evaluate(task: Task) -> dict[str, Any]:
     return {"evaluated": len(parts)}
 
 
+def _choose(task: Task) -> dict[str, Any]:
+    """All students answer the validation questions; that which the rule chooses is saved with its card."""
+    from skipthink.io.files import write_json
+    from skipthink.run.choosing import CHOICE_FILE, copy_student, make_choice, measure_once
+    from skipthink.run.report import with_speedups
+
+    recipe, folder = task.recipe, task.folder
+    assert recipe.choose is not None  # noqa: S101 - otherwise there is no such job
+    assert recipe.reference is not None  # noqa: S101 - the recipe was checked
+    parts, samples = evaluations(recipe), task.samples("validation")
+    measured, rows = {}, []
+    for index, (part, method) in enumerate(parts):
+        seed = part.seed or 0
+        measured[method.name, seed] = measure_once(
+            task.out / method.name / f"s{seed}",
+            student=folder.of(Job(Kind.TRAIN, method.name, seed)) / "model",
+            samples=samples,
+            mode=method.mode,
+            check=recipe.checks,
+            options=recipe.evaluation,
+            chunks=recipe.chunks_of(method),
+            progress=partial(_report_part, task.progress, index, len(parts)),
+        )
+        done = folder.done(part, task.graph.fingerprints[part])
+        if done is None:
+            raise RunError(f"{part.name} is not finished in {folder.path}")
+        rows.append({"method": method.name, "seed": seed, **done["result"]})
+    choice = make_choice(measured, recipe.reference.name, recipe.choose)
+    trained = Job(Kind.TRAIN, choice["method"], choice["seed"])
+    copy_student(folder.of(trained) / "model", task.out / "student")
+    tested = next(
+        row
+        for row in with_speedups(rows, choice["reference"])
+        if (row["method"], row["seed"]) == (choice["method"], choice["seed"])
+    )
+    _dress(task, trained, {**tested, "split": "test"}, task.out / "student")
+    write_json(task.out / CHOICE_FILE, choice)
+    return choice
+
+
 def _report_part(progress: Progress, index: int, n_parts: int, done: int, total: int) -> None:
     """Turns the progress of one part into that of all, in percent of a part."""
     progress(100 * index + 100 * done // max(total, 1), 100 * n_parts)
@@ -365,6 +405,7 @@ _BODIES: dict[Kind, Callable[[Task], dict[str, Any]]] = {
     Kind.TRAIN: _train,
     Kind.SKIP_DATA: _skip_data,
     Kind.EVALUATE: _evaluate,
+    Kind.CHOOSE: _choose,
 }
 
 

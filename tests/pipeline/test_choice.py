@@ -1,0 +1,129 @@
+"""The choice of the student to use: the rule by hand-made examples, and a run that ends with it."""
+
+import json
+
+import pytest
+from kept import trains
+
+from skipthink.evaluation.options import ChooseOptions
+from skipthink.exceptions import RecipeError
+from skipthink.run import choosing
+from skipthink.run.choosing import Point, choose_point, format_choice, make_choice
+from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
+from skipthink.run.recipe import parse_recipe
+from skipthink.run.report import write_report
+from skipthink.run.work import run_job
+
+POINTS = [
+    Point("base", 0.80, 70.0), Point("stt", 0.79, 40.0), Point("pruned-rule", 0.785, 30.0), Point("answer-only", 0.1, 2.0),
+]  # fmt: skip
+RECIPE = """
+name: choice
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 8, validation: 3, test: 2}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
+chunks: {M: 2}
+training: {epochs: 1, batch_size: 8}
+evaluation: {alone_questions: 0}
+choose: {within: 100}
+methods: [answer-only, base]
+"""
+
+
+@pytest.mark.parametrize(
+    ("within", "chosen"), [(0.0, "base"), (1.0, "stt"), (1.5, "pruned-rule"), (100, "answer-only")]
+)
+def test_the_shortest_answers_that_are_accurate_enough(within, chosen):
+    assert choose_point(POINTS, "base", within).method == chosen
+
+
+def test_of_equally_short_answers_the_more_accurate():
+    assert choose_point([*POINTS, Point("two", 0.82, 30.0)], "base", 2).method == "two"
+
+
+def measured(accuracy, tokens):
+    return {"accuracy": accuracy, "tokens_per_answer": tokens}
+
+
+def test_means_over_seeds_decide_then_the_best_seed():
+    choice = make_choice(
+        {
+            ("base", 0): measured(0.8, 60), ("base", 1): measured(0.6, 80),
+            ("stt", 0): measured(0.5, 30), ("stt", 1): measured(0.9, 40),
+        },
+        "base", ChooseOptions(within=1.0),
+    )  # fmt: skip
+    assert (choice["method"], choice["seed"]) == ("stt", 1)
+    assert [point["method"] for point in choice["points"]] == ["stt", "base"]
+    assert choice["points"][1] == {"method": "base", "accuracy": pytest.approx(0.7), "tokens_per_answer": 70}
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (("methods: [answer-only, base]", "methods: [answer-only]"), "compares with base"),
+    (("alone_questions: 0", "split: validation"), "evaluation.split: test"),
+    (("validation: 3", "validation: 0"), r"data\.sizes\.validation"),
+    (("within: 100", "within: -1"), "within must be at least 0"),
+])  # fmt: skip
+def test_a_recipe_that_cannot_choose_is_refused(change, says):
+    with pytest.raises(RecipeError, match=says):
+        parse_recipe(RECIPE.replace(*change), name="r")
+
+
+def test_without_the_option_there_is_no_such_job():
+    names = [job.name for job in build_graph(parse_recipe(RECIPE, name="r"))]
+    assert names[-2:] == ["evaluate", "choose"]
+    without = build_graph(parse_recipe(RECIPE.replace("choose: {within: 100}\n", ""), name="r"))
+    assert [job.name for job in without] == names[:-1]
+
+
+@pytest.fixture(scope="module")
+@trains
+def run(tmp_path_factory):
+    """A finished run, its report written."""
+    folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
+    (folder.path / "logs").mkdir()
+    folder.adopt(recipe)
+    graph = build_graph(recipe)
+    for job in graph:
+        run_job(folder, graph, job, lambda done, total: None)
+    return folder, graph, *write_report(folder, graph)
+
+
+def test_a_run_ends_with_the_chosen_student_and_its_card(run):
+    folder, _, results, table = run
+    choice = json.loads((folder.path / "choose" / "choice.json").read_text())
+    assert results["choice"] == choice
+    assert choice["method"] == min(choice["points"], key=lambda point: point["tokens_per_answer"])["method"]
+    assert format_choice(choice, results["summary"]) in table
+    assert f"chosen: {choice['method']}, seed 0" in table
+    own = folder.path / "train" / choice["method"] / "s0" / "model" / "model.safetensors"
+    assert (folder.path / "choose" / "student" / "model.safetensors").read_bytes() == own.read_bytes()
+    card = (folder.path / "choose" / "student" / "README.md").read_text()
+    for said in (
+        "accuracy",
+        "95 % interval, lower end",
+        "generated tokens per answer",
+        "against Base, in tokens",
+    ):
+        assert said in card
+
+
+def test_a_killed_choice_measures_nothing_twice(run, monkeypatch):
+    folder, graph, *_ = run
+    (folder.path / "choose" / "done.json").unlink()
+    (folder.path / "choose" / "base" / "s0" / "measured.json").unlink()
+    import skipthink.evaluation.measure as measure
+
+    asked, evaluate = [], measure.evaluate
+    monkeypatch.setattr(
+        measure, "evaluate", lambda **given: asked.append(given["out"].parent.name) or evaluate(**given)
+    )
+    before = json.loads((folder.path / "choose" / choosing.CHOICE_FILE).read_text())
+    run_job(folder, graph, graph.named("choose"), lambda done, total: None)
+    assert asked == ["base"]
+    after = json.loads((folder.path / "choose" / choosing.CHOICE_FILE).read_text())
+    assert after == before
