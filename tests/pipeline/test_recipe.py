@@ -29,7 +29,10 @@ MISTAKES = {
         SMALL + "training: {methods: {stt: {epoch: 3}}}",
         r"unknown key training\.methods\.stt\.epoch; did you mean training\.methods\.stt\.epochs\?",
     ),
-    "unknown key like no other": (SMALL + "xyzzy: 1", r"unknown key xyzzy; known keys: answer, choose, chunks"),
+    "unknown key like no other": (
+        SMALL + "xyzzy: 1",
+        r"unknown key xyzzy; known keys: answer, choose, chunks",
+    ),
     "typo that leaves a key missing": (
         SMALL.replace("{M: 3}", "{Mm: 3}"),
         r"unknown key chunks\.Mm; .*and 1 more",
