@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow.parquet as pq
 
+from skipthink.skipping.foresight import kappa
+
 CORE = "reasoning"
 JUDGE = "base+sbc"
 MEASURES = (
@@ -224,13 +226,6 @@ def agreement(run: Run, samples: dict[str, Any]) -> dict[str, float]:
         steps.setdefault(seed, []).extend(flags)
     pairs = [kappa(np.asarray(a), np.asarray(b)) for a, b in itertools.combinations(steps.values(), 2)]
     return {"kappa": float(np.mean(pairs))} if pairs else {}
-
-
-def kappa(a: np.ndarray, b: np.ndarray) -> float:
-    """Agreement beyond chance of two series of flags; 0 where chance explains everything."""
-    observed = float((a == b).mean())
-    chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
-    return 0.0 if chance == 1 else (observed - chance) / (1 - chance)
 
 
 def render(figures: dict[str, Any]) -> str:

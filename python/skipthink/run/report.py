@@ -15,7 +15,13 @@ from skipthink.run.choosing import CHOICE_FILE, format_choice
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder, read_job_json, read_job_table
 from skipthink.run.jobs import CHOOSE, Graph, Job
-from skipthink.run.skip_report import align, format_skips, skip_summary
+from skipthink.run.skip_report import (
+    agreements,
+    align,
+    format_agreements,
+    format_skips,
+    skip_summary,
+)
 from skipthink.training.method import Needs
 
 if TYPE_CHECKING:
@@ -102,8 +108,9 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
         write_json(folder.path / "chunks.json", {"schema": SCHEMA, "chunks": chunks})
     skips = skip_summary(folder, graph)
     if skips:
-        table += "\n\n" + format_skips(skips)
-        write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips})
+        agreed = agreements(folder, graph)
+        table += "\n\n" + "\n".join([format_skips(skips), *format_agreements(agreed)])
+        write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips, **agreed})
     if recipe.choose is not None:
         choice = read_job_json(folder.of(CHOOSE) / CHOICE_FILE)
         results["choice"] = choice

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
+
+import numpy as np
 
 from skipthink.exceptions import RunError
 from skipthink.run.fingerprints import Kind
-from skipthink.run.folder import RunFolder
+from skipthink.run.folder import RunFolder, read_job_table
 from skipthink.run.jobs import Graph
+from skipthink.skipping.foresight import kappa, step_flags
 
 COSTS = (
     "asked",
@@ -18,7 +22,7 @@ COSTS = (
     "regrown",
     "seconds",
 )
-OF_GATES = ("roles", "curve", "rescued", "train_target_tokens")
+OF_GATES = ("roles", "curve", "rescued", "train_target_tokens", "drawn", "foreseen")
 """What the reports of some gates hold besides."""
 
 
@@ -66,7 +70,13 @@ def _format_seed(row: dict[str, Any]) -> str:
     if row["gate"] != "answer":  # nobody was right or wrong about a sample
         lines = [[*line[:2], *line[3:]] for line in lines]
     return "\n".join(
-        [head, align(lines), *_format_roles(row), *(f"warning: {text}" for text in row["warnings"])]
+        [
+            head,
+            align(lines),
+            *_format_roles(row),
+            *_format_drawn(row),
+            *(f"warning: {text}" for text in row["warnings"]),
+        ]
     )
 
 
@@ -89,6 +99,47 @@ def _head_of_gate(row: dict[str, Any]) -> str:
             f"{row['tokens_generated']} tokens generated, {row['seconds']:.1f} s"
         )
     return f"skip data of seed {row['seed']} by the gate {row['gate']}{asked}"
+
+
+def _format_drawn(row: dict[str, Any]) -> list[str]:
+    """How far decisions were drawn to the shares of roles."""
+    if "drawn" not in row:
+        return []
+    told = {name: "-" if auc is None else f"{auc:.2f}" for name, auc in row["foreseen"].items()}
+    return [
+        f"{row['drawn']} decisions drawn to the share of their role, {row['rescued']} samples rescued; foreseen from "
+        f"question and role with an AUC of {told['before']} before, {told['after']} after"
+    ]
+
+
+def agreements(folder: RunFolder, graph: Graph) -> dict[str, float]:
+    """How far the seeds of a run skip the same steps: Cohen's kappa, mean over pairs of seeds.
+
+    Args:
+        folder: the run folder; its skip data are finished.
+        graph: the jobs of the run.
+
+    Returns:
+        `kappa`; of decisions that were drawn to roles, `kappa_before` too. Empty for a single seed, or several judges.
+    """
+    jobs = [job for job in graph if job.kind is Kind.SKIP_DATA]
+    if len(jobs) < 2 or any(job.method for job in jobs):
+        return {}
+    tables = [read_job_table(folder.of(job) / "skip.parquet").to_pydict() for job in jobs]
+    found = {}
+    for name, column in (("kappa", "skipped"), ("kappa_before", "own")):
+        if column in tables[0]:
+            flags = [step_flags(np.asarray(one["boundaries"]), np.asarray(one[column])) for one in tables]
+            found[name] = float(np.mean([kappa(a, b) for a, b in itertools.combinations(flags, 2)]))
+    return found
+
+
+def format_agreements(found: dict[str, float]) -> list[str]:
+    """One line, or none for a single seed."""
+    if not found:
+        return []
+    before = f" ({found['kappa_before']:.2f} before decisions were drawn)" if "kappa_before" in found else ""
+    return [f"seeds skip the same steps with a kappa of {found['kappa']:.2f}{before}"]
 
 
 def _format_roles(row: dict[str, Any]) -> list[str]:

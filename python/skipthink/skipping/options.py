@@ -23,6 +23,13 @@ class SkipOptions(Options):
         0.5, "length of a trial: target tokens of so many epochs on whole rationales", gt=0
     )
     trial_questions: int = option(200, "validation questions that are answered after a trial", ge=1)
+    own_weight: float | None = option(
+        None,
+        "weight of a judge's decision on a chunk, the rest being the share of skipped chunks of its role; a weight of "
+        "0.5 or more changes hardly anything; null: decisions stay",
+        ge=0,
+        le=1,
+    )
     random_rate: float | None = option(
         None,
         "share of the rationale tokens that the gate `random` skips; null: the share that `rule` skips",
@@ -54,6 +61,8 @@ class SkipOptions(Options):
 
     def check(self) -> None:
         """More than one vote needs a temperature; folds are of judges."""
+        if self.own_weight is not None and not self.has_judge:
+            raise OptionError("own_weight", f"is of judges, and the gate {self.gate} asks none; leave it out")
         if self.crossfit > 1 and not self.has_judge:
             raise OptionError(
                 "crossfit", f"is {self.crossfit}, but the gate {self.gate} asks no judge; leave it out"

@@ -20,8 +20,10 @@ from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_json, write_parquet
 from skipthink.scoring.options import ChunkOptions
+from skipthink.skipping.foresight import foresee, role_shares, shrink
 from skipthink.skipping.judge import Block, Flags, Judge, Subjects
 from skipthink.skipping.options import SkipOptions
+from skipthink.skipping.roles import find_roles
 from skipthink.skipping.statistics import describe_torn, find_warnings, group_skips
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.student import Student
@@ -90,7 +92,8 @@ def make_skip_data(
         ]
         totals = {name: file.total(name) for name in NOTES}
         torn_bytes = file.torn_bytes
-    write_skips(out, encoded.ids, boundaries, ledger.skipped)
+    drawn = _draw_to_roles(encoded, boundaries, ledger.skipped, options)
+    write_skips(out, encoded.ids, boundaries, *drawn["decisions"])
     groups = group_skips(ledger.base(), ledger.states(), tasks_of(samples))
     report = {
         **ledger.stats(),
@@ -98,6 +101,7 @@ def make_skip_data(
         "votes": options.votes,
         "prefixes_kept": all(kept),
         "groups": groups,
+        **drawn["report"],
         "tokens_generated": totals.pop("tokens"),
         **totals,
         "seconds": round(totals["seconds"], 3),
@@ -206,12 +210,40 @@ def _fingerprint(
     return digest.hexdigest()
 
 
-def write_skips(out: Path, ids: list[str], boundaries: Ints, skipped: Flags) -> None:
-    """Writes `skip.parquet`: id, boundaries, skipped."""
+def _draw_to_roles(
+    encoded: EncodedSamples, boundaries: Ints, skipped: Flags, options: SkipOptions
+) -> dict[str, Any]:
+    """Decisions drawn to the shares of roles, beside the judge's own; what changed, and how well both are foreseen."""
+    if options.own_weight is None:
+        return {"decisions": (skipped,), "report": {}}
+    roles = find_roles(encoded.questions, encoded.steps, boundaries, n_roles=options.roles)
+    drawn, n_rescued = shrink(skipped, roles, options.own_weight)
+    shares = role_shares(skipped, roles)
+    report = {
+        "drawn": int((drawn != skipped).sum()),
+        "rescued": n_rescued,
+        "foreseen": {
+            "before": foresee(encoded.questions, skipped, roles),
+            "after": foresee(encoded.questions, drawn, roles),
+        },
+        "roles": [
+            {"example": example, "chunks": int((roles.of == role).sum()), "share": float(shares[role])}
+            for role, example in enumerate(roles.examples)
+        ],
+    }
+    return {"decisions": (drawn, skipped), "report": report}
+
+
+def write_skips(
+    out: Path, ids: list[str], boundaries: Ints, skipped: Flags, own: Flags | None = None
+) -> None:
+    """Writes `skip.parquet`: id, boundaries, skipped; where decisions were drawn to roles, also own."""
     import pyarrow as pa
 
-    table = pa.table({"id": ids, "boundaries": boundaries.tolist(), "skipped": skipped.tolist()})
-    write_parquet(out / "skip.parquet", table)
+    columns = {"id": ids, "boundaries": boundaries.tolist(), "skipped": skipped.tolist()}
+    if own is not None:
+        columns["own"] = own.tolist()
+    write_parquet(out / "skip.parquet", pa.table(columns))
 
 
 def tasks_of(samples: pa.Table) -> list[str] | None:
