@@ -428,3 +428,43 @@ def test_runs_know_no_method_by_its_name():
     for path in Path(jobs.__file__).parent.glob("*.py"):
         code = re.sub(r'"""(.*?)"""', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         assert not [name for name in own_methods() if f'"{name}"' in code], path.name
+
+
+@pytest.mark.slow
+def test_a_method_may_start_from_its_judge(tmp_path):
+    """At a learning rate of nearly nothing the weights stay those of the judge; its tokens are counted."""
+    from safetensors.torch import load_file
+
+    text = """
+name: warm
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 6, validation: 1, test: 2}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
+chunks: {M: 2, method: average}
+training:
+  max_steps: 2
+  batch_size: 8
+  methods: {skip-all: {start: cwt, start_rate: 1e-9}}
+methods: [skip-all]
+"""
+    folder, recipe = RunFolder(tmp_path), parse_recipe(text, name="r")
+    (tmp_path / "logs").mkdir()
+    folder.adopt(recipe)
+    graph = build_graph(recipe)
+    for job in graph:
+        if job.kind != "evaluate":
+            run_job(folder, graph, job, lambda done, total: None)
+    judge, warm = (tmp_path / "train" / name / "s0" for name in ("base+sbc", "skip-all"))
+    first, second = (json.loads((path / "train.json").read_text()) for path in (judge, warm))
+    assert second["earlier"]["method"] == "base+sbc"
+    assert second["earlier"]["train_target_tokens"] == first["train_target_tokens"]
+    assert second["train_target_tokens"] > first["train_target_tokens"]
+    old, new, fresh = (
+        load_file(str(path / "model.safetensors"))
+        for path in (judge / "model", warm / "model", tmp_path / "student" / "s0")
+    )
+    assert all((new[name] - weight).abs().max() < 1e-6 for name, weight in old.items())
+    assert any((new[name] - weight).abs().max() > 1e-4 for name, weight in fresh.items())

@@ -210,12 +210,18 @@ def _train(task: Task) -> dict[str, Any]:
     if job.fold is not None:
         rows = np.flatnonzero(task.folds(samples) != job.fold)
         samples, extras = samples.take(rows), {name: values[rows] for name, values in extras.items()}
+    options, student = recipe.options_of(method), task.folder.of(Job(Kind.STUDENT, seed=task.seed))
+    share = method.judge_rate(options)
+    if share is not None:
+        judge = task.folder.of(graph.judge_of(method, task.seed))
+        student, extras["earlier"] = judge / "model", read_job_json(judge / "train.json")
+        options = options.replace(learning_rate=options.learning_rate * share)
     return train_method(
         method,
-        student=task.folder.of(Job(Kind.STUDENT, seed=task.seed)),
+        student=student,
         samples=samples,
         out=task.out,
-        options=recipe.options_of(method),
+        options=options,
         chunks=recipe.chunks_of(method),
         seed=task.seed,
         progress=task.progress,

@@ -27,14 +27,23 @@ class ItemDataset(Dataset[dict[str, torch.Tensor]]):
         self.items = items
         self.denominators: Ints = np.ones(len(items), dtype=np.int64)
 
-    def set_items(self, items: Items, denominators: Ints) -> None:
+    def set_items(self, items: Items, denominators: Ints, *, stages: bool = True) -> None:
         """Swaps in the items of the next epoch, and what the summed loss of each is divided by in its step.
 
+        Args:
+            items: the items.
+            denominators: int64 (n_items,).
+            stages: whether the stages must stay as they are, not only the number of items.
+
         Raises:
-            InvalidInputError: the stages differ from those before, so an epoch would change its length.
+            InvalidInputError: they differ from those before, so an epoch would change its length.
         """
-        if not np.array_equal(items.stages, self.items.stages):
+        if stages and not np.array_equal(items.stages, self.items.stages):
             raise InvalidInputError("items of an epoch must have the stages of the epoch before")
+        if len(items) != len(self.items):
+            raise InvalidInputError(
+                f"an epoch must have as many items as the one before, {len(self.items)}, got {len(items)}"
+            )
         self.items, self.denominators = items, denominators
 
     def __len__(self) -> int:
@@ -109,6 +118,7 @@ class StageBatchSampler(Sampler[list[int]]):
         seed: of the run.
         by_stage: see `plan_steps`.
         loss_norm: see `loss_denominators`.
+        in_order: whether items come in the order given; else it is drawn.
     """
 
     def __init__(
@@ -119,21 +129,26 @@ class StageBatchSampler(Sampler[list[int]]):
         seed: int,
         by_stage: bool = True,
         loss_norm: str = "batch_tokens",
+        in_order: bool = False,
     ) -> None:
         self.dataset, self.layout, self.seed = dataset, layout, seed
-        self.by_stage, self.loss_norm = by_stage, loss_norm
+        self.by_stage, self.loss_norm, self.in_order = by_stage, loss_norm, in_order
         self.begin_epoch(0, dataset.items)
 
     def begin_epoch(self, epoch: int, items: Items) -> None:
         """Plans the steps of an epoch over its items.
 
         Raises:
-            InvalidInputError: the stages differ from those of the epoch before, so an epoch would change length.
+            InvalidInputError: the stages differ from those of the epoch before, or where the order is given their
+                number does, so an epoch would change length.
         """
-        self.steps = plan_steps(
-            items.stages, self.layout.step_size, seed=self.seed, epoch=epoch, by_stage=self.by_stage
-        )
-        self.dataset.set_items(items, loss_denominators(self.steps, items.n_loss, self.loss_norm))
+        size = self.layout.step_size
+        if self.in_order:
+            self.steps = np.split(np.arange(len(items)), np.arange(size, len(items), size))
+        else:
+            self.steps = plan_steps(items.stages, size, seed=self.seed, epoch=epoch, by_stage=self.by_stage)
+        denominators = loss_denominators(self.steps, items.n_loss, self.loss_norm)
+        self.dataset.set_items(items, denominators, stages=not self.in_order)
 
     def __len__(self) -> int:
         return len(self.steps) * self.layout.accumulation

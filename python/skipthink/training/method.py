@@ -73,6 +73,17 @@ class Method:
         """What inference needs to know besides the longest targets, for `skipthink.json`."""
         return {}
 
+    def keeps_order(self, options: Any) -> bool:
+        """Whether the items of an epoch are trained on in the order in which they are given; else it is drawn.
+
+        Epochs may then differ in their stages, but not in their number of items.
+        """
+        return False
+
+    def judge_rate(self, options: Any) -> float | None:
+        """Share of the learning rate with which training starts from the judge's weights; None: a fresh student's."""
+        return None
+
     def report(self, source: ItemSource, items: Items) -> dict[str, int]:
         """Counts of what the first epoch's items hold, or leave out of the samples."""
         return {}

@@ -47,12 +47,26 @@ class TrainingOptions(Options):
     loss_norm: Literal["batch_tokens", "item"] = option(
         "batch_tokens", "whether the loss of a step is a mean over its target tokens or over its items"
     )
+    token_power: float = option(
+        0.0,
+        "γ of the weights p^γ of target tokens, p being the student's own probability; below 0 hard tokens count more",
+        ge=-2,
+        le=2,
+    )
     batching: Literal["stage", "shuffled"] = option(
         "stage", "whether the items of a step are of one stage or of all"
     )
     max_item_tokens: int | None = option(None, "longest item allowed; null: the student's positions", ge=2)
     long_items: Literal["error", "drop"] = option(
         "error", "longer items: an error, or their samples are left out and counted"
+    )
+    average_last: int = option(
+        1,
+        "how many weights of the last steps the trained weights are the mean of; 1: the last ones alone",
+        ge=1,
+    )
+    average_every: float = option(
+        0.02, "optimiser steps between two weights that are averaged; below 1, a share of all steps", gt=0
     )
     save_steps: int = option(200, "optimiser steps between two checkpoints", ge=1)
     report_to: tuple[str, ...] = option(tuple, "trackers that get the curves, as transformers names them")
@@ -68,6 +82,12 @@ class TrainingOptions(Options):
             raise OptionError("fsdp", "is set beside deepspeed; give one of them")
         if self.fsdp_config is not None and not self.fsdp:
             raise OptionError("fsdp_config", "is set, which needs fsdp: true")
+        if self.average_every > 1 and self.average_every != round(self.average_every):
+            raise OptionError("average_every", "must be a share below 1, or a whole number of steps")
+        if self.average_last > 1 and (self.fsdp or self.deepspeed is not None):
+            raise OptionError(
+                "average_last", "is above 1 beside sharding, where no process has all weights: set it to 1"
+            )
         if self.lora is not None and (self.fsdp or self.deepspeed is not None):
             raise OptionError(
                 "lora", "is set beside sharding; adapters are small: leave out fsdp and deepspeed"

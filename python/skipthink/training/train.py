@@ -39,6 +39,7 @@ def train_method(
     seed: int,
     boundaries: Ints | None = None,
     skipped: Bools | None = None,
+    earlier: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -54,12 +55,15 @@ def train_method(
         seed: seeds data order, chunk dropout and search.
         boundaries: chunks that stay as they are, int64 (n, M + 1): those a judge was, or is to be, asked about.
         skipped: chunks the judge can do without, bool (n, M), for methods whose `needs` are `Needs.SKIPS`.
+        earlier: what `train.json` says of the training that the student comes from, where it is not fresh: its items
+            and tokens are counted too, its steps and tokens stand under `earlier`.
         progress: called with (steps done, steps in all).
         arguments: further fields of `transformers.TrainingArguments`; they win.
 
     Returns:
         What `train.json` holds: train_steps, train_items, train_tokens, train_target_tokens, seconds, processes,
-        effective_batch (means per step), items per stage, loss, report. Files are written by the first process.
+        effective_batch (means per step), items per stage, loss, report; averaged_steps and earlier where there are any.
+        Files are written by the first process.
 
     Raises:
         InvalidInputError: options, samples or student do not fit the method, or skip data are missing.
@@ -97,6 +101,12 @@ def train_method(
         "loss": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
         "report": encoded.report | trainer.report,
     }
+    if earlier is not None:
+        before = {name: int(earlier[name]) for name in trainer.counts.totals()}
+        summary |= {name: count + before[name] for name, count in trainer.counts.totals().items()}
+        summary["earlier"] = {"method": earlier["method"], "train_steps": earlier["train_steps"], **before}
+    if trainer.average is not None:
+        summary["averaged_steps"] = trainer.average.steps
     weights = whole_weights(trainer)  # all processes take part where parameters are sharded
     if trainer.is_world_process_zero():
         write_parquet(out / "chunks.parquet", chunks_table(encoded, trainer.source.boundaries, skipped))

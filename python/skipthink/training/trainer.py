@@ -25,6 +25,7 @@ from skipthink.student.items import Items
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
 from skipthink.training.arguments import ItemArguments
+from skipthink.training.averaging import WeightAverage
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.boundaries import from_main, score_in_shares
 from skipthink.training.device_trainer import DeviceTrainer
@@ -34,6 +35,7 @@ from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
 from skipthink.training.resumable import Progress
 from skipthink.training.source import ItemSource
+from skipthink.training.token_weights import token_weights
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState
@@ -86,7 +88,7 @@ class ItemTrainer(DeviceTrainer):
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)
         items = method.items(self.source, 0)
         self.report |= _count_empty_targets(items) | _count_searched(self) | method.report(self.source, items)
-        self.batch_sampler = _sampler_of(ItemDataset(items), args, options)
+        self.batch_sampler = _sampler_of(ItemDataset(items), args, method, options)
         kwargs |= {"train_dataset": self.batch_sampler.dataset, "data_collator": PadCollator(student.markers)}
         super().__init__(layout=args.layout, progress=progress, model=student.model, args=args, **kwargs)
         # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
@@ -97,7 +99,9 @@ class ItemTrainer(DeviceTrainer):
                 "search average"
             )
         self.target_head = TargetHead(student.model, enabled=not args.torch_compile)
-        self.add_callback(_Epochs(self))
+        self.average = WeightAverage.of(student.model, options, Path(str(args.output_dir)))
+        for callback in filter(None, (_Epochs(self), self.average)):
+            self.add_callback(callback)
 
     @property
     def searches(self) -> bool:
@@ -155,6 +159,8 @@ class ItemTrainer(DeviceTrainer):
     ) -> Any:
         """The batch's part of the step's loss: `loss_norm` says what the sum over target tokens is divided by."""
         nll, rows, outputs = self.target_head.token_nll(model, inputs)
+        if power := self.source.options.token_power:
+            nll = nll * token_weights(nll, rows, power)
         loss = (nll / inputs["denominators"][rows]).sum()
         # gradients are averaged over processes, but every process holds a part of one sum
         loss = loss * self.accelerator.num_processes
@@ -187,7 +193,9 @@ class ItemTrainer(DeviceTrainer):
             self.target_head.release()
 
 
-def _sampler_of(dataset: ItemDataset, args: ItemArguments, options: TrainingOptions) -> StageBatchSampler:
+def _sampler_of(
+    dataset: ItemDataset, args: ItemArguments, method: Method, options: TrainingOptions
+) -> StageBatchSampler:
     """The order of the items."""
     return StageBatchSampler(
         dataset,
@@ -195,6 +203,7 @@ def _sampler_of(dataset: ItemDataset, args: ItemArguments, options: TrainingOpti
         seed=args.seed,
         by_stage=options.batching == "stage",
         loss_norm=options.loss_norm,
+        in_order=method.keeps_order(options),
     )
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from skipthink.core.ragged import Ints
-from skipthink.options import option
+from skipthink.options import OptionError, option
 from skipthink.student.items import Items, join_items, take_items
 from skipthink.student.token_rows import Bools
 from skipthink.training.method import Method, Needs
 from skipthink.training.methods.base_ac import ChunkwiseOptions, chunkwise_items
+from skipthink.training.mixing import Ramp, skip_rows
 from skipthink.training.source import ItemSource
 
 
@@ -27,14 +26,41 @@ class SkipItemOptions(ChunkwiseOptions):
         gt=0,
         le=1,
     )
+    skip_weight_start: float | None = option(
+        None,
+        "share of skip items at the beginning, from which it goes evenly to `skip_weight` at the end; null: the same "
+        "share throughout",
+        ge=0,
+        lt=1,
+    )
+    full_items: Literal["chunkwise", "one-pass", "both"] = option(
+        "chunkwise",
+        "the items beside skip items: one per chunk, the whole rationale in one pass as in `base`, or both",
+    )
+    start: Literal["fresh", "cwt"] = option(
+        "fresh", "weights that training starts from: those of the fresh student, or of the judge"
+    )
+    start_rate: float = option(1 / 3, "with `start: cwt`, the share of `learning_rate` that is used", gt=0)
     thought: Literal["per-chunk", "collapse", "none"] = option(
         "per-chunk",
         "what a skip target holds for skipped chunks: a `[thought]` each, one per run of them, or nothing",
     )
 
+    def check(self) -> None:
+        """A share that rises has an end, and an order that batches keep."""
+        super().check()
+        if self.skip_weight_start is None:
+            return
+        if self.skip_weight is None:
+            raise OptionError("skip_weight_start", "needs skip_weight, the share it goes to")
+        if self.batching != "shuffled":
+            raise OptionError(
+                "skip_weight_start", "needs batching: shuffled; steps of one stage have no order"
+            )
+
 
 class SkipAll(Method):
-    """Chunk-wise items and one skip item per sample, which holds no chunk: `[skip] q | [thought] … [answer] a <end>`.
+    """Full items and one skip item per sample, which holds no chunk: `[skip] q | [thought] … [answer] a <end>`.
 
     Chunks stay as they were judged: a boundary that moved would make the skip data speak of other chunks.
     """
@@ -43,32 +69,67 @@ class SkipAll(Method):
     needs, judge = Needs.CHUNKS, "base+sbc"
 
     def items(self, source: ItemSource, epoch: int) -> Items:
-        """Chunk-wise items, then skip items up to their share; the rows that are repeated change with the epoch."""
-        return self._with_skips(source, epoch, lambda: chunkwise_items(source, epoch))
+        """Full items and skip items in their shares; the rows that are repeated change with the epoch."""
+        options: SkipItemOptions = source.options
+        skip = self._skip_items(source)
+        if self.keeps_order(options):
+            full = full_items(source, epoch)
+            order = self._ramp(source, len(full)).order(epoch, len(full), len(skip), source.seed)
+            return take_items(join_items([full, skip]), order)
+        if options.skip_weight == 1:
+            return skip
+        full = full_items(source, epoch)
+        rows = skip_rows(options.skip_weight, len(full), len(skip), source.seed, epoch)
+        return join_items([full, take_items(skip, rows)])
 
     def longest_items(self, source: ItemSource) -> Items:
         """Without chunk dropout."""
-        return self._with_skips(source, 0, lambda: source.planned("chunkwise"))
+        return self.whole_items(source)
+
+    def whole_items(self, source: ItemSource) -> Items:
+        """Every item there is, without chunk dropout."""
+        skip = self._skip_items(source)
+        if source.options.skip_weight == 1 and not self.keeps_order(source.options):
+            return skip
+        return join_items([full_items(source, None), skip])
+
+    def keeps_order(self, options: SkipItemOptions) -> bool:
+        """Where the share of skip items changes, their order says how."""
+        return options.skip_weight_start is not None
+
+    def judge_rate(self, options: SkipItemOptions) -> float | None:
+        """With `start: cwt`."""
+        return options.start_rate if options.start == "cwt" else None
 
     def skipped(self, source: ItemSource) -> Bools:
         """The chunks that skip items leave out, bool (n, M): all that hold a step."""
         return np.diff(source.boundaries, axis=1) > 0
 
-    def _with_skips(self, source: ItemSource, epoch: int, full: Callable[[], Items]) -> Items:
-        skip = source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
-        share = source.options.skip_weight
-        if share == 1:
-            return skip
-        chunkwise = full()
-        rows = skip_rows(share, len(chunkwise), len(skip), source.seed, epoch)
-        return join_items([chunkwise, take_items(skip, rows)])
+    def _skip_items(self, source: ItemSource) -> Items:
+        return source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
+
+    def _ramp(self, source: ItemSource, n_full: int) -> Ramp:
+        options: SkipItemOptions = source.options
+        ramp = Ramp(float(options.skip_weight_start or 0), float(options.skip_weight or 0), options.epochs)
+        if options.max_steps is None:
+            return ramp
+        n_steps = -(-ramp.n_items(n_full) // source.step_size)
+        return replace(ramp, epochs=options.max_steps / n_steps)
 
 
-def skip_rows(share: float | None, n_chunkwise: int, n_rows: int, seed: int, epoch: int) -> Ints:
-    """Which rows give a skip item in an epoch: each one once, or as often as the share asks for."""
-    count = n_rows if share is None else max(1, round(share / (1 - share) * n_chunkwise))
-    order = np.random.default_rng((seed, epoch, 1)).permutation(n_rows)
-    return np.resize(order, count)
+def full_items(source: ItemSource, epoch: int | None) -> Items:
+    """The items beside skip items.
+
+    Args:
+        source: samples and options.
+        epoch: counted from 0; None: without chunk dropout.
+    """
+    kind, parts = source.options.full_items, []
+    if kind != "one-pass":
+        parts.append(source.planned("chunkwise") if epoch is None else chunkwise_items(source, epoch))
+    if kind != "chunkwise":
+        parts.append(source.planned("base"))
+    return join_items(parts) if len(parts) > 1 else parts[0]
 
 
 METHOD = SkipAll()

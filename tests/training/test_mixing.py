@@ -1,0 +1,164 @@
+"""The mixture of full and skip items: shares that rise, what full items are, where training starts."""
+
+import numpy as np
+import pytest
+import torch
+from kept import trains
+from safetensors.torch import load_file
+from training_calls import train_by_name
+
+from skipthink.core.codes import Stage
+from skipthink.core.search import average_boundaries
+from skipthink.options import OptionError
+from skipthink.training import ItemSource
+from skipthink.training.methods.stt import METHOD
+from skipthink.training.mixing import Ramp
+
+M = 3
+
+
+def test_a_share_that_rises_by_hand():
+    """From 0 to 1 over two epochs of 4 items: shares 1/16, 3/16, …, 15/16, whose sums pass 1, 2, 3 and 4."""
+    ramp = Ramp(0.0, 1.0, 2.0)
+    assert ramp.n_items(2) == 4
+    assert ramp.is_skip(0, 4).tolist() == [False, False, False, True]
+    assert ramp.is_skip(1, 4).tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(("epoch", "share"), [(0, 0.3), (1, 0.5), (2, 0.7), (3, 0.8)])
+def test_every_epoch_has_its_share(epoch, share):
+    """0.2 to 0.8 over three epochs; beyond them the share stays."""
+    is_skip = Ramp(0.2, 0.8, 3.0).is_skip(epoch, 1000)
+    assert is_skip.mean() == pytest.approx(share, abs=1e-3)
+    halves = [part.mean() for part in np.array_split(is_skip, 2)]
+    assert halves[0] < halves[1] if epoch < 3 else halves[0] == pytest.approx(halves[1], abs=2e-3)
+
+
+def test_a_share_that_does_not_change():
+    assert Ramp(0.5, 0.5, 1.0).is_skip(0, 6).tolist() == [False, True] * 3
+
+
+def test_each_item_is_taken_before_any_is_taken_again():
+    order = Ramp(0.5, 0.5, 2.0).order(0, 6, 4, seed=1)
+    full, skip = order[order < 6], order[order >= 6]
+    assert sorted(full) == list(range(6))
+    assert sorted(skip[:4]) == [6, 7, 8, 9]
+    assert sorted(skip[4:]) == sorted(skip[:2])
+    assert order.tolist() == Ramp(0.5, 0.5, 2.0).order(0, 6, 4, seed=1).tolist()
+    assert order.tolist() != Ramp(0.5, 0.5, 2.0).order(1, 6, 4, seed=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"skip_weight_start": 0.2}, "needs skip_weight"),
+        ({"skip_weight_start": 0.2, "skip_weight": 0.8}, "needs batching: shuffled"),
+        ({"skip_weight_start": 1.0, "skip_weight": 1.0, "batching": "shuffled"}, "must be below 1"),
+    ],
+)
+def test_shares_that_are_refused(options, problem):
+    with pytest.raises(OptionError, match=problem):
+        METHOD.Options(**options)
+
+
+@pytest.fixture
+def source_of(encoded, markers):
+    """Makes a source of items of which chunk 1 is skipped, of these options."""
+
+    def make(**options):
+        skipped = np.zeros((len(encoded), M), dtype=bool)
+        skipped[:, 0] = True
+        boundaries = average_boundaries(encoded.n_steps, M)
+        return ItemSource(encoded, markers, METHOD.Options(**options), boundaries, 5, 8, skipped=skipped)
+
+    return make
+
+
+def stages_of(items):
+    found, counts = np.unique(items.stages, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def test_full_items_are_chunks_or_the_whole_rationale(source_of, encoded):
+    n = len(encoded)
+    chunks = {Stage.ANSWER: n, 1: n, 2: n, 3: n}
+    for kind, expected in (
+        ("chunkwise", chunks),
+        ("one-pass", {Stage.BASE: n}),
+        ("both", {**chunks, Stage.BASE: n}),
+    ):
+        items = METHOD.items(source_of(full_items=kind), 0)
+        assert stages_of(items) == {**expected, Stage.SKIP: n}
+    source = source_of(full_items="one-pass", skip_weight=0.75)
+    assert stages_of(METHOD.items(source, 0)) == {Stage.BASE: n, Stage.SKIP: 3 * n}
+
+
+def test_whole_items_hold_every_stage_whatever_an_epoch_holds(source_of, encoded):
+    source = source_of(
+        skip_weight_start=0.0, skip_weight=1.0, batching="shuffled", epochs=2.0, full_items="one-pass"
+    )
+    n = len(encoded)
+    assert stages_of(METHOD.whole_items(source)) == {Stage.BASE: n, Stage.SKIP: n}
+    found = [stages_of(METHOD.items(source, epoch)) for epoch in range(2)]
+    assert found == [{Stage.BASE: 36, Stage.SKIP: 12}, {Stage.BASE: 12, Stage.SKIP: 36}]
+
+
+def test_steps_in_place_of_epochs_end_with_the_last_share(source_of, encoded):
+    """48 items an epoch are 6 steps of 8; 12 steps are two epochs."""
+    options = {"skip_weight_start": 0.0, "skip_weight": 1.0, "batching": "shuffled", "full_items": "one-pass"}
+    by_steps, by_epochs = source_of(**options, max_steps=12), source_of(**options, epochs=2.0)
+    for epoch in range(2):
+        found, expected = (METHOD.items(source, epoch) for source in (by_steps, by_epochs))
+        assert found.stages.tolist() == expected.stages.tolist()
+
+
+RAMP = {
+    "skip_weight_start": 0.2, "skip_weight": 0.8, "batching": "shuffled", "epochs": 2, "full_items": "both",
+    "learning_rate": 1e-3, "save_steps": 5, "batch_size": 16,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+@trains
+def ramped(student_dir, samples, encoded, tmp_path_factory):
+    """A training whose share of skip items rises: (its folder, its summary, its arguments)."""
+    out = tmp_path_factory.mktemp("ramped")
+    boundaries = average_boundaries(encoded.n_steps, M)
+    given = {"boundaries": boundaries, "skipped": np.ones((len(encoded), M), dtype=bool)}
+    common = {"name": "stt", "student": student_dir, "samples": samples, "settings": RAMP, **given}
+    return out, train_by_name(out=out, **common), common
+
+
+class _Killed(Exception):
+    pass
+
+
+def test_a_killed_ramp_goes_on_bit_by_bit(ramped, tmp_path):
+    folder, summary, common = ramped
+
+    def kill(step, _):
+        if step == 12:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train_by_name(out=tmp_path, progress=kill, **common)
+    found = train_by_name(out=tmp_path, **common)
+    assert {**found, "seconds": 0} == {**summary, "seconds": 0}
+    expected = (folder / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == expected
+
+
+def test_a_student_that_comes_from_another_counts_its_tokens(ramped, student_dir, tmp_path):
+    folder, summary, common = ramped
+    settings = {**RAMP, "max_steps": 1}
+    again = {**common, "student": folder / "model", "settings": {**settings, "learning_rate": 1e-9}}
+    found = train_by_name(out=tmp_path / "warm", earlier=summary, **again)
+    fresh = train_by_name(out=tmp_path / "fresh", **{**again, "student": student_dir})
+    for name in ("train_items", "train_tokens", "train_target_tokens"):
+        assert found[name] == fresh[name] + summary[name]
+        assert found["earlier"][name] == summary[name]
+    assert found["train_steps"] == 1
+    assert found["earlier"]["train_steps"] == summary["train_steps"]
+    old, new = (load_file(str(path / "model" / "model.safetensors")) for path in (folder, tmp_path / "warm"))
+    for name, weight in new.items():
+        torch.testing.assert_close(weight, old[name], atol=1e-6, rtol=1e-5)
