@@ -21,6 +21,7 @@ struct Input {
     min_steps: u8,
     method: u8,
     objective: u8,
+    balance: f64,
     eta: f64,
     seed: u64,
 }
@@ -58,7 +59,10 @@ fuzz_target!(|input: Input| {
             3 => Method::Anneal(Anneal { moves: 50, width: 2, start: 0.5, end: 0.001 }),
             _ => Method::Optimal,
         },
-        objective: [Objective::Mean, Objective::Variance, Objective::Max][usize::from(input.objective % 3)],
+        objective: [Objective::Mean, Objective::Variance, Objective::Max, Objective::Mass]
+            [usize::from(input.objective % 4)],
+        // larger ones swallow all losses, and their sums are not finite
+        balance: if input.balance.abs() < 1e100 { input.balance } else { 0.0 },
         eta: input.eta,
         min_steps: usize::from(input.min_steps),
         seed: input.seed,

@@ -37,6 +37,7 @@ def find_boundaries(
     *,
     method: Literal["average", "optimal"] | Greedy | Anneal,
     objective: str,
+    balance: float,
     eta: float,
     min_steps: int,
     seed: int,

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 import skipthink
 from skipthink import Anneal, Greedy, reference
-from skipthink.reference.chunking import make_cost, total
+from skipthink.reference.chunking import make_charge, make_cost, to_shares, total
 
-OBJECTIVES = ("mean", "variance", "max")
+OBJECTIVES = ("mean", "variance", "max", "mass")
+BALANCES = (0.0, 0.4)
 METHODS = ("average", "greedy", "anneal", "optimal")
 SHORT = {"anneal": Anneal(moves=60)}
 """Methods that take their time, in short."""
@@ -35,7 +36,11 @@ def rows(draw, max_steps=12):
         return [flat[at * columns : (at + 1) * columns] for at in range(positions)]
 
     losses = [block(k, width) for k in lengths]
-    options = {"min_steps": draw(st.integers(0, 2)), "objective": draw(st.sampled_from(OBJECTIVES))}
+    options = {
+        "min_steps": draw(st.integers(0, 2)),
+        "objective": draw(st.sampled_from(OBJECTIVES)),
+        "balance": draw(st.sampled_from(BALANCES)),
+    }
     if draw(st.booleans()):
         options["n_tokens"] = [block(k, None, st.integers(0, 9)) for k in lengths]
     if draw(st.booleans()):
@@ -43,10 +48,14 @@ def rows(draw, max_steps=12):
     return losses, M, options
 
 
-def row_cost(losses, options, row):
-    weights = options["n_tokens"][row] if "n_tokens" in options else [1.0] * len(losses[row])
+def row_cost(losses, M, options, row):
+    given = losses[row]
+    weights = options["n_tokens"][row] if "n_tokens" in options else [1.0] * len(given)
     ends = options["end_losses"][row] if "end_losses" in options else None
-    return make_cost(losses[row], weights, ends, options["objective"])
+    if options["objective"] == "mass":
+        given = to_shares(given, weights, M)
+    charge = make_charge(options.get("balance", 0.0), len(given), M)
+    return make_cost(given, weights, ends, options["objective"], charge)
 
 
 def all_segmentations(k, M, min_steps):
@@ -62,7 +71,7 @@ def test_optimal_equals_brute_force(case):
     losses, M, options = case
     found = skipthink.chunk(None, losses, M, 0.0, method="optimal", **options)
     for row in range(len(losses)):
-        cost = row_cost(losses, options, row)
+        cost = row_cost(losses, M, options, row)
         k = len(losses[row])
         if k < M * options["min_steps"]:
             assert not found.searched[row]
@@ -81,18 +90,19 @@ def test_optimal_equals_brute_force(case):
 @pytest.mark.parametrize("conditioned", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("ended", [False, True])
-def test_optimal_equals_brute_force_in_every_regime(objective, conditioned, weighted, ended):
+@pytest.mark.parametrize("balance", BALANCES)
+def test_optimal_equals_brute_force_in_every_regime(objective, conditioned, weighted, ended, balance):
     """All segmentations for every K ≤ 10 and M ≤ 4, each objective with each kind of losses."""
     random = np.random.default_rng(7)
     for k, M in itertools.product(range(1, 11), range(1, 5)):
         losses = [random.gamma(1.0, 1.0, (k, M) if conditioned else k).tolist()]
-        options = {"objective": objective, "min_steps": 0}
+        options = {"objective": objective, "min_steps": 0, "balance": balance}
         if weighted:
             options["n_tokens"] = [random.integers(0, 9, k).tolist()]
         if ended:
             options["end_losses"] = [random.gamma(1.0, 1.0, (k + 1, M)).tolist()]
         found = skipthink.chunk(None, losses, M, 0.0, method="optimal", **options)
-        cost = row_cost(losses, options, 0)
+        cost = row_cost(losses, M, options, 0)
         best = min(total(cuts, cost, objective) for cuts in all_segmentations(k, M, 0))
         assert found.objective[0] == pytest.approx(best, rel=1e-12, abs=1e-12)
 
@@ -106,7 +116,11 @@ def untied_rows(draw):
     kind = draw(st.sampled_from([np.float64, np.float32]))
     shape = (M,) if draw(st.booleans()) else ()
     losses = [random.gamma(1.5, 0.8, (k, *shape)).astype(kind) for k in lengths]
-    options = {"min_steps": draw(st.integers(0, 2)), "objective": draw(st.sampled_from(OBJECTIVES))}
+    options = {
+        "min_steps": draw(st.integers(0, 2)),
+        "objective": draw(st.sampled_from(OBJECTIVES)),
+        "balance": draw(st.sampled_from(BALANCES)),
+    }
     if draw(st.booleans()):
         options["n_tokens"] = [random.integers(1, 30, k).tolist() for k in lengths]
     if draw(st.booleans()):
@@ -168,6 +182,40 @@ def test_the_example_of_the_method():
     assert skipthink.chunk(None, losses, 2, 0.0, method="optimal").boundaries.tolist() == [[0, 1, 4]]
     isolated = skipthink.chunk(None, losses, 2, 0.0, method="optimal", objective="variance")
     assert isolated.boundaries.tolist() == [[0, 3, 4]]
+
+
+@pytest.mark.parametrize("method", ["greedy", "anneal", "optimal"])
+@pytest.mark.parametrize(
+    ("balance", "cut", "objective"), [(0.0, 5, 0.6), (0.25, 4, 0.75 + 0.5 / 9), (3.0, 3, 1.0)]
+)
+def test_a_balance_by_hand(method, balance, cut, objective):
+    """Six steps, the first of loss 3: `mean` gives it all but one step, a balance draws the cut to the middle."""
+    found = skipthink.chunk(None, [[3.0, 0, 0, 0, 0, 0]], 2, 0.0, method=method, balance=balance)
+    assert found.boundaries.tolist() == [[0, cut, 6]]
+    assert found.objective[0] == pytest.approx(objective, abs=1e-12)
+
+
+def test_a_balance_is_a_share_of_the_row():
+    """Ten times the steps, each a tenth of a chunk's share: the same charge."""
+    short = skipthink.chunk(None, [[0.0] * 6], 2, method="average", init=[[0, 2, 6]], balance=9.0)
+    long = skipthink.chunk(None, [[0.0] * 60], 2, method="average", init=[[0, 20, 60]], balance=9.0)
+    assert short.objective[0] == pytest.approx(2.0)
+    assert long.objective[0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("method", ["greedy", "anneal", "optimal"])
+def test_equal_mass_by_hand(method):
+    """Losses 1, 1, 1 and 3 are cut into 3 and 3; tokens weigh; end losses do not enter; a row without loss costs M."""
+    ends = [[[9.0, 9.0]] * 5]
+    found = skipthink.chunk(None, [[1.0, 1, 1, 3]], 2, 0.0, method=method, objective="mass", end_losses=ends)
+    assert found.boundaries.tolist() == [[0, 3, 4]]
+    assert (found.objective[0], found.initial_objective[0]) == pytest.approx((0.0, 2 / 9))
+    weighed = skipthink.chunk(
+        None, [[1.0, 1, 1, 1]], 2, 0.0, method=method, objective="mass", n_tokens=[[9, 3, 3, 3]]
+    )
+    assert weighed.boundaries.tolist() == [[0, 1, 4]]
+    nothing = skipthink.chunk(None, [[0.0, 0, 0]], 2, 0.0, method=method, objective="mass")
+    assert nothing.objective.tolist() == [2.0]
 
 
 def test_eta_is_what_a_result_must_gain():

@@ -64,6 +64,7 @@ def chunk(
     eta: Annotated[float, cli_option(SearchOptions, "eta")] = SEARCH.eta,
     method: Annotated[str, cli_option(SearchOptions, "method")] = SEARCH.method,
     objective: Annotated[str, cli_option(SearchOptions, "objective")] = SEARCH.objective,
+    balance: Annotated[float, cli_option(SearchOptions, "balance")] = SEARCH.balance,
     scope: Annotated[str, cli_option(SearchOptions, "scope")] = SEARCH.scope,
     min_steps: Annotated[int, cli_option(SearchOptions, "min_steps")] = SEARCH.min_steps,
     rules: Rules = "auto",
@@ -84,7 +85,14 @@ def chunk(
     from skipthink.io.tables import column_names
     from skipthink.stream.chunker import Chunker
 
-    search = SearchOptions(method=method, objective=objective, eta=eta, scope=scope, min_steps=min_steps)  # type: ignore[arg-type]
+    search = SearchOptions(
+        method=method,  # type: ignore[arg-type]
+        objective=objective,  # type: ignore[arg-type]
+        balance=balance,
+        eta=eta,
+        scope=scope,  # type: ignore[arg-type]
+        min_steps=min_steps,
+    )
     known = column_names(file)
     check_column(file, column, known)
     if method != "average":

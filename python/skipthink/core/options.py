@@ -40,15 +40,19 @@ class SearchOptions(Options):
     """Options of the search for chunk boundaries."""
 
     method: SearchName = option("greedy", "how boundaries are found; `average` searches nothing")
-    objective: Literal["mean", "variance", "max"] = option("mean", "what the search minimises")
+    objective: Literal["mean", "variance", "max", "mass"] = option("mean", "what the search minimises")
+    balance: float = option(
+        0.0, "λ of the penalty λ·(n·M/K − 1)² that a chunk of n of the K steps costs in addition", ge=0
+    )
     eta: float = option(0.1, "least gain of an accepted change, in nats", ge=0)
     scope: Literal["pair", "left"] = option("pair", "which losses the greedy search compares")
     min_steps: int = option(1, "smallest number of steps per chunk", ge=0)
 
     def chunk_arguments(self) -> dict[str, Any]:
-        """Keyword arguments of `skipthink.chunk`: method, objective, eta, min_steps."""
+        """Keyword arguments of `skipthink.chunk`: method, objective, balance, eta, min_steps."""
         method: Method = Greedy(scope=self.scope) if self.method == "greedy" else self.method
-        return {"method": method, "objective": self.objective, "eta": self.eta, "min_steps": self.min_steps}
+        names = ("objective", "balance", "eta", "min_steps")
+        return {"method": method, **{name: getattr(self, name) for name in names}}
 
 
 _DEFAULTS: dict[str, Greedy | Anneal] = {"greedy": Greedy(), "anneal": Anneal()}

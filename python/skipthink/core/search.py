@@ -136,6 +136,7 @@ def chunk(
     *,
     method: Method = "greedy",
     objective: str = "mean",
+    balance: float = 0.0,
     n_tokens: Any = None,
     end_losses: Any = None,
     min_steps: int = 1,
@@ -148,9 +149,11 @@ def chunk(
     """Cuts rationales into M chunks by search on the student's losses (paper §3.1; method §4).
 
     The cost of a chunk is its mean token loss, `Σ losses · n_tokens / Σ n_tokens`; with `end_losses` the end token
-    counts as one more token. J is the sum of the M costs ("mean"), the worst of them ("max"), or the sum of the
-    token-weighted squared deviations of step losses inside chunks ("variance"; the end token is no step, so
-    `end_losses` do not enter).
+    counts as one more token. J is the sum of the M costs ("mean"), the worst of them ("max"), the sum of the
+    token-weighted squared deviations of step losses inside chunks ("variance"), or the sum of the squared deviations of
+    the chunks' summed losses from an even share, as parts of that share ("mass"). The end token is no step, so
+    `end_losses` do not enter the last two. With `balance` λ, a chunk of n of the K steps costs λ · (n · M / K − 1)²
+    more.
 
     Args:
         rationales: n texts, or n lists of steps; None: boundaries only.
@@ -163,7 +166,8 @@ def chunk(
         method: "average", "greedy", "anneal" or "optimal" (the global optimum of J; ties: the largest start of
             each chunk, from the last chunk backwards). `Greedy(scope=…, max_sweeps=…)` and `Anneal(moves=…, width=…,
             start=…, end=…)` set the options of these two methods.
-        objective: "mean", "variance" or "max".
+        objective: "mean", "variance", "max" or "mass".
+        balance: λ of the penalty on uneven chunks, not negative; 0: none.
         n_tokens: ragged, tokens per step: weights, not negative. None: 1 each. A chunk whose steps all weigh 0 costs
             0, so a row of such steps keeps its start; streams and files with such a row are refused.
         end_losses: ragged (steps + 1, M), nats: loss of the end token under stage m after k steps.
@@ -206,6 +210,7 @@ def chunk(
         None if init is None else align_init(init, len(n_steps), M).ravel(),
         method=search,
         objective=objective,
+        balance=check_number("balance", balance),
         eta=check_number("eta", eta),
         min_steps=check_count("min_steps", min_steps),
         seed=check_count("seed", seed),

@@ -70,11 +70,13 @@ def read_search(losses: Any, M: int, n_tokens: Any, end_losses: Any, init: Any) 
     return read
 
 
-def check_search_options(objective: str, eta: float) -> None:
+def check_search_options(objective: str, balance: float, eta: float) -> None:
     """Names and ranges of a search's options; those of its method check themselves."""
-    _check_name("objective", objective, ("mean", "variance", "max"))
+    _check_name("objective", objective, ("mean", "variance", "max", "mass"))
     if not (eta >= 0 and math.isfinite(eta)):
         _refuse("eta", "a finite number that is not negative", shown(eta))
+    if not (balance >= 0 and math.isfinite(balance)):
+        _refuse("balance", "a finite number that is not negative", shown(balance))
 
 
 def read_lengths(name: str, lengths: Any, expected: str) -> list[int]:

@@ -13,6 +13,7 @@ from skipthink.reference.random import SplitMix64
 Rows = Sequence[Sequence[float]]
 Cost = Callable[[int, int, int], float]
 RunningCosts = Callable[[int, int], list[float]]
+Charge = Callable[[int], float]
 
 
 def average_boundaries(n_steps: Sequence[int], M: int) -> list[list[int]]:
@@ -32,6 +33,7 @@ def chunk(
     *,
     method: Method = "greedy",
     objective: str = "mean",
+    balance: float = 0.0,
     n_tokens: Rows | None = None,
     end_losses: Sequence[Rows] | None = None,
     min_steps: int = 1,
@@ -46,14 +48,19 @@ def chunk(
     eta = check_number("eta", eta)
     for name, count in (("min_steps", min_steps), ("seed", seed), ("first_row", first_row)):
         check_count(name, count)
-    check_search_options(objective, eta)
+    balance = check_number("balance", balance)
+    check_search_options(objective, balance, eta)
     boundaries, objectives, initials = [], [], []
     for row, row_losses in enumerate(given.losses):
         weights = [1.0] * len(row_losses) if given.weights is None else given.weights[row]
         ends = None if given.ends is None else given.ends[row]
-        cost = make_cost(row_losses, weights, ends, objective)
-        running = make_running_costs(row_losses, weights, ends, objective, weighted=given.weights is not None)
         k = len(row_losses)
+        searched = to_shares(row_losses, weights, M) if objective == "mass" else row_losses
+        charge = make_charge(balance, k, M)
+        cost = make_cost(searched, weights, ends, objective, charge)
+        running = make_running_costs(
+            searched, weights, ends, objective, charge, weighted=given.weights is not None
+        )
         start = average_boundaries([k], M)[0] if given.init is None else given.init[row]
         best = list(start)
         if M > 1 and k >= M * min_steps:
@@ -74,8 +81,39 @@ def chunk(
     return boundaries, objectives, initials
 
 
+def make_charge(balance: float, k: int, M: int) -> Charge:
+    """What a chunk of n of the k steps costs for its length: λ · (n · M / k - 1)²."""
+
+    def charge(n: int) -> float:
+        off = (n * M / k if k > 0 else 0.0) - 1.0
+        return balance * (off * off)
+
+    return charge
+
+
+def to_shares(losses: Sequence[float] | Rows, weights: Sequence[float], M: int) -> Sequence[float] | Rows:
+    """Losses that are scaled so that an even share of the row's loss among M chunks is 1; all 0 for a row without."""
+    rows: list[list[float]] = [[*value] if isinstance(value, Sequence) else [value] for value in losses]
+    mass = 0.0
+    for stages, weight in zip(rows, weights, strict=True):
+        summed = 0.0
+        for one in stages:
+            summed += abs(one)
+        mass += weight * (summed / len(stages))
+    factor = M / mass if mass > 0 else 0.0
+    factor = factor if math.isfinite(factor) else 0.0
+    scaled = [[one * factor for one in stages] for stages in rows]
+    if losses and not isinstance(losses[0], Sequence):
+        return [stages[0] for stages in scaled]
+    return scaled
+
+
 def make_cost(
-    losses: Sequence[float] | Rows, weights: Sequence[float], ends: Rows | None, objective: str
+    losses: Sequence[float] | Rows,
+    weights: Sequence[float],
+    ends: Rows | None,
+    objective: str,
+    charge: Charge,
 ) -> Cost:
     """The cost of chunk m (0-based) over steps i … j - 1, summed anew each time."""
 
@@ -84,6 +122,9 @@ def make_cost(
         return float(value[m] if isinstance(value, Sequence) else value)
 
     def cost(m: int, i: int, j: int) -> float:
+        return cost_of_losses(m, i, j) + charge(j - i)
+
+    def cost_of_losses(m: int, i: int, j: int) -> float:
         weight = math.fsum(weights[i:j])
         mass = math.fsum(weights[step] * loss(step, m) for step in range(i, j))
         if objective == "variance":
@@ -91,6 +132,8 @@ def make_cost(
                 return 0.0
             mean = mass / weight if weight > 0 else 0.0
             return math.fsum(weights[step] * (loss(step, m) - mean) ** 2 for step in range(i, j))
+        if objective == "mass":
+            return (mass - 1.0) * (mass - 1.0)
         if ends is not None:
             return (mass + ends[j][m]) / (weight + 1)
         return mass / weight if weight > 0 else 0.0
@@ -103,6 +146,7 @@ def make_running_costs(
     weights: Sequence[float],
     ends: Rows | None,
     objective: str,
+    charge: Charge,
     *,
     weighted: bool,
 ) -> RunningCosts:
@@ -142,7 +186,20 @@ def make_running_costs(
             costs.insert(0, mass / weight if weight > 0 else 0.0)
         return costs
 
-    return deviations if objective == "variance" else means
+    def shares(m: int, end: int) -> list[float]:
+        mass, costs = 0.0, [1.0]
+        for start in range(end - 1, -1, -1):
+            mass += weights[start] * loss(start, m)
+            costs.insert(0, (mass - 1.0) * (mass - 1.0))
+        return costs
+
+    kinds = {"variance": deviations, "mass": shares}
+
+    def charged(m: int, end: int) -> list[float]:
+        costs = kinds.get(objective, means)(m, end)
+        return [cost + charge(end - start) for start, cost in enumerate(costs)]
+
+    return charged
 
 
 def running_total(boundaries: Sequence[int], running: RunningCosts, objective: str) -> float:

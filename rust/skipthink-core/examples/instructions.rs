@@ -98,7 +98,8 @@ fn search(name: &str, repeats: usize) {
         }
         _ => Method::Optimal,
     };
-    let options = SearchOptions { method, objective, eta: 0.0, min_steps: 1, seed: 0, first_row: 0 };
+    let options =
+        SearchOptions { method, objective, balance: 0.0, eta: 0.0, min_steps: 1, seed: 0, first_row: 0 };
     for _ in 0..repeats {
         let losses = Losses {
             values: Numbers::Double(black_box(&losses)),

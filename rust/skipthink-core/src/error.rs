@@ -17,6 +17,9 @@ pub enum Error {
     /// The least gain of a change is no finite number of at least 0.
     #[error("eta must be a finite number that is not negative, got {0}")]
     Eta(f64),
+    /// The weight of the penalty on lengths is no finite number of at least 0.
+    #[error("balance must be a finite number that is not negative, got {0}")]
+    Balance(f64),
     /// A temperature is no finite number above 0.
     #[error("{name} must be a finite temperature above 0, got {got}")]
     Temperature {
@@ -87,6 +90,9 @@ pub enum Error {
     /// Curves are asked for in which chunks may be empty.
     #[error("min_steps must be at least 1: empty chunks explain nothing, got 0")]
     EmptyChunks,
+    /// A curve over numbers of chunks of an objective that depends on that number.
+    #[error("objective must not be \"mass\" here: shares of a row's loss depend on the number of chunks")]
+    NoCurve,
     /// Losses hold neither one number per step nor one per stage.
     #[error(
         "losses must be one loss per step, or M losses per step (one per stage), got {got} per step with M = {m}"

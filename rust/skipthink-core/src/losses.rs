@@ -14,6 +14,8 @@ pub enum Objective {
     Variance,
     /// Mean token loss of the worst chunk.
     Max,
+    /// Sum of the squared deviations of the chunks' summed losses from an even share, as shares of it.
+    Mass,
 }
 
 impl Objective {
@@ -159,6 +161,19 @@ impl Row {
         }
     }
 
+    /// Scales losses so that an even share of the row's loss among `m` chunks is 1.
+    pub fn scale_to_shares(&mut self, m: usize) {
+        let Self { n_steps, n_stages, values, weights, .. } = &*self;
+        let factor = share_factor(
+            m,
+            *n_steps,
+            *n_stages,
+            |stage, step| values[stage * n_steps + step],
+            |step| weights[step],
+        );
+        self.values.iter_mut().for_each(|loss| *loss *= factor);
+    }
+
     /// Losses of a chunk's stage, `(K,)`.
     pub fn stage(&self, chunk: usize) -> &[f64] {
         let stage = if self.n_stages == 1 { 0 } else { chunk };
@@ -169,6 +184,24 @@ impl Row {
     pub fn end(&self, chunk: usize, end: usize) -> Option<f64> {
         self.ends.get(chunk * (self.n_steps + 1) + end).copied()
     }
+}
+
+/// What makes an even share of a row's loss 1: M over the loss of all steps, in its absolute value and as the mean of the
+/// stages; 0 for a row without loss.
+pub fn share_factor(
+    m: usize,
+    n_steps: usize,
+    n_stages: usize,
+    loss: impl Fn(usize, usize) -> f64,
+    weight: impl Fn(usize) -> f64,
+) -> f64 {
+    let mut all = 0.0;
+    for step in 0..n_steps {
+        let stages = (0..n_stages).fold(0.0, |sum, stage| sum + loss(stage, step).abs());
+        all += weight(step) * (stages / n_stages as f64);
+    }
+    let factor = m as f64 / all;
+    if factor.is_finite() { factor } else { 0.0 }
 }
 
 /// `(rows, width)` to `(width, rows)`.

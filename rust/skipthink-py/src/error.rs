@@ -11,6 +11,7 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         Error::Ledger(_) => "LedgerError",
         Error::Zero { .. }
         | Error::Eta(_)
+        | Error::Balance(_)
         | Error::Temperature { .. }
         | Error::ChunkDropout(_)
         | Error::Name { .. }
@@ -23,6 +24,7 @@ pub fn to_python(py: Python<'_>, error: &Error) -> PyErr {
         | Error::TooManyBoundaries { .. }
         | Error::TooManyCells { .. }
         | Error::EmptyChunks
+        | Error::NoCurve
         | Error::Stages { .. }
         | Error::StagesOfCurve(_)
         | Error::Rows { .. }

@@ -79,7 +79,7 @@ pub fn average_boundaries<'py>(
 
 /// Searches boundaries; see `skipthink.chunk`.
 #[pyfunction]
-#[pyo3(signature = (values, n_stages, offsets, weights, ends, m, init, *, method, objective, eta, min_steps,
+#[pyo3(signature = (values, n_stages, offsets, weights, ends, m, init, *, method, objective, balance, eta, min_steps,
                     seed, first_row, num_threads))]
 #[allow(clippy::too_many_arguments)]
 pub fn find_boundaries<'py>(
@@ -93,6 +93,7 @@ pub fn find_boundaries<'py>(
     init: Option<Ints<'py>>,
     method: MethodOptions,
     objective: &str,
+    balance: f64,
     eta: f64,
     min_steps: usize,
     seed: u64,
@@ -110,6 +111,7 @@ pub fn find_boundaries<'py>(
         let options = SearchOptions {
             method: method.parse()?,
             objective: parse_objective(objective)?,
+            balance,
             eta,
             min_steps,
             seed,
@@ -161,12 +163,15 @@ pub fn objective_curves<'py>(
     matrix(py, curves, max_chunks)
 }
 
+const OBJECTIVES: &[&str] = &["mean", "variance", "max", "mass"];
+
 fn parse_objective(name: &str) -> Result<Objective, Error> {
     match name {
         "mean" => Ok(Objective::Mean),
         "variance" => Ok(Objective::Variance),
         "max" => Ok(Objective::Max),
-        _ => Err(Error::Name { option: "objective", known: &["mean", "variance", "max"], got: name.into() }),
+        "mass" => Ok(Objective::Mass),
+        _ => Err(Error::Name { option: "objective", known: OBJECTIVES, got: name.into() }),
     }
 }
 

@@ -52,6 +52,8 @@ pub struct SearchOptions {
     pub method: Method,
     /// Objective J.
     pub objective: Objective,
+    /// Weight λ of what a chunk of n of the K steps is charged, λ · (n · M / K − 1)².
+    pub balance: f64,
     /// A result replaces what it started from only if it lowers J by more than this (nats).
     pub eta: f64,
     /// Least steps of a chunk.
@@ -95,9 +97,17 @@ impl Task<'_> {
         if self.m > 1 { self.least_steps().max(1) } else { usize::MAX }
     }
 
-    /// The end token is no step, so its losses do not enter the variance.
+    /// The end token is no step, so its losses enter neither deviations nor shares of the row's loss.
     fn with_ends(&self) -> bool {
-        self.options.objective != Objective::Variance
+        matches!(self.options.objective, Objective::Mean | Objective::Max)
+    }
+
+    /// Loads a row; for shares of its loss, scaled.
+    fn load(&self, loaded: &mut Row, row: usize) {
+        loaded.load(self.losses, row, self.m, self.with_ends());
+        if self.options.objective == Objective::Mass {
+            loaded.scale_to_shares(self.m);
+        }
     }
 
     /// Writes the boundaries that a row starts from.
@@ -233,6 +243,9 @@ fn check_options(m: usize, options: &SearchOptions) -> Result<()> {
     if !(options.eta >= 0.0 && options.eta.is_finite()) {
         return Err(Error::Eta(options.eta));
     }
+    if !(options.balance >= 0.0 && options.balance.is_finite()) {
+        return Err(Error::Balance(options.balance));
+    }
     match &options.method {
         Method::Greedy(Greedy { max_sweeps: 0, .. }) => Err(Error::Zero { name: "max_sweeps" }),
         Method::Anneal(anneal) => anneal.check(),
@@ -258,10 +271,10 @@ impl Searcher {
             _ => Vec::new(),
         };
         Self {
-            optimal: Optimal::new(paths, options.min_steps),
+            optimal: Optimal::new(paths, options.min_steps, options.balance),
             row: Row::default(),
-            costs: PrefixCosts::new(options.objective),
-            lengths: Lengths::new(options.min_steps),
+            costs: PrefixCosts::new(options.objective, options.balance),
+            lengths: Lengths::new(options.min_steps, options.balance),
             temperatures,
             start: Vec::new(),
             best: Vec::new(),
@@ -292,8 +305,8 @@ impl OverCosts for ByMoves<'_, '_> {
         for row in part.rows.clone() {
             interrupt::check(task.losses.steps.row(row).len())?;
             let Searcher { row: loaded, lengths, start, best, .. } = searcher;
-            loaded.load(task.losses, row, task.m, task.with_ends());
-            lengths.grow(loaded.n_steps);
+            task.load(loaded, row);
+            lengths.fit(loaded.n_steps, task.m);
             task.start(row, loaded.n_steps, start);
             best.clone_from(start);
             let initial = total::<C>(loaded, lengths, start);
@@ -324,7 +337,7 @@ impl Searcher {
     /// Moves `best` away from `start`.
     fn move_boundaries(&mut self, task: &Task<'_>, row: usize) -> Result<()> {
         let options = task.options;
-        self.costs.load(&self.row);
+        self.costs.load(&self.row, task.m);
         match options.method {
             Method::Average | Method::Optimal => Ok(()),
             Method::Greedy(greedy) => {

@@ -1,12 +1,15 @@
 //! Costs of any chunk of a row in constant time, for searches that look at few chunks of many.
 
 use crate::losses::{Objective, Row};
+use crate::search::running::charge_of;
 
 /// Prefix sums of one row; reused from row to row. They are taken of losses less a centre near the row's mean,
 /// so that little cancels when they are subtracted.
 #[derive(Debug)]
 pub struct PrefixCosts {
     objective: Objective,
+    balance: f64,
+    m: usize,
     n_stages: usize,
     centre: f64,
     weight: Vec<f64>,
@@ -18,10 +21,12 @@ pub struct PrefixCosts {
 }
 
 impl PrefixCosts {
-    /// Empty sums under an objective.
-    pub fn new(objective: Objective) -> Self {
+    /// Empty sums under an objective; lengths are charged with the weight `balance`.
+    pub fn new(objective: Objective, balance: f64) -> Self {
         Self {
             objective,
+            balance,
+            m: 1,
             n_stages: 1,
             centre: 0.0,
             weight: Vec::new(),
@@ -37,8 +42,9 @@ impl PrefixCosts {
         self.objective
     }
 
-    /// Loads a row.
-    pub fn load(&mut self, row: &Row) {
+    /// Loads a row that is cut into `m` chunks.
+    pub fn load(&mut self, row: &Row, m: usize) {
+        self.m = m;
         self.n_stages = row.n_stages;
         self.n_steps = row.n_steps;
         let mean = row.values.iter().sum::<f64>() / row.values.len().max(1) as f64;
@@ -71,6 +77,16 @@ impl PrefixCosts {
     /// Cost of chunk `m` (0-based) over steps `start..end`.
     #[inline]
     pub fn cost(&self, m: usize, start: usize, end: usize) -> f64 {
+        let cost = self.cost_of_losses(m, start, end);
+        if self.balance > 0.0 {
+            cost + charge_of(self.balance, end - start, self.n_steps, self.m)
+        } else {
+            cost
+        }
+    }
+
+    #[inline]
+    fn cost_of_losses(&self, m: usize, start: usize, end: usize) -> f64 {
         let sums = if self.n_stages == 1 { 0 } else { m * (self.n_steps + 1) };
         let weight = self.weight[end] - self.weight[start];
         let sum = self.first[sums + end] - self.first[sums + start];
@@ -81,6 +97,9 @@ impl PrefixCosts {
             return (self.second[sums + end] - self.second[sums + start] - sum * sum / weight).max(0.0);
         }
         let total = if weight > 0.0 { sum + self.centre * weight } else { 0.0 };
+        if self.objective == Objective::Mass {
+            return (total - 1.0) * (total - 1.0);
+        }
         if !self.ends.is_empty() {
             return (total + self.ends[m * (self.n_steps + 1) + end]) / (weight + 1.0);
         }

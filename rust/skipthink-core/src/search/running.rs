@@ -138,6 +138,31 @@ impl<const WORST: bool> Running for MeanLoss<WORST> {
     }
 }
 
+/// Squared deviation of the summed loss from an even share, which losses are scaled to: it is 1.
+#[derive(Clone, Copy)]
+pub struct Mass;
+
+impl Running for Mass {
+    const WORST: bool = false;
+    type Sums<S: Simd> = S::f64s;
+
+    #[inline(always)]
+    fn open<S: Simd>(simd: S, _end: S::f64s, _end_weight: S::f64s) -> Self::Sums<S> {
+        simd.splat_f64s(0.0)
+    }
+
+    #[inline(always)]
+    fn push<S: Simd>(simd: S, sum: Self::Sums<S>, step: Step<S>) -> Self::Sums<S> {
+        simd.add_f64s(sum, simd.mul_f64s(step.weight, step.loss))
+    }
+
+    #[inline(always)]
+    fn cost<S: Simd>(simd: S, sum: Self::Sums<S>) -> S::f64s {
+        let off = simd.sub_f64s(sum, simd.splat_f64s(1.0));
+        simd.mul_f64s(off, off)
+    }
+}
+
 /// 1 in all lanes, in a way that lets no compiler turn a product with it into something else.
 #[inline(always)]
 pub fn one<S: Simd>(simd: S) -> S::f64s {
@@ -155,8 +180,12 @@ pub fn or_zero<S: Simd>(simd: S, weight: S::f64s, quotient: S::f64s) -> S::f64s 
 #[derive(Debug)]
 pub struct Lengths {
     min_steps: usize,
+    balance: f64,
+    /// Steps and chunks of the rows that the charges are for.
+    charged: Option<(usize, usize)>,
     begun: Vec<f64>,
     bar: Vec<f64>,
+    charge: Vec<f64>,
     inverse: Vec<f64>,
     rest: Vec<f64>,
 }
@@ -165,15 +194,41 @@ impl Lengths {
     /// Room on the left: the most ends that one block of lanes holds.
     pub const PAD: usize = 64;
 
-    /// Empty tables for chunks of at least `min_steps` steps.
-    pub fn new(min_steps: usize) -> Self {
-        Self { min_steps, begun: Vec::new(), bar: Vec::new(), inverse: Vec::new(), rest: Vec::new() }
+    /// Empty tables for chunks of at least `min_steps` steps, whose length is charged with the weight `balance`.
+    pub fn new(min_steps: usize, balance: f64) -> Self {
+        Self {
+            min_steps,
+            balance,
+            charged: None,
+            begun: Vec::new(),
+            bar: Vec::new(),
+            charge: Vec::new(),
+            inverse: Vec::new(),
+            rest: Vec::new(),
+        }
+    }
+
+    /// Makes the tables long enough for a row of `k` steps (and a block of lanes), and charges lengths as `m` chunks
+    /// of it want.
+    pub fn fit(&mut self, k: usize, m: usize) {
+        self.grow(k);
+        if self.is_balanced() && self.charged != Some((k, m)) {
+            self.charged = Some((k, m));
+            for (at, (charge, bar)) in self.charge.iter_mut().zip(&mut self.bar).enumerate() {
+                *charge = charge_of(self.balance, at.saturating_sub(Self::PAD), k, m);
+                if *bar < f64::INFINITY {
+                    *bar = *charge;
+                }
+            }
+        }
     }
 
     /// Grows the tables up to chunks of `longest` steps (and a block of lanes).
-    pub fn grow(&mut self, longest: usize) {
+    fn grow(&mut self, longest: usize) {
         for at in self.begun.len()..=longest + 2 * Self::PAD {
             let n = at as f64 - Self::PAD as f64;
+            self.charged = None;
+            self.charge.push(0.0);
             self.begun.push(if n > 0.0 { 1.0 } else { 0.0 });
             self.bar.push(if n >= self.min_steps as f64 { 0.0 } else { f64::INFINITY });
             self.inverse.push(if n > 0.0 { 1.0 / n } else { 0.0 });
@@ -186,7 +241,18 @@ impl Lengths {
         &self.begun[Self::at(first)..]
     }
 
-    /// What keeps chunks from being too short: infinite for n < `min_steps`, else 0, for n from `first` on.
+    /// Whether lengths are charged at all.
+    #[inline(always)]
+    pub fn is_balanced(&self) -> bool {
+        self.balance > 0.0
+    }
+
+    /// What chunks are charged for their length, for n from `first` on; without meaning for n < 0.
+    pub fn charges(&self, first: isize) -> &[f64] {
+        &self.charge[Self::at(first)..]
+    }
+
+    /// What keeps chunks from being too short: infinite for n < `min_steps`, else their charge, for n from `first` on.
     pub fn bar(&self, first: isize) -> &[f64] {
         &self.bar[Self::at(first)..]
     }
@@ -214,6 +280,13 @@ impl Lengths {
     }
 }
 
+/// What a chunk of n of the K steps is charged for its length: λ · (n · M / K − 1)².
+pub fn charge_of(balance: f64, n: usize, k: usize, m: usize) -> f64 {
+    let share = if k > 0 { n as f64 * m as f64 / k as f64 } else { 0.0 };
+    let off = share - 1.0;
+    balance * (off * off)
+}
+
 /// The costs of chunk `m` that ends at `end`, for starts from `end` down to 0.
 #[inline(always)]
 pub fn costs_to_the_left<'a, C: Running>(
@@ -224,11 +297,12 @@ pub fn costs_to_the_left<'a, C: Running>(
 ) -> impl Iterator<Item = (usize, f64)> + use<'a, C> {
     let (end_loss, end_weight) = row.end(m, end).map_or((0.0, 0.0), |loss| (loss, 1.0));
     let mut sums = C::open(Scalar, end_loss, end_weight);
-    let empty = std::iter::once((end, C::cost(Scalar, sums)));
+    let charges = lengths.charges(0);
+    let empty = std::iter::once((end, C::cost(Scalar, sums) + charges[0]));
     let steps = row.stage(m)[..end].iter().zip(&row.weights[..end]).enumerate().rev();
     empty.chain(steps.map(move |(start, (loss, weight))| {
         sums = C::push(Scalar, sums, lengths.step(Scalar, end - start, *loss, *weight));
-        (start, C::cost(Scalar, sums))
+        (start, C::cost(Scalar, sums) + charges[end - start])
     }))
 }
 
@@ -255,5 +329,6 @@ pub fn over_costs<F: OverCosts>(objective: Objective, weighted: bool, call: F) -
         (Objective::Variance, true) => call.with::<WeightedDeviation>(),
         (Objective::Mean, _) => call.with::<MeanLoss<false>>(),
         (Objective::Max, _) => call.with::<MeanLoss<true>>(),
+        (Objective::Mass, _) => call.with::<Mass>(),
     }
 }

@@ -40,6 +40,17 @@ impl Batch {
     }
 
     fn find(&self, paths: Paths, objective: Objective, min_steps: usize, threads: usize) -> Found {
+        self.find_balanced(paths, objective, 0.0, min_steps, threads)
+    }
+
+    fn find_balanced(
+        &self,
+        paths: Paths,
+        objective: Objective,
+        balance: f64,
+        min_steps: usize,
+        threads: usize,
+    ) -> Found {
         let end_offsets: Vec<i64> =
             self.offsets.iter().enumerate().map(|(row, cut)| cut + row as i64).collect();
         let losses = Losses {
@@ -52,14 +63,24 @@ impl Batch {
                 (Numbers::Double(ends), offsets)
             }),
         };
-        let options =
-            SearchOptions { method: Method::Optimal, objective, eta: 0.0, min_steps, seed: 0, first_row: 0 };
+        let options = SearchOptions {
+            method: Method::Optimal,
+            objective,
+            balance,
+            eta: 0.0,
+            min_steps,
+            seed: 0,
+            first_row: 0,
+        };
         find_boundaries_on(paths, &losses, self.m, None, &options, threads).unwrap()
     }
 
     /// J of boundaries, each chunk summed anew in two passes.
-    fn objective(&self, objective: Objective, row: usize, cuts: &[usize]) -> f64 {
+    fn objective(&self, objective: Objective, balance: f64, row: usize, cuts: &[usize]) -> f64 {
         let begin = self.offsets[row] as usize;
+        let k = cuts[cuts.len() - 1];
+        let charge = |n: usize| balance * ((n * self.m) as f64 / k as f64 - 1.0).powi(2);
+        let share = self.share(row);
         let weight = |step: usize| self.weights.as_ref().map_or(1.0, |weights| weights[begin + step]);
         let cost = |m: usize, start: usize, end: usize| {
             let stage = if self.n_stages == 1 { 0 } else { m };
@@ -71,16 +92,36 @@ impl Batch {
                 (_, Objective::Variance) => {
                     (start..end).map(|step| weight(step) * (loss(step) - mean).powi(2)).sum()
                 }
+                (_, Objective::Mass) => (if share > 0.0 { mass / share } else { 0.0 } - 1.0).powi(2),
                 (Some(ends), _) => (mass + ends[(begin + row + end) * self.m + m]) / (total + 1.0),
                 (None, _) => mean,
             }
         };
-        let costs = cuts.windows(2).enumerate().map(|(m, pair)| cost(m, pair[0], pair[1]));
+        let costs = cuts
+            .windows(2)
+            .enumerate()
+            .map(|(m, pair)| cost(m, pair[0], pair[1]) + charge(pair[1] - pair[0]));
         costs.fold(objective.start(), |joined, cost| objective.join(joined, cost))
     }
 
+    /// An even share of a row's loss, as the mean of the stages.
+    fn share(&self, row: usize) -> f64 {
+        let steps = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        let weight = |step: usize| self.weights.as_ref().map_or(1.0, |weights| weights[step]);
+        let stages = |step: usize| &self.values[step * self.n_stages..][..self.n_stages];
+        let mass: f64 = steps.map(|step| weight(step) * stages(step).iter().sum::<f64>()).sum();
+        mass / (self.m * self.n_stages) as f64
+    }
+
     /// The least J of all boundaries that keep `min_steps`.
-    fn least(&self, objective: Objective, row: usize, min_steps: usize, cuts: &mut Vec<usize>) -> f64 {
+    fn least(
+        &self,
+        objective: Objective,
+        balance: f64,
+        row: usize,
+        min_steps: usize,
+        cuts: &mut Vec<usize>,
+    ) -> f64 {
         let k = (self.offsets[row + 1] - self.offsets[row]) as usize;
         let from = cuts[cuts.len() - 1] + min_steps;
         if cuts.len() == self.m {
@@ -88,13 +129,13 @@ impl Batch {
                 return f64::INFINITY;
             }
             cuts.push(k);
-            let found = self.objective(objective, row, cuts);
+            let found = self.objective(objective, balance, row, cuts);
             cuts.pop();
             return found;
         }
         (from..=k).fold(f64::INFINITY, |least, cut| {
             cuts.push(cut);
-            let found = self.least(objective, row, min_steps, cuts);
+            let found = self.least(objective, balance, row, min_steps, cuts);
             cuts.pop();
             least.min(found)
         })
@@ -114,7 +155,7 @@ fn arches() -> Vec<pulp::Arch> {
     found
 }
 
-const OBJECTIVES: [Objective; 3] = [Objective::Mean, Objective::Variance, Objective::Max];
+const OBJECTIVES: [Objective; 4] = [Objective::Mean, Objective::Variance, Objective::Max, Objective::Mass];
 
 fn flags() -> impl Strategy<Value = (bool, bool, bool)> {
     (any::<bool>(), any::<bool>(), any::<bool>())
@@ -127,18 +168,19 @@ proptest! {
         (m, min_steps) in (1usize..5, 0usize..3),
         (per_stage, weighted, ends) in flags(),
         objective in proptest::sample::select(&OBJECTIVES[..]),
+        balance in proptest::sample::select(&[0.0, 0.25, 3.0][..]),
         seed in any::<u64>(),
     ) {
         let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
-        let found = batch.find(Paths::default(), objective, min_steps, 1);
+        let found = batch.find_balanced(Paths::default(), objective, balance, min_steps, 1);
         for (row, k) in lengths.iter().enumerate() {
             prop_assert_eq!(found.searched[row], *k >= m * min_steps);
             if found.searched[row] {
-                let least = batch.least(objective, row, min_steps, &mut vec![0]);
+                let least = batch.least(objective, balance, row, min_steps, &mut vec![0]);
                 prop_assert!((found.objective[row] - least).abs() <= 1e-12 * (1.0 + least));
             }
             let cuts: Vec<usize> = found.boundaries[row * (m + 1)..][..=m].iter().map(|cut| *cut as usize).collect();
-            let again = batch.objective(objective, row, &cuts);
+            let again = batch.objective(objective, balance, row, &cuts);
             prop_assert!((found.objective[row] - again).abs() <= 1e-12 * (1.0 + again));
         }
     }
@@ -149,14 +191,16 @@ proptest! {
         (m, min_steps) in (1usize..7, 0usize..4),
         (per_stage, weighted, ends) in flags(),
         objective in proptest::sample::select(&OBJECTIVES[..]),
+        balance in proptest::sample::select(&[0.0, 0.25, 3.0][..]),
         seed in any::<u64>(),
     ) {
         let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
         let plain = Paths { arch: pulp::Arch::Scalar, ..Paths::default() };
-        let expected = batch.find(plain, objective, min_steps, 1);
+        let expected = batch.find_balanced(plain, objective, balance, min_steps, 1);
         for arch in arches() {
             for (short, threads) in [(0, 1), (24, 3), (64, 1)] {
-                let found = batch.find(Paths { arch, short, ..plain }, objective, min_steps, threads);
+                let paths = Paths { arch, short, ..plain };
+                let found = batch.find_balanced(paths, objective, balance, min_steps, threads);
                 prop_assert_eq!(&found.boundaries, &expected.boundaries);
                 prop_assert_eq!(&found.objective, &expected.objective);
                 prop_assert_eq!(&found.initial, &expected.initial);
@@ -208,7 +252,7 @@ fn long_rows_far_from_zero_stay_exact() {
         assert!((found.objective[0] - expected.objective[0]).abs() <= 1e-12 * expected.objective[0]);
         let cuts: Vec<usize> = found.boundaries.iter().map(|cut| *cut as usize).collect();
         batch.values.clone_from(&shifted);
-        let again = batch.objective(Objective::Variance, 0, &cuts);
+        let again = batch.objective(Objective::Variance, 0.0, 0, &cuts);
         assert!((again - expected.objective[0]).abs() <= 1e-12 * again);
     }
 }
@@ -236,4 +280,45 @@ fn the_example_of_the_method() {
     batch.values = vec![0.1, 0.1, 0.1, 3.0];
     let cut = |objective| batch.find(Paths::default(), objective, 1, 1).boundaries[1];
     assert_eq!((cut(Objective::Mean), cut(Objective::Variance)), (1, 3));
+}
+
+/// Six steps in two chunks; what a chunk of n steps is charged is 3 · (n / 3 − 1)².
+#[test]
+fn a_balance_by_hand() {
+    let mut batch = Batch::new(&[6], 2, false, false, false, 1);
+    batch.values = vec![3.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    for (balance, cut, objective) in [(0.0, 5, 0.6), (3.0, 3, 1.0), (0.25, 4, 0.75 + 2.0 * 0.25 / 9.0)] {
+        let found = batch.find_balanced(Paths::default(), Objective::Mean, balance, 1, 1);
+        assert_eq!(found.boundaries, [0, cut, 6]);
+        assert!((found.objective[0] - objective).abs() < 1e-12, "{found:?}");
+    }
+}
+
+/// Losses 1, 1, 1, 3 in two chunks: an even share is 3.
+#[test]
+fn equal_mass_by_hand() {
+    let mut batch = Batch::new(&[4], 2, false, false, false, 1);
+    batch.values = vec![1.0, 1.0, 1.0, 3.0];
+    let found = batch.find(Paths::default(), Objective::Mass, 1, 1);
+    assert_eq!((found.boundaries[1], found.objective[0]), (3, 0.0));
+    // average chunks hold 2 and 4
+    assert!((found.initial[0] - 2.0 / 9.0).abs() < 1e-12);
+    batch.values = vec![0.0; 4];
+    assert!((batch.find(Paths::default(), Objective::Mass, 1, 1).objective[0] - 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_balance_that_is_no_weight_is_refused() {
+    let options = |balance| SearchOptions {
+        method: Method::Optimal,
+        objective: Objective::Mean,
+        balance,
+        eta: 0.0,
+        min_steps: 1,
+        seed: 0,
+        first_row: 0,
+    };
+    for balance in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(check_options(2, &options(balance)), Err(Error::Balance(_))));
+    }
 }

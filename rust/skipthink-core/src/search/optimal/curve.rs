@@ -28,6 +28,9 @@ pub fn objective_curves(
     if min_steps == 0 {
         return Err(Error::EmptyChunks);
     }
+    if objective == Objective::Mass {
+        return Err(Error::NoCurve);
+    }
     if losses.n_stages != 1 || losses.ends.is_some() {
         return Err(Error::StagesOfCurve(losses.n_stages));
     }
@@ -42,7 +45,7 @@ pub fn objective_curves(
     run_parts(
         parts,
         threads,
-        || Optimal::new(Paths::default(), min_steps),
+        || Optimal::new(Paths::default(), min_steps, 0.0),
         |space, (rows, out)| {
             losses.check_rows(rows.clone(), 1)?;
             let curves = Curves { space, losses, max_m, min_steps, rows, out };
@@ -91,7 +94,7 @@ impl Curves<'_> {
     fn whole<C: Running>(&mut self, row: usize) {
         let Optimal { row: loaded, lengths, .. } = &mut *self.space;
         loaded.load(self.losses, row, 1, false);
-        lengths.grow(loaded.n_steps);
+        lengths.fit(loaded.n_steps, 1);
         let whole = total::<C>(loaded, lengths, &[0, loaded.n_steps]);
         self.place(row).fill(whole);
     }
@@ -134,6 +137,7 @@ impl Curves<'_> {
             m,
             min_steps: self.min_steps,
             with_ends: false,
+            shares: false,
             all_layers: true,
         };
         let Optimal { paths, lengths, lanes, start, .. } = &mut *self.space;

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use crate::losses::Losses;
+use crate::losses::{Losses, share_factor};
 use crate::ragged::Numbers;
 use crate::search::running::{Lengths, Running, one};
 
@@ -73,6 +73,8 @@ pub struct Group<'a> {
     pub min_steps: usize,
     /// Whether losses of the end token enter.
     pub with_ends: bool,
+    /// Whether losses are scaled to shares of their row's.
+    pub shares: bool,
     /// Whether J of fewer chunks is wanted too.
     pub all_layers: bool,
 }
@@ -99,7 +101,7 @@ pub fn fill<C: Running>(
     start: &[usize],
     initial: &mut [f64; MOST_ROWS],
 ) {
-    lengths.grow(group.k);
+    lengths.fit(group.k, group.m);
     if group.k <= NOTED {
         arch.dispatch(Fill::<C, true> { space, lengths, group, start, initial, costs: PhantomData });
     } else {
@@ -175,11 +177,27 @@ impl Space {
                 lay(ends, offsets.row(row), m, &mut self.ends, lane, lanes);
             }
         }
+        if group.shares {
+            (0..lanes).for_each(|lane| self.scale_to_shares(group, lane, lanes));
+        }
         self.costs.resize(2 * (k + 1) * lanes, 0.0);
         // whatever stands here from before is written before it is read
         self.best.resize((m + 1) * (k + 1) * lanes, 0.0);
         self.choices.resize(if k > NOTED { 0 } else { (m + 1) * (k + 1) * lanes }, 0.0);
         (self.lanes, self.width) = (lanes, k + 1);
+    }
+
+    /// As `Row::scale_to_shares`, of the row in a lane.
+    fn scale_to_shares(&mut self, group: &Group<'_>, lane: usize, lanes: usize) {
+        let (k, n_stages) = (group.k, group.losses.n_stages);
+        let (losses, weights) = (&self.losses, &self.weights);
+        let loss = |stage: usize, step: usize| losses[(stage * k + step) * lanes + lane];
+        let factor = share_factor(group.m, k, n_stages, loss, |step| weights[step * lanes + lane]);
+        self.losses[..k * n_stages * lanes]
+            .iter_mut()
+            .skip(lane)
+            .step_by(lanes)
+            .for_each(|loss| *loss *= factor);
     }
 }
 
@@ -325,6 +343,19 @@ impl<S: Simd> Programme<'_, S> {
                 costs[start][v] = C::cost(self.simd, sums[v]);
             }
         }
+        if self.lengths.is_balanced() {
+            for start in starts.start..=starts.end {
+                for v in 0..VECTORS {
+                    costs[start][v] = self.charged(costs[start][v], starts.end - start);
+                }
+            }
+        }
+    }
+
+    /// A cost with what the chunk is charged for its length.
+    #[inline(always)]
+    fn charged(&self, cost: S::f64s, n: usize) -> S::f64s {
+        self.simd.add_f64s(cost, self.simd.splat_f64s(self.lengths.charges(n as isize)[0]))
     }
 
     /// J of the same boundaries in all rows.
@@ -337,7 +368,8 @@ impl<S: Simd> Programme<'_, S> {
                 self.push::<C>(&mut sums, chunk, start, pair[1]);
             }
             for v in 0..VECTORS {
-                joined[v] = C::join(self.simd, joined[v], C::cost(self.simd, sums[v]));
+                let cost = self.charged(C::cost(self.simd, sums[v]), pair[1] - pair[0]);
+                joined[v] = C::join(self.simd, joined[v], cost);
             }
         }
         joined

@@ -65,11 +65,11 @@ pub struct Optimal {
 }
 
 impl Optimal {
-    /// Empty work space for chunks of at least `min_steps` steps.
-    pub fn new(paths: Paths, min_steps: usize) -> Self {
+    /// Empty work space for chunks of at least `min_steps` steps, whose length is charged with the weight `balance`.
+    pub fn new(paths: Paths, min_steps: usize, balance: f64) -> Self {
         Self {
             paths,
-            lengths: Lengths::new(min_steps),
+            lengths: Lengths::new(min_steps, balance),
             lanes: lanes::Space::default(),
             tiles: tiles::Space::default(),
             pruned: pruned::Space::default(),
@@ -144,14 +144,14 @@ impl Search<'_, '_> {
     fn load_start<C: Running>(&mut self, row: usize) -> f64 {
         self.load(row);
         let Optimal { row: loaded, lengths, cuts, .. } = &mut *self.space;
-        lengths.grow(loaded.n_steps);
+        lengths.fit(loaded.n_steps, self.task.m);
         total::<C>(loaded, lengths, cuts)
     }
 
     /// Loads a row and what it starts from.
     fn load(&mut self, row: usize) {
         let Optimal { row: loaded, cuts, .. } = &mut *self.space;
-        loaded.load(self.task.losses, row, self.task.m, self.task.with_ends());
+        self.task.load(loaded, row);
         self.task.start(row, loaded.n_steps, cuts);
     }
 
@@ -187,7 +187,8 @@ impl Search<'_, '_> {
     /// Whether the search may forget starts: squared deviations, the same for all stages.
     fn can_forget(&self) -> bool {
         let Task { losses, options, .. } = self.task;
-        options.objective == Objective::Variance && options.min_steps == 1 && losses.n_stages == 1
+        let alike = losses.n_stages == 1 && options.balance == 0.0;
+        options.objective == Objective::Variance && options.min_steps == 1 && alike
     }
 
     /// A long row.
@@ -210,7 +211,8 @@ impl Search<'_, '_> {
     fn group<C: Running>(&mut self, k: usize, rows: &[usize]) {
         let Task { losses, m, init, options } = *self.task;
         let (min_steps, with_ends) = (options.min_steps, self.task.with_ends());
-        let group = lanes::Group { losses, rows, k, m, min_steps, with_ends, all_layers: false };
+        let shares = options.objective == Objective::Mass;
+        let group = lanes::Group { losses, rows, k, m, min_steps, with_ends, shares, all_layers: false };
         let mut initial = [0.0; lanes::MOST_ROWS];
         let Optimal { paths, lengths, lanes, start, .. } = &mut *self.space;
         start.clear();

@@ -61,7 +61,7 @@ pub fn fill<'s, C: Running>(
     lengths: &mut Lengths,
     problem: &Problem<'_>,
 ) -> Result<Layers<'s>> {
-    lengths.grow(problem.row.n_steps);
+    lengths.fit(problem.row.n_steps, problem.m);
     arch.dispatch(Fill::<C> { space, lengths, problem, costs: PhantomData })?;
     Ok(Layers { values: &space.best, width: width_of(problem) })
 }
@@ -207,10 +207,24 @@ impl<S: Simd> Ends<'_, S> {
                     costs[v] = C::cost(simd, sums[v]);
                 }
             }
+            if lengths.is_balanced() {
+                self.charge(lower, &mut tile[..starts]);
+            }
             for layer in layers.clone() {
                 self.try_starts::<C>(best, found, layer, lower, &tile[..upper - lower]);
             }
             upper = lower;
+        }
+    }
+
+    /// Charges the chunks that begin at `first`, `first + 1`, … for their lengths.
+    #[inline(always)]
+    fn charge(&self, first: usize, costs: &mut [Block<S>]) {
+        for (start, costs) in (first..).zip(costs) {
+            let charges = load::<S>(self.lengths.charges(self.left as isize - start as isize));
+            for v in 0..VECTORS {
+                costs[v] = self.simd.add_f64s(costs[v], charges[v]);
+            }
         }
     }
 
