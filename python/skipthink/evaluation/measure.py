@@ -17,6 +17,7 @@ from skipthink.answers.options import CheckOptions
 from skipthink.core.options import SearchOptions
 from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries, chunk
+from skipthink.evaluation.confidence import ONE_PASS, confidences
 from skipthink.evaluation.options import EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_parquet
@@ -89,7 +90,10 @@ def evaluate(
     texts = [asked.answer_text(result) for result in answered]
     verdicts = [check_text(check, text, expected) for text, expected in zip(texts, gold, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
-    write_parquet(out / "predictions.parquet", _table(asked, samples, answered, texts, verdicts))
+    table = _table(asked, samples, answered, texts, verdicts)
+    if options.confidence and mode in ONE_PASS:
+        table = table.append_column("confidence", [confidences(asked, questions, answered, mode)])
+    write_parquet(out / "predictions.parquet", table)
     counts = Counter(verdicts)
     n = len(answered)
     low, high = wilson_interval(counts[Verdict.RIGHT], n)

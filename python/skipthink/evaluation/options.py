@@ -14,6 +14,9 @@ class EvaluationOptions(Options):
 
     split: Literal["test", "validation"] = option("test", "the split the questions are taken from")
     batch_size: int = option(64, "questions answered side by side", ge=1)
+    confidence: bool = option(
+        False, "whether predictions of one-pass answers hold their confidence, for a fallback"
+    )
     alone_questions: int = option(20, "questions that are timed one at a time, in addition", ge=0)
     stage_questions: int = option(32, "questions on which the accuracy by stage is measured", ge=0)
 

@@ -42,6 +42,7 @@ class Answered:
     Attributes:
         chain: ids before the answer (all generated chunks; markers as they came).
         answer: ids of the answer; None where the student never came to one.
+        written: ids as they were generated, of modes that answer in one pass.
         n_generated: generated tokens, end tokens included.
         n_prompt: prompt tokens read, over all passes.
         n_unended: passes that were stopped at the token limit, and a chain that was stopped at its limit of steps.
@@ -50,6 +51,7 @@ class Answered:
 
     chain: list[int] = field(default_factory=list)
     answer: list[int] | None = None
+    written: list[int] = field(default_factory=list)
     n_generated: int = 0
     n_prompt: int = 0
     n_unended: int = 0
@@ -189,11 +191,10 @@ def answer_questions(
         outputs = [_up_to_thought(output, markers) for output in outputs]
     results = []
     for prompt, output in zip(prompts, outputs, strict=True):
-        chain, answer = _split_answer(
-            output.tokens.tolist(), markers, starts_with_answer=MODES[mode] == Stage.ANSWER_ONLY
-        )
+        written = output.tokens.tolist()
+        chain, answer = _split_answer(written, markers, starts_with_answer=MODES[mode] == Stage.ANSWER_ONLY)
         unended, looped = int(not output.ended), int(output.looped)
-        results.append(Answered(chain, answer, output.n_tokens, len(prompt), unended, looped))
+        results.append(Answered(chain, answer, written, output.n_tokens, len(prompt), unended, looped))
     return results
 
 
