@@ -1,4 +1,4 @@
-"""Commands on files of rationales: split, chunk, score, audit."""
+"""Commands on files of rationales: split, chunk, score, audit, pool."""
 
 from __future__ import annotations
 
@@ -200,6 +200,31 @@ def audit(
         print_lines([json.dumps(report.to_dict(), indent=2).replace("\x7f", "\\u007f") + "\n"])
     else:
         print_report(report, lambda text: print_lines([text]))
+
+
+@app.command()
+def pool(
+    files: Annotated[list[Path], typer.Argument(help="Data files with a column split, one after the other.")],
+    rationales: Annotated[
+        int | None,
+        typer.Option(help="Most rows of one training question, right teachers first; all by default."),
+    ] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(help="Kind of the answers (docs/reference/answers.md); not checked by default."),
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Pools files into one whose splits share no question, nor one that differs in numbers alone."""
+    from skipthink.data.pooling import pool_files
+    from skipthink.io.writer import write_rows
+
+    table, report = pool_files(files, rationales=rationales, answer=answer)
+    write_rows(out, table.to_pylist())
+    for name, count in report["splits"].items():
+        typer.echo(f"{name}: {count} rows, {report['questions'][name]} questions", err=True)
+    for reason, count in sorted(report["dropped"].items()):
+        typer.echo(f"dropped from {reason}: {count}", err=True)
 
 
 def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
