@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 DATA=${DATA:-../shared/data}
 LIMIT_MIB=64
 PARTS=3
-TASKS="multiarith last_letter_concatenation tracking_shuffled_objects"
+ARITH="addsub multiarith singleeq svamp"
+TASKS="last_letter_concatenation tracking_shuffled_objects"
 GGUF=SmolLM2-135M-Instruct.Q4_1.gguf
 GGUF_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 # carried whatever the machine has, since they are small: what runs the tests, in versions that know pyproject.toml, and
@@ -19,7 +20,7 @@ CARRIED="pytest pluggy iniconfig pytest-timeout pytest-benchmark py-cpuinfo2 hyp
 say() { printf 'pack: %s\n' "$*"; }
 fail() { say "$*" >&2; exit 1; }
 
-for task in $TASKS; do
+for task in $ARITH $TASKS; do
   [ -f "$DATA/$task.jsonl" ] || fail "no $task.jsonl in $DATA: name the folder of the rationales, DATA=FOLDER $0"
 done
 [ -n "$(ls dist/local/*.whl 2>/dev/null)" ] && [ -x .venv/bin/uv ] || fail "no wheel in dist/local: make env"
@@ -47,6 +48,8 @@ sed 's/^/  /' .gpu/cache/lacking.txt
 
 say "rationales"
 for task in $TASKS; do cp "$DATA/$task.jsonl" .gpu/1/data/; done
+for task in $ARITH; do printf '%s\0' "$DATA/$task.jsonl"; done \
+  | xargs -0 .venv/bin/skipthink pool --rationales 1 --answer number --out .gpu/1/data/arith.jsonl
 chmod -R u+w .gpu/1/data
 
 say "the student"

@@ -88,12 +88,15 @@ EOF
 }
 
 study() {
-  local seconds=$((LIMIT - SECONDS - 30))
-  "$PYTHON" bench/gpu/study.py --root "$ROOT" --out "$OUT" --seconds "$seconds" ${SIDE:+--side-by-side "$SIDE"} ${REHEARSE:+--rehearse}
+  local seconds=$((LIMIT - SECONDS - 30)) variants=() text
+  # a variant a line: "LABEL KEY=VALUE …"
+  while IFS= read -r text; do [ -z "$text" ] || variants+=(--variant "$text"); done <<< "$VARIANTS"
+  "$PYTHON" bench/gpu/study.py --root "$ROOT" --out "$OUT" --seconds "$seconds" ${SIDE:+--side-by-side "$SIDE"} \
+    ${REHEARSE:+--rehearse} "${variants[@]}"
 }
 
 export -f probe tests speed student study
-export OUT ROOT LIMIT PYTHON GGUF GGUF_SHA256 REHEARSE=${REHEARSE:-} SIDE=${SIDE:-}
+export OUT ROOT LIMIT PYTHON GGUF GGUF_SHA256 REHEARSE=${REHEARSE:-} SIDE=${SIDE:-} VARIANTS=${VARIANTS:-}
 
 collect
 say "installed in $ROOT/site"

@@ -1,9 +1,11 @@
-"""Trains and compares students of three tasks on one GPU, seed after seed, for as long as there is time.
+"""Trains and compares students on one GPU, part after part, for as long as there is time.
 
     python bench/gpu/study.py --root FOLDER --out FOLDER --seconds 400
 
-FOLDER/student is the pre-trained student, FOLDER/data the rationales. Every task and seed is a run of its own
-(`skipthink run bench/gpu/TASK.yaml`), several at a time. `study.md` and `study.json` hold what is evaluated by then;
+FOLDER/student is the pre-trained student, FOLDER/data the rationales. Every part (some methods of a task with one seed)
+is a run of its own (`skipthink run bench/gpu/TASK.yaml --set methods=…`), several at a time, so that what needs no
+judge is evaluated while the rest is trained. `--variant "LABEL KEY=VALUE …"` adds stt with other options of the recipe,
+with the judge of the part `judged` of the same seed. `study.md` and `study.json` hold what is evaluated by then;
 `runs.tar.gz`, written at the end, everything but the weights.
 """
 
@@ -25,38 +27,87 @@ from skipthink.evaluation.measure import wilson_interval
 from skipthink.io.files import write_json, write_text
 
 HERE = Path(__file__).parent
-TASKS = ("multiarith", "last_letter_concatenation", "tracking_shuffled_objects")
-METHODS = ("answer-only", "base", "base+ac", "base+sbc", "stt", "skip-all")
+ARITH, TRACKING, LETTERS = "arith", "tracking_shuffled_objects", "last_letter_concatenation"
+TASKS = (ARITH, TRACKING, LETTERS)
+PLAIN = ("answer-only", "base", "base-trim", "pruned-rule", "pruned-random", "base+ac")
+JUDGED = ("base+sbc", "stt", "pruned-judge")
+CHUNKERS = ("base", "base+ac", "base+sbc")
+METHODS = (*PLAIN, *JUDGED)
 COLUMNS = (
     "task", "method", "seeds", "accuracy", "95 % interval", "tokens per answer", "speed-up, tokens",
     "seconds per answer", "unended", "target tokens trained on", "seconds of training",
 )  # fmt: skip
-MAX_SEEDS = 10
+SEEDS = 8
 POLL_SECONDS = 2.0
 STOP_SECONDS = 8.0
 PACK_SECONDS = 10.0
 REHEARSAL = {
     "training.max_steps": 2, "training.batch_size": 2, "training.gradient_accumulation_steps": 1,
-    "data.sizes": "{train: 8, validation: 2, test: 2}", "chunks.score_batch_tokens": 2048, "workers": 2, "threads": 1,
+    "data.sizes": "{train: 16, validation: 2, test: 2}", "chunks.score_batch_tokens": 2048, "workers": 2, "threads": 1,
     "training.methods": "{}", "evaluation.alone_questions": 0,
 }  # fmt: skip
 NOT_PACKED = (".safetensors", "tokenizer.json", ".progress", ".tmp", ".lock")
 
 
-@dataclass
-class Run:
-    """A task with a seed, at work."""
+@dataclass(frozen=True)
+class Part:
+    """Some methods of a task with one seed.
+
+    Attributes:
+        task: the task.
+        name: of the part.
+        seed: the seed.
+        methods: what is trained and compared.
+        changes: keys of the recipe that are otherwise.
+        of: name of the part that has trained the judge; None: nothing is taken over.
+    """
 
     task: str
+    name: str
     seed: int
+    methods: tuple
+    changes: tuple = ()
+    of: str | None = None
+
+    @property
+    def run(self):
+        """Name of its run folder."""
+        return f"{self.task}-{self.name}-s{self.seed}"
+
+
+@dataclass
+class Run:
+    """A part at work."""
+
+    part: Part
     folder: Path
     process: subprocess.Popen
     started: float
 
-    @property
-    def name(self):
-        """Task and seed."""
-        return f"{self.task} seed {self.seed}"
+
+def plan(seeds=SEEDS):
+    """The parts in the order in which they start: arithmetic, then the tasks where search has something to choose."""
+    parts = []
+    for seed in range(seeds):
+        parts += [Part(ARITH, "plain", seed, PLAIN), Part(ARITH, "judged", seed, JUDGED)]
+        parts += [Part(task, "chunkers", seed, CHUNKERS) for task in (TRACKING, LETTERS)]
+    return parts
+
+
+def variants_of(part, texts):
+    """The parts that take over the judge of a part that is done.
+
+    Args:
+        part: one of the name `judged`, or another one, which has none.
+        texts: "LABEL KEY=VALUE …", as on the command line.
+    """
+    if part.name != "judged":
+        return []
+    split = [text.split() for text in texts]
+    return [
+        Part(part.task, f"stt-{label}", part.seed, ("stt",), tuple(changes), part.run)
+        for label, *changes in split
+    ]
 
 
 def main():
@@ -69,10 +120,16 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--seconds", type=float, required=True, help="time until all is packed")
     parser.add_argument("--side-by-side", type=int, default=2, help="runs at a time")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        help='"LABEL KEY=VALUE …": stt once more, with these keys otherwise',
+    )
     parser.add_argument("--rehearse", action="store_true", help="two steps, two layers, one seed")
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
-    todo = [(task, seed) for seed in range(1 if options.rehearse else MAX_SEEDS) for task in TASKS]
+    todo = plan(1 if options.rehearse else SEEDS)
     student = options.root / "student"
     if options.rehearse:
         student = cut_layers(student, options.root / "student-cut")
@@ -80,21 +137,24 @@ def main():
     try:
         while (todo or running) and time.monotonic() < deadline - STOP_SECONDS - PACK_SECONDS:
             while todo and len(running) < options.side_by_side:
-                running.append(start(*todo.pop(0), student, options))
+                running.append(start(todo.pop(0), student, options))
             time.sleep(POLL_SECONDS)
             for run in [run for run in running if run.process.poll() is not None]:
                 running.remove(run)
-                lasted[run.name] = time.monotonic() - run.started
-                say(f"{run.name}: code {run.process.returncode} after {lasted[run.name]:.0f} s")
-                failed += [run.name] if run.process.returncode else []
+                lasted[run.part.run] = time.monotonic() - run.started
+                say(f"{run.part.run}: code {run.process.returncode} after {lasted[run.part.run]:.0f} s")
+                failed += [run.part.run] if run.process.returncode else []
                 if not run.process.returncode:
-                    drop_weights(run.folder)
+                    more = variants_of(run.part, options.variant)
+                    todo = more + todo
+                    drop_weights(run.folder, judges=bool(more))
                 report(options, lasted)
     finally:
         stop(running)
     report(options, lasted)
     pack(options)
-    say(f"failed: {', '.join(failed) or 'none'}; stopped: {', '.join(run.name for run in running) or 'none'}")
+    left = [run.part.run for run in running]
+    say(f"failed: {', '.join(failed) or 'none'}; stopped: {', '.join(left) or 'none'}")
     sys.exit(1 if failed else 0)
 
 
@@ -110,18 +170,21 @@ def cut_layers(student, folder):
     return folder
 
 
-def start(task, seed, student, options):
+def start(part, student, options):
     """Starts a run."""
-    folder = options.root / "runs" / f"{task}-s{seed}"
-    changes = {"student.path": student, "seeds": f"[{seed}]"} | (REHEARSAL if options.rehearse else {})
-    command = [sys.executable, "-m", "skipthink", "run", str(HERE / f"{task}.yaml"), "--out", str(folder),
-               "--data", str(options.root / "data" / f"{task}.jsonl"),
-               *(part for key, value in changes.items() for part in ("--set", f"{key}={value}"))]  # fmt: skip
-    say(f"{task} seed {seed}: begins")
+    folder = options.root / "runs" / part.run
+    changes = {"student.path": student, "seeds": f"[{part.seed}]", "methods": f"[{', '.join(part.methods)}]"}
+    changes |= REHEARSAL if options.rehearse else {}
+    settings = [f"{key}={value}" for key, value in changes.items()] + list(part.changes)
+    reused = [] if part.of is None else ["--reuse", str(options.root / "runs" / part.of)]
+    command = [sys.executable, "-m", "skipthink", "run", str(HERE / f"{part.task}.yaml"), "--out", str(folder),
+               "--data", str(options.root / "data" / f"{part.task}.jsonl"), *reused,
+               *(word for setting in settings for word in ("--set", setting))]  # fmt: skip
+    say(f"{part.run}: begins")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    return Run(task, seed, folder, process, time.monotonic())
+    return Run(part, folder, process, time.monotonic())
 
 
 def stop(running):
@@ -138,23 +201,27 @@ def stop(running):
             run.process.wait()
 
 
-def drop_weights(folder):
-    """Makes room: the weights of a run that is evaluated are of no more use here."""
+def drop_weights(folder, judges=False):
+    """Makes room: the weights of a run that is evaluated are of no more use, but for judges that variants ask."""
     for path in folder.rglob("*.safetensors"):
-        path.unlink()
+        if not (judges and {"base+sbc", "student"} & set(path.relative_to(folder).parts)):
+            path.unlink()
 
 
 def collect(root):
-    """What is evaluated by now: rows of task, method, seed and what was measured."""
+    """What is evaluated by now: rows of task, part, method with the label of its variant, seed, what was measured."""
     rows = []
     for path in sorted((root / "runs").glob("*/evaluate/*/s*/done.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         run, (method, seed) = path.parents[3], path.parts[-3:-1]
         trained = json.loads((run / "train" / method / seed / "train.json").read_text(encoding="utf-8"))
         keys = ("train_steps", "train_items", "train_tokens", "train_target_tokens", "seconds", "report")
+        task = next(task for task in TASKS if run.name.startswith(f"{task}-"))
+        part = run.name.removeprefix(f"{task}-").rpartition("-s")[0]
+        label = part.removeprefix("stt-") if part.startswith("stt-") else None
         rows.append({
-            "task": run.name.rpartition("-s")[0], "method": method, "seed": int(seed[1:]), **found["result"],
-            "trained": {key: trained.get(key) for key in keys},
+            "task": task, "part": part, "method": method if label is None else f"{method} ({label})",
+            "seed": int(seed[1:]), **found["result"], "trained": {key: trained.get(key) for key in keys},
         })  # fmt: skip
     return rows
 
@@ -189,7 +256,8 @@ def make_table(rows):
         groups[row["task"], row["method"]].append(row)
     base = {(row["task"], row["seed"]): row["tokens_per_answer"] for row in rows if row["method"] == "base"}
     for task in TASKS:
-        for method in METHODS:
+        found = {row["method"] for row in rows if row["task"] == task}
+        for method in [*METHODS, *sorted(found - set(METHODS))]:
             if group := groups.get((task, method)):
                 lines.append(f"| {task} | {method} | {' | '.join(cells(group, base))} |")
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from skipthink.run.recipe import load_recipe
 from skipthink.training.methods import own_methods
 
 GPU = Path(__file__).parents[2] / "bench" / "gpu"
-TASKS = ("multiarith", "last_letter_concatenation", "tracking_shuffled_objects")
+TASKS = ("arith", "last_letter_concatenation", "tracking_shuffled_objects")
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,11 @@ def study():
 @pytest.mark.parametrize("task", TASKS)
 def test_a_step_holds_as_many_samples_in_every_method(task, tmp_path):
     recipe = load_recipe(GPU / f"{task}.yaml", data=tmp_path / "rows.jsonl", changes=["student.path=folder"])
-    items = {"answer-only": 1, "base": 1, "stt": recipe.chunks.M + 2, "skip-all": recipe.chunks.M + 2}
+    items = {"base+ac": recipe.chunks.M + 1, "base+sbc": recipe.chunks.M + 1, "stt": recipe.chunks.M + 2}
     for name in recipe.methods:
         values = recipe.options_of(own_methods()[name])
         n_items = values.batch_size * values.gradient_accumulation_steps
-        assert n_items == 16 * items.get(name, recipe.chunks.M + 1), name
+        assert n_items == 16 * items.get(name, 1), name
         assert (values.epochs, values.learning_rate, values.bf16) == (recipe.training.epochs, 2e-4, True)
     assert recipe.task_name == task
 
@@ -54,31 +54,71 @@ def test_the_table_is_of_what_is_evaluated(study, tmp_path):
     """Seeds are pooled for the interval, and speed-ups are of the same seed; a method without Base has none."""
     runs = tmp_path / "root" / "runs"
     for seed, right, tokens in ((0, 40, 60.0), (1, 50, 80.0)):
-        folder = runs / f"multiarith-s{seed}"
-        evaluated(folder, "base", seed, right, tokens)
-        evaluated(folder, "stt", seed, right, tokens / 2)
-    evaluated(runs / "last_letter_concatenation-s0", "stt", 0, 10, 20.0)
+        evaluated(runs / f"arith-plain-s{seed}", "base", seed, right, tokens)
+        evaluated(runs / f"arith-judged-s{seed}", "stt", seed, right, tokens / 2)
+    evaluated(runs / "arith-stt-soft-s0", "stt", 0, 60, 15.0)
+    evaluated(runs / "last_letter_concatenation-chunkers-s0", "base+ac", 0, 10, 20.0)
     (tmp_path / "out").mkdir()
     options = SimpleNamespace(root=tmp_path / "root", out=tmp_path / "out")
-    study.report(options, {"multiarith seed 0": 61.23})
+    study.report(options, {"arith-plain-s0": 61.23})
     rows = (tmp_path / "out" / "study.md").read_text().splitlines()[4:]
     assert rows == [
-        "| multiarith | base | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 70.0 ± 14.1 | 1.00 ± 0.00x | 0.0100 ± 0.0000 "
+        "| arith | base | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 70.0 ± 14.1 | 1.00 ± 0.00x | 0.0100 ± 0.0000 "
         "| 2 of 200 | 5000 ± 0 | 30 ± 0 |",
-        "| multiarith | stt | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 35.0 ± 7.1 | 2.00 ± 0.00x | 0.0100 ± 0.0000 "
+        "| arith | stt | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 35.0 ± 7.1 | 2.00 ± 0.00x | 0.0100 ± 0.0000 "
         "| 2 of 200 | 5000 ± 0 | 30 ± 0 |",
-        "| last_letter_concatenation | stt | 0 | 10.0 % | 5.5–17.4 % | 20.0 | – | 0.0100 | 1 of 100 | 5000 | 30 |",
+        "| arith | stt (soft) | 0 | 60.0 % | 50.2–69.1 % | 15.0 | 4.00x | 0.0100 | 1 of 100 | 5000 | 30 |",
+        "| last_letter_concatenation | base+ac | 0 | 10.0 % | 5.5–17.4 % | 20.0 | – | 0.0100 | 1 of 100 | 5000 | 30 |",
     ]
     found = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert len(found["rows"]) == 5
-    assert found["seconds"] == {"multiarith seed 0": 61.2}
+    assert len(found["rows"]) == 6
+    assert {row["part"] for row in found["rows"]} == {"plain", "judged", "stt-soft", "chunkers"}
+    assert found["seconds"] == {"arith-plain-s0": 61.2}
     study.pack(options)
     with tarfile.open(tmp_path / "out" / "runs.tar.gz") as archive:
         names = archive.getnames()
-    assert "runs/multiarith-s0/train/stt/s0/train.json" in names
+    assert "runs/arith-judged-s0/train/stt/s0/train.json" in names
     assert not [name for name in names if name.endswith(".safetensors")]
-    study.drop_weights(runs / "multiarith-s0")
-    assert len(list(runs.rglob("*.safetensors"))) == 3
+    study.drop_weights(runs / "arith-judged-s0")
+    assert len(list(runs.rglob("*.safetensors"))) == 5
+
+
+def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
+    parts = study.plan(2)
+    assert [part.run for part in parts[:3]] == [
+        "arith-plain-s0",
+        "arith-judged-s0",
+        "tracking_shuffled_objects-chunkers-s0",
+    ]
+    assert len(parts) == len({part.run for part in parts}) == 8
+    for part in parts:
+        recipe = load_recipe(
+            GPU / f"{part.task}.yaml", data=tmp_path / "rows.jsonl", changes=["student.path=folder"]
+        )
+        assert set(part.methods) <= set(recipe.methods)
+
+
+def test_a_variant_takes_over_the_judge(study, tmp_path, monkeypatch):
+    plain, judged = study.plan(1)[:2]
+    texts = ["teacher skip.continuation=teacher skip.max_growth=null"]
+    assert study.variants_of(plain, texts) == []
+    (variant,) = study.variants_of(judged, texts)
+    assert (variant.run, variant.methods, variant.of) == ("arith-stt-teacher-s0", ("stt",), "arith-judged-s0")
+    called = []
+    monkeypatch.setattr(study.subprocess, "Popen", lambda command, **_: called.append(command))
+    study.start(variant, tmp_path / "student", SimpleNamespace(root=tmp_path, rehearse=False))
+    (words,) = called
+    assert words[words.index("--reuse") + 1] == str(tmp_path / "runs" / "arith-judged-s0")
+    changes = [word for before, word in zip(words, words[1:], strict=False) if before == "--set"]
+    recipe = load_recipe(GPU / "arith.yaml", data=tmp_path / "rows.jsonl", changes=changes)
+    assert (recipe.methods, recipe.seeds, recipe.skip.continuation) == (("stt",), (0,), "teacher")
+    # the judge's weights stay until it is done
+    folder = tmp_path / "runs" / "arith-judged-s0"
+    for method in ("base+sbc", "stt"):
+        (folder / "train" / method / "s0" / "model").mkdir(parents=True)
+        (folder / "train" / method / "s0" / "model" / "model.safetensors").write_bytes(b"weights")
+    study.drop_weights(folder, judges=True)
+    assert [path.parts[-4] for path in folder.rglob("*.safetensors")] == ["base+sbc"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux")
