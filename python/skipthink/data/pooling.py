@@ -78,7 +78,8 @@ def _read(file: Path, stem: str, answer: str | None) -> list[dict[str, Any]]:
         raise DataError(
             f"{file} has no column split; say of each row whether it is of train, validation or test"
         )
-    rows = table.select([name for name in COLUMNS if name in table.column_names]).to_pylist()
+    known = [name for name in COLUMNS if name in table.column_names]
+    rows: list[dict[str, Any]] = table.select(known).to_pylist()
     for row in rows:
         keys = question_keys(row["question"], frozenset())
         row |= {"file": stem, "key": keys.spelling, "template": keys.numbers, "correct": row.get("correct")}

@@ -21,7 +21,7 @@ from skipthink.io.recipes import read_mapping, read_options, read_text, to_yaml
 from skipthink.options import OptionError, merge, option, pick
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
-from skipthink.student.options import StudentOptions
+from skipthink.student.options import StudentOptions, is_gguf
 from skipthink.teacher.options import TeacherOptions
 from skipthink.training.method import Method
 from skipthink.training.methods import find_method, own_methods
@@ -189,7 +189,7 @@ def load_recipe(path: str | Path, *, data: str | Path | None = None, changes: Se
             f"{path} names no data; give --data FILE, or data.task, data.file or data.hub in the recipe"
         )
     student = recipe.student
-    if student.path is not None and (folder / student.path).is_dir():
+    if student.path is not None and ((folder / student.path).is_dir() or is_gguf(student.path)):
         student = student.replace(path=str((folder / student.path).resolve()))
     teacher = recipe.teacher.beside(folder) if recipe.teacher is not None else None
     return recipe.replace(data=source, student=student, teacher=teacher)

@@ -154,23 +154,33 @@ def _student(task: Task) -> dict[str, Any]:
     """A fresh student with the markers of M chunks in its vocabulary."""
     import torch
 
+    from skipthink.io.files import write_json
     from skipthink.student.encoding import refuse_samples
     from skipthink.student.frame import PLAIN, make_frame
+    from skipthink.student.gguf_students import SOURCE_FILE, find_gguf, load_gguf
     from skipthink.student.models import grow_vocabulary, load_student, make_student
+    from skipthink.student.options import is_gguf
     from skipthink.student.student import Student
     from skipthink.testbed import student_path
 
     options, n_chunks = task.recipe.student, task.recipe.chunks.M
-    warnings = []
+    source, warnings = None, []
     if options.is_loaded:
         torch.manual_seed(task.seed)  # rows of new markers are drawn at random
-        path = student_path(options.testbed) if options.testbed is not None else options.path
-        model, tokenizer = load_student(str(path))
+        path = options.path
+        if options.testbed is not None:
+            path = str(student_path(options.testbed))
+        elif options.package is not None:
+            path = str(find_gguf(options.package))
+        if is_gguf(str(path)):
+            model, tokenizer, source = load_gguf(str(path))
+        else:
+            model, tokenizer = load_student(str(path))
         frame = make_frame(tokenizer, **options.frame())
         grow_vocabulary(model, tokenizer, n_chunks, frame)
         if tokenizer.chat_template is not None and options.prompt_format == "plain":
             warnings.append(
-                f"student {options.path} has a chat template, which its prompts do without; "
+                f"student {options.package or options.path} has a chat template, which its prompts do without; "
                 "student.prompt_format: chat uses it"
             )
     else:
@@ -189,6 +199,8 @@ def _student(task: Task) -> dict[str, Any]:
     for split in ("train", "validation", "test"):
         refuse_samples(task.samples(split), frame)
     student.save(task.out)
+    if source is not None:
+        write_json(task.out / SOURCE_FILE, source)
     return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer), "warnings": warnings}
 
 
@@ -247,7 +259,7 @@ def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None, model: Path
         facts={
             "data": recipe.task_name,
             "training samples": task.samples("train").num_rows,
-            "student": _student_name(recipe),
+            "student": _student_name(recipe, task.folder.of(Job(Kind.STUDENT, seed=trained.seed))),
             "seed": trained.seed,
             "training steps": summary["train_steps"],
             "target tokens": summary["train_target_tokens"],
@@ -259,9 +271,14 @@ def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None, model: Path
     )
 
 
-def _student_name(recipe: Recipe) -> str:
-    """What the student was before it was trained, in words."""
+def _student_name(recipe: Recipe, fresh: Path) -> str:
+    """What the student was before it was trained, in words; of a GGUF file with its quantisation."""
+    from skipthink.student.gguf_students import SOURCE_FILE, describe_quantisation
+
     options = recipe.student
+    if (fresh / SOURCE_FILE).is_file():
+        source = read_job_json(fresh / SOURCE_FILE)
+        return f"{source['name']}, from {source['file']}: {describe_quantisation(source)}"
     if options.path is not None:
         return Path(options.path).name
     if options.testbed is not None:

