@@ -49,7 +49,7 @@ sed 's/^/  /' .gpu/cache/lacking.txt
 say "rationales"
 for task in $TASKS; do cp "$DATA/$task.jsonl" .gpu/1/data/; done
 for task in $ARITH; do printf '%s\0' "$DATA/$task.jsonl"; done \
-  | xargs -0 .venv/bin/skipthink pool --rationales 1 --answer number --out .gpu/1/data/arith.jsonl
+  | xargs -0 .venv/bin/skipthink pool --rationales 1 --longest 500 --answer number --out .gpu/1/data/arith.jsonl
 chmod -R u+w .gpu/1/data
 
 say "the student"

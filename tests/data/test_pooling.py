@@ -64,6 +64,13 @@ def test_right_teachers_are_kept_first(files):
     assert report["dropped"]["train: further rationales"] == 2
 
 
+def test_long_rationales_leave_train_alone(files):
+    table, report = pool_files(files, longest=5)
+    assert "5" not in table["id"].to_pylist()  # "It is five."
+    assert report["dropped"]["train: rationale of more than 5 characters"] == 3
+    assert report["rows"] == table.num_rows + sum(report["dropped"].values())
+
+
 def test_ids_that_two_files_have_are_told_apart(files, tmp_path):
     third = write(tmp_path / "third.jsonl", [("1", "Dan sees 4 dogs.", "Four.", "4", "train", True)])
     table, _ = pool_files([files[0], third])
@@ -74,8 +81,9 @@ def test_wrong_pools_are_refused(files, tmp_path):
     for wrong in ([], [files[0], files[0]]):
         with pytest.raises(InvalidInputError, match="files of different names"):
             pool_files(wrong)
-    with pytest.raises(InvalidInputError, match="at least 1 per question"):
-        pool_files(files, rationales=0)
+    for name in ("rationales", "longest"):
+        with pytest.raises(InvalidInputError, match=f"{name} must be at least 1, got 0"):
+            pool_files(files, **{name: 0})
     bare = tmp_path / "bare.jsonl"
     bare.write_text(json.dumps({"id": "1", "question": "q", "rationale": "r", "answer": "1"}) + "\n")
     with pytest.raises(DataError, match="has no column split"):

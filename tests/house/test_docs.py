@@ -80,7 +80,9 @@ def test_a_message_that_is_not_in_the_code_is_found_out(texts):
 
 def page_title(method):
     """What the page of a method is called; the searches of base+sbc share one, and so do the choices of steps."""
-    return next((shared for shared in ("base+sbc", "pruned", "stt") if method.startswith(f"{shared}-")), method)
+    return next(
+        (shared for shared in ("base+sbc", "pruned", "stt") if method.startswith(f"{shared}-")), method
+    )
 
 
 def page_of(method):

@@ -209,6 +209,10 @@ def pool(
         int | None,
         typer.Option(help="Most rows of one training question, right teachers first; all by default."),
     ] = None,
+    longest: Annotated[
+        int | None,
+        typer.Option(help="Characters of the longest training rationale that stays; all by default."),
+    ] = None,
     answer: Annotated[
         str | None,
         typer.Option(help="Kind of the answers (docs/reference/answers.md); not checked by default."),
@@ -219,7 +223,7 @@ def pool(
     from skipthink.data.pooling import pool_files
     from skipthink.io.writer import write_rows
 
-    table, report = pool_files(files, rationales=rationales, answer=answer)
+    table, report = pool_files(files, rationales=rationales, longest=longest, answer=answer)
     write_rows(out, table.to_pylist())
     for name, count in report["splits"].items():
         typer.echo(f"{name}: {count} rows, {report['questions'][name]} questions", err=True)

@@ -21,7 +21,11 @@ _ORDER = {"test": 0, "validation": 1, "train": 2}
 
 
 def pool_files(
-    files: Sequence[Path], *, rationales: int | None = None, answer: str | None = None
+    files: Sequence[Path],
+    *,
+    rationales: int | None = None,
+    longest: int | None = None,
+    answer: str | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Pools files. Rows of test win over those of validation, and these over rows of train.
 
@@ -32,6 +36,8 @@ def pool_files(
     Args:
         files: what `load_samples` reads, with a column `split`.
         rationales: most rows of one question in train, those with a right teacher answer first; None: all.
+        longest: characters of the longest rationale that stays in train; None: all stay. What a student may write at
+            inference is bounded by the longest rationale it has learnt: a few very long ones make every loop expensive.
         answer: kind of the answers.
 
     Returns:
@@ -40,12 +46,13 @@ def pool_files(
 
     Raises:
         DataError: a file cannot be read, has no column `split`, or no row of train is left.
-        InvalidInputError: no file, a file named twice, or `rationales` below 1.
+        InvalidInputError: no file, a file named twice, or `rationales` or `longest` below 1.
     """
     import pyarrow as pa
 
-    if rationales is not None and rationales < 1:
-        raise InvalidInputError(f"rationales must be at least 1 per question, got {rationales}")
+    for name, value in (("rationales", rationales), ("longest", longest)):
+        if value is not None and value < 1:
+            raise InvalidInputError(f"{name} must be at least 1, got {value}")
     stems = [file.name.split(".")[0] for file in files]
     doubled = [stem for stem, count in Counter(stems).items() if count > 1]
     if not files or doubled:
@@ -54,6 +61,7 @@ def pool_files(
     rows = [row for file, stem in zip(files, stems, strict=True) for row in _read(file, stem, answer)]
     dropped = Counter[str]()
     kept = _without_leaks(rows, dropped)
+    kept = _without_long(kept, longest, dropped)
     kept = _without_repeats(kept, rationales, dropped)
     _name_apart(kept)
     splits = Counter(row["split"] for row in kept)
@@ -101,6 +109,18 @@ def _without_leaks(rows: list[dict[str, Any]], dropped: Counter[str]) -> list[di
         same = strongest["key", row["key"]] != row["split"]
         what = "question" if same else "question but for its numbers"
         dropped[f"{row['split']}: {what} stands in {owner}"] += 1
+    return kept
+
+
+def _without_long(
+    rows: list[dict[str, Any]], longest: int | None, dropped: Counter[str]
+) -> list[dict[str, Any]]:
+    """The rows without those of train whose rationale is too long."""
+    if longest is None:
+        return rows
+    kept = [row for row in rows if row["split"] != "train" or len(row["rationale"] or "") <= longest]
+    if len(kept) < len(rows):
+        dropped[f"train: rationale of more than {longest} characters"] += len(rows) - len(kept)
     return kept
 
 
