@@ -1,6 +1,7 @@
 """The gate trial through the jobs of a run, and what the run says of it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from skipthink.exceptions import RecipeError
 from skipthink.run.folder import RunFolder
 from skipthink.run.gates import skip_by_rule
 from skipthink.run.jobs import build_graph
-from skipthink.run.recipe import parse_recipe
+from skipthink.run.recipe import load_recipe, parse_recipe
 from skipthink.run.skip_report import format_skips, skip_summary
 from skipthink.run.work import run_job
 from skipthink.scoring import ChunkOptions
@@ -29,7 +30,7 @@ data:
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 3}
 training: {epochs: 1, batch_size: 8, skip_weight: 1}
-skip: {gate: trial, roles: 2, trial_start: 0.5, trial_epochs: 0.5, batch_size: 8}
+skip: {gate: trial, roles: 2, trial_epochs: 0.5, batch_size: 8}
 methods: [stt, skip-all]
 """
 
@@ -73,6 +74,13 @@ def test_decisions_depend_on_how_students_are_trained(change, same):
 def test_folds_are_refused_with_the_key():
     with pytest.raises(RecipeError, match=r"skip\.crossfit.*asks no judge"):
         parse_recipe(RECIPE.replace("gate: trial", "gate: trial, crossfit: 2"), name="r")
+
+
+def test_without_a_judge_nothing_starts_from_it():
+    with pytest.raises(RecipeError, match="trains no judge, and stt is to start from the judge"):
+        parse_recipe(
+            RECIPE.replace("skip_weight: 1", "skip_weight: 1, methods: {stt: {start: cwt}}"), name="r"
+        )
 
 
 def test_a_student_is_trained_on_steps_without_those_whose_role_may_go(run):
@@ -129,3 +137,17 @@ def fresh(tmp_path):
     sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "max_length_tokens": 160}
     save_student(*make_student(texts, n_chunks=2, seed=0, vocab_size=300, **sizes), tmp_path / "student")
     return tmp_path / "student", pa.Table.from_pylist(rows)
+
+
+def test_the_gpu_recipe_compares_with_all_rivals_of_its_length(tmp_path):
+    recipe = load_recipe(
+        Path(__file__).parents[2] / "bench" / "gpu" / "trial.yaml",
+        data=tmp_path / "rows.jsonl",
+        changes=["student.path=folder"],
+    )
+    assert {"base", "base-trim", "stt", "pruned-rule", "pruned-random", "pruned-judge"} == set(recipe.methods)
+    assert recipe.skip.gate == "trial"
+    assert recipe.data.sizes.validation >= recipe.skip.trial_questions
+    names = [job.kind for job in build_graph(recipe, data="known")]
+    assert names[-1] == "choose"
+    assert "skip-data" in names

@@ -99,6 +99,12 @@ class Recipe(CheckOptions):
         if self.choose is not None:
             self._check_choice()
         for method in self.chosen:
+            if method.judge_rate(self.options_of(method)) is not None and not self.skip.has_judge:
+                raise OptionError(
+                    "skip.gate",
+                    f"is {self.skip.gate}, which trains no judge, and {method.name} is to start from the judge; "
+                    "set start: fresh",
+                )
             if method.judge is not None and method.judge not in self.training.known:
                 raise OptionError(
                     "methods", f"has {method.name}, whose judge is {method.judge!r}: no such method"

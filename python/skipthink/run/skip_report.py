@@ -151,16 +151,16 @@ def _format_roles(row: dict[str, Any]) -> list[str]:
         [str(place), str(role["chunks"]), "yes" if role["dropped"] else "no", _printable(role["example"])]
         for place, role in enumerate(row["roles"], 1)
     ]
-    curve = [["role tried", "accuracy % without", "with", "tokens/answer without", "may go"]]
+    curve = [["role tried", "accuracy % without", "best before", "tokens/answer without", "may go"]]
     curve += [
         [
-            str(fork["role"] + 1),
-            f"{100 * fork['accuracy']:.1f}",
-            f"{100 * fork['control_accuracy']:.1f}",
-            f"{fork['tokens_per_answer']:.1f}",
-            "yes" if fork["may_go"] else "no",
+            str(trial["role"] + 1),
+            f"{100 * trial['accuracy']:.1f}",
+            f"{100 * trial['best_accuracy']:.1f}",
+            f"{trial['tokens_per_answer']:.1f}",
+            "yes" if trial["may_go"] else "no",
         ]
-        for fork in row["curve"]
+        for trial in row["curve"]
     ]
     kept = f"{row['rescued']} samples keep a chunk that might go, as they would hold none without it"
     return [align(roles), align(curve), *([kept] if row["rescued"] else [])]

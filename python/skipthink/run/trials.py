@@ -1,4 +1,4 @@
-"""The gate `trial`: brief trainings without roles of chunks, from common weights (docs/explanation/skipping.md)."""
+"""The gate `trial`: brief trainings without roles of chunks (docs/explanation/skipping.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from skipthink.evaluation.measure import check_text
 from skipthink.exceptions import DataError, RunError
 from skipthink.io.files import parse_object, write_json
 from skipthink.scoring.options import ChunkOptions
-from skipthink.skipping.elimination import Attempt, Dropped, dropped_by, eliminate, longest_first, skip_roles
+from skipthink.skipping.elimination import (
+    Attempt,
+    Dropped,
+    dropped_by,
+    eliminate,
+    least_new_first,
+    skip_roles,
+)
 from skipthink.skipping.gates import write_decisions
 from skipthink.skipping.options import SkipOptions
 from skipthink.skipping.roles import Roles, find_roles
@@ -54,7 +61,7 @@ class Trials:
         training: how students are trained: options of `stt`.
         chunks: the step rules.
         check: how answers are checked.
-        options: `trial_start`, `trial_epochs`, `batch_size`.
+        options: `trial_epochs`, `batch_size`.
         out: folder for the attempts.
         seed: of the run.
     """
@@ -77,13 +84,17 @@ class Trials:
         self.n_made = 0
         self.fingerprint = self._fingerprint()
 
-    def attempt(self, before: Dropped, dropped: Dropped) -> Attempt:
-        """Trains on from the student that has done without some roles, without these, and answers the questions."""
-        made = self._made(_name(dropped) if before != dropped else f"{_name(before)}-on", before, dropped)
+    def attempt(self, dropped: Dropped) -> Attempt:
+        """Trains the fresh student without some roles, and answers the questions; an attempt is not made twice."""
+        folder = self.out / _name(dropped)
+        noted = self._noted(folder)
+        if noted is None:
+            noted = self._make(folder, dropped)
         if self.progress is not None:
             self.n_made += 1
-            self.progress(self.n_made, 2 * self.roles.n_roles)
-        return made
+            self.progress(self.n_made, self.roles.n_roles + 1)
+        right = np.array([mark == "1" for mark in noted["right"]])
+        return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
 
     def attempts(self) -> list[dict[str, Any]]:
         """The notes of all attempts that were made, whoever asked for them."""
@@ -91,22 +102,12 @@ class Trials:
             parse_object(path.read_bytes(), str(path)) for path in sorted(self.out.glob(f"*/{ATTEMPT_FILE}"))
         ]
 
-    def _made(self, name: str, before: Dropped, dropped: Dropped) -> Attempt:
-        folder = self.out / name
-        noted = self._noted(folder)
-        if noted is None:
-            noted = self._make(folder, before, dropped)
-        right = np.array([mark == "1" for mark in noted["right"]])
-        return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
-
-    def _make(self, folder: Path, before: Dropped, dropped: Dropped) -> dict[str, Any]:
+    def _make(self, folder: Path, dropped: Dropped) -> dict[str, Any]:
         started = time.monotonic()
         skipped, _ = skip_roles(self.roles, dropped)
         whole = self._epoch_tokens(np.zeros_like(skipped))
-        share = self.options.trial_epochs
-        parent = self._parent(before)
-        epochs = share * whole / self._epoch_tokens(skipped)
-        summary = self._train(folder, parent, skipped, epochs)
+        epochs = self.options.trial_epochs * whole / self._epoch_tokens(skipped)
+        summary = self._train(folder, skipped, epochs)
         answered = self._answer(folder / "model")
         noted = {
             "fingerprint": self.fingerprint,
@@ -117,27 +118,32 @@ class Trials:
             "seconds": round(time.monotonic() - started, 3),
         }
         write_json(folder / ATTEMPT_FILE, noted)
+        shutil.rmtree(folder / "model")  # what it answered stays
         return noted
 
-    def _parent(self, before: Dropped) -> Path:
-        """The student from which an attempt goes on; that of the beginning is trained on whole rationales."""
-        folder = self.out / _name(before)
-        if not before and not (folder / "model").exists():
-            self._train(folder, self.student, np.zeros(self.roles.of.shape, bool), self.options.trial_start)
-        return folder / "model"
-
-    def _train(self, folder: Path, student: Path, skipped: Bools, epochs: float) -> dict[str, Any]:
+    def _train(self, folder: Path, skipped: Bools, epochs: float) -> dict[str, Any]:
         return train_method(
             STT,
-            student=student,
+            student=self.student,
             samples=self.samples,
             out=folder,
-            options=self.training.replace(skip_weight=1.0, chunk_dropout=0.0, epochs=epochs, max_steps=None),
+            options=self.training.replace(
+                skip_weight=1.0,
+                skip_weight_start=None,
+                start="fresh",
+                chunk_dropout=0.0,
+                epochs=epochs,
+                **dict.fromkeys(self._limits()),
+            ),
             chunks=self.chunks,
             seed=self.seed,
             boundaries=self.boundaries,
             skipped=skipped,
         )
+
+    def _limits(self) -> list[str]:
+        """Options that would say instead of `epochs` how long a training is."""
+        return [name for name in ("max_steps", "budget") if hasattr(self.training, name)]
 
     def _answer(self, model: Path) -> dict[str, Any]:
         student = Student.load(model)
@@ -229,7 +235,7 @@ def try_roles(
 
     Returns:
         The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per role
-        that was tried: role, dropped, may_go, accuracy, control_accuracy, tokens_per_answer), rescued (samples that
+        that was tried: role, dropped, may_go, accuracy, best_accuracy, tokens_per_answer), rescued (samples that
         keep a chunk although its role may go, as they would hold none), asked, tokens_generated,
         train_target_tokens (of all attempts), seconds.
 
@@ -246,8 +252,8 @@ def try_roles(
         student, samples, validation, encoded, boundaries, roles, training, chunks, check, options,
         out / "attempts", seed, progress,
     )  # fmt: skip
-    forks = eliminate(longest_first(roles, chunk_lengths(encoded, boundaries)), trials.attempt)
-    dropped = dropped_by(forks)
+    tried = eliminate(least_new_first(roles, chunk_lengths(encoded, boundaries)), trials.attempt)
+    dropped = dropped_by(tried)
     skipped, n_rescued = skip_roles(roles, dropped)
     made, n = trials.attempts(), validation.num_rows
     report = {
@@ -259,14 +265,14 @@ def try_roles(
         ],
         "curve": [
             {
-                "role": fork.role,
-                "dropped": list(fork.without.dropped),
-                "may_go": fork.may_go,
-                "accuracy": fork.without.accuracy,
-                "control_accuracy": fork.control.accuracy,
-                "tokens_per_answer": fork.without.tokens_per_answer,
+                "role": trial.role,
+                "dropped": list(trial.without.dropped),
+                "may_go": trial.may_go,
+                "accuracy": trial.without.accuracy,
+                "best_accuracy": trial.best.accuracy,
+                "tokens_per_answer": trial.without.tokens_per_answer,
             }
-            for fork in forks
+            for trial in tried
         ],
         "rescued": n_rescued,
         "asked": n * len(made),
@@ -277,10 +283,7 @@ def try_roles(
         "train_target_tokens": sum(one["train_target_tokens"] for one in made),
         "seconds": round(sum(one["seconds"] for one in made), 3),
     }
-    written = write_decisions(out, samples, boundaries, skipped, report)
-    for path in (out / "attempts").glob("*/model"):
-        shutil.rmtree(path)  # what they answered stays
-    return written
+    return write_decisions(out, samples, boundaries, skipped, report)
 
 
 def chunk_lengths(encoded: EncodedSamples, boundaries: Ints) -> Ints:
@@ -291,5 +294,5 @@ def chunk_lengths(encoded: EncodedSamples, boundaries: Ints) -> Ints:
 
 
 def _name(dropped: Dropped) -> str:
-    """The folder of the student that has done without some roles."""
+    """The folder of the attempt without some roles."""
     return "without-" + "-".join(map(str, dropped)) if dropped else "whole"

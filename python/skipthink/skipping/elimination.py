@@ -18,13 +18,13 @@ Dropped = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Attempt:
-    """What a student answers that was trained on, for a while, without some roles.
+    """What a student answers that was trained without some roles.
 
     Attributes:
         dropped: the roles.
         right: which questions it answered correctly, bool (n,).
         tokens_per_answer: generated.
-        train_target_tokens: that it was trained on in this attempt.
+        train_target_tokens: that it was trained on.
     """
 
     dropped: Dropped
@@ -39,50 +39,50 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Fork:
-    """Two attempts from the same weights, with the same number of target tokens.
+class Trial:
+    """A student without one more role, beside the best one so far.
 
     Attributes:
-        role: which one of them does without, on top of what both do without.
-        without: that one.
-        control: the other one.
+        role: which it is without, on top of those that are gone.
+        without: that student.
+        best: the most accurate student that only those were taken from which may go.
     """
 
     role: int
     without: Attempt
-    control: Attempt
+    best: Attempt
 
     @property
     def may_go(self) -> bool:
         """Whether the role is not missed."""
-        return is_as_good(self.without.right, self.control.right)
+        return is_as_good(self.without.right, self.best.right)
 
 
-def eliminate(roles: Sequence[int], attempt: Callable[[Dropped, Dropped], Attempt]) -> list[Fork]:
+def eliminate(roles: Sequence[int], attempt: Callable[[Dropped], Attempt]) -> list[Trial]:
     """Tries to do without one role after the other; each is tried once, on top of those that are gone by then.
 
     Args:
         roles: in the order in which they are tried.
-        attempt: of (what the student has done without so far, what it is to do without from now on); from the same
-            weights for all that follows the same beginning, and the same result whenever it is asked.
+        attempt: of the roles that are left out; all from the same weights, on the same number of target tokens.
 
     Returns:
-        A fork per role, in this order.
+        A trial per role, in this order.
     """
+    best = attempt(())
     dropped: Dropped = ()
-    forks = []
+    trials = []
     for role in roles:
-        control = attempt(dropped, dropped)
-        fork = Fork(role, attempt(dropped, (*dropped, role)), control)
-        forks.append(fork)
-        if fork.may_go:
-            dropped = fork.without.dropped
-    return forks
+        trial = Trial(role, attempt((*dropped, role)), best)
+        trials.append(trial)
+        if trial.may_go:
+            dropped = trial.without.dropped
+            best = max(best, trial.without, key=lambda one: one.accuracy)
+    return trials
 
 
-def dropped_by(forks: Sequence[Fork]) -> Dropped:
+def dropped_by(trials: Sequence[Trial]) -> Dropped:
     """The roles that may go."""
-    return tuple(fork.role for fork in forks if fork.may_go)
+    return tuple(trial.role for trial in trials if trial.may_go)
 
 
 def is_as_good(right: Bools, other: Bools) -> bool:
@@ -98,15 +98,18 @@ def is_as_good(right: Bools, other: Bools) -> bool:
     return float(differences.mean()) <= error + 1e-12
 
 
-def longest_first(roles: Roles, chunk_tokens: Ints) -> list[int]:
-    """Roles by the tokens of all their chunks: those that save most are tried first.
+def least_new_first(roles: Roles, chunk_tokens: Ints) -> list[int]:
+    """Roles in the order of trials: those whose chunks seldom state a new number first, of equals the longest.
+
+    What is likely to be needed comes last, when answers are short and learnt well: where a student is as bad with
+    everything as without it, nothing seems to be missed.
 
     Args:
         roles: of the chunks.
         chunk_tokens: int64 (n, M).
     """
     totals = [int(chunk_tokens[roles.of == role].sum()) for role in range(roles.n_roles)]
-    return sorted(range(roles.n_roles), key=lambda role: (-totals[role], role))
+    return sorted(range(roles.n_roles), key=lambda role: (round(roles.new[role], 1), -totals[role], role))
 
 
 def skip_roles(roles: Roles, dropped: Dropped) -> tuple[Bools, int]:

@@ -18,9 +18,8 @@ class SkipOptions(Options):
         "without whole roles of chunks; `rule`, whether a step states anything new; `random`, chance",
     )
     roles: int = option(6, "most roles that chunks may have", ge=1)
-    trial_start: float = option(2.0, "epochs on whole rationales before the first trial", gt=0)
     trial_epochs: float = option(
-        0.5, "length of a trial: target tokens of so many epochs on whole rationales", gt=0
+        2.0, "length of a trial: target tokens of so many epochs on whole rationales", gt=0
     )
     trial_questions: int = option(200, "validation questions that are answered after a trial", ge=1)
     own_weight: float | None = option(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +43,12 @@ class Roles:
     Attributes:
         of: role of each chunk, 0 … R - 1 in the order of their mean place; `NO_ROLE` of empty chunks; int64 (n, M).
         examples: a chunk in the middle of each role, masked.
+        new: share of the chunks of each role that have a number that is new.
     """
 
     of: Ints
     examples: list[str]
+    new: list[float] = field(default_factory=list)
 
     @property
     def n_roles(self) -> int:
@@ -96,7 +98,8 @@ def find_roles(
     for label in by_place:
         members = np.flatnonzero(labels == label)
         examples.append(" ".join(masked[members[np.argmin(distances[members])]]))
-    return Roles(roles, examples)
+    flags = np.array(is_new)
+    return Roles(roles, examples, [float(flags[labels == label].mean()) for label in by_place])
 
 
 def mask_text(text: str, question: frozenset[str], common: frozenset[str] = frozenset()) -> list[str]:

@@ -60,7 +60,8 @@ class ItemSource:
         if scheme == "chunkwise" and n_chunks > self.markers.n_chunks:
             raise InvalidInputError(
                 f"samples have up to {n_chunks} chunks, one per step, but the student has markers for "
-                f"{self.markers.n_chunks}; train on skip items alone (skip_weight: 1), or raise chunks.M to {n_chunks}"
+                f"{self.markers.n_chunks}; train on skip items alone (skip_weight: 1) or beside whole rationales "
+                f"(full_items: one-pass), or raise chunks.M to {n_chunks}"
             )
         plan = self.encoded.plan(scheme, self.boundaries, **options)
         return self.of_rows(build_items(self.encoded, plan, self.markers))
