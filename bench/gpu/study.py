@@ -31,6 +31,14 @@ ARITH, TRACKING, LETTERS = "arith", "tracking_shuffled_objects", "last_letter_co
 TASKS = (ARITH, TRACKING, LETTERS)
 PLAIN = ("answer-only", "base", "base-trim", "pruned-rule", "pruned-random", "base+ac")
 JUDGED = ("base+sbc", "stt", "pruned-judge")
+GATED = ("stt", "pruned-judge")
+TRIAL = (
+    "skip.gate=trial",
+    "skip.roles=5",
+    "skip.trial_questions=150",
+    "training.methods.stt={batch_size: 16, skip_weight: 1, thought: none}",
+)
+"""Skipping by the gate `trial`: every step a chunk, skip items alone, so a step of 16 items holds 16 samples."""
 CHUNKERS = ("base", "base+ac", "base+sbc")
 METHODS = (*PLAIN, *JUDGED)
 COLUMNS = (
@@ -90,6 +98,7 @@ def plan(seeds=SEEDS):
     parts = []
     for seed in range(seeds):
         parts += [Part(ARITH, "plain", seed, PLAIN), Part(ARITH, "judged", seed, JUDGED)]
+        parts.append(Part(ARITH, "stt-trial", seed, GATED, TRIAL))
         parts += [Part(task, "chunkers", seed, CHUNKERS) for task in (TRACKING, LETTERS)]
     return parts
 

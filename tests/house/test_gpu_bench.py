@@ -88,14 +88,20 @@ def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
     assert [part.run for part in parts[:3]] == [
         "arith-plain-s0",
         "arith-judged-s0",
-        "tracking_shuffled_objects-chunkers-s0",
+        "arith-stt-trial-s0",
     ]
-    assert len(parts) == len({part.run for part in parts}) == 8
+    assert len(parts) == len({part.run for part in parts}) == 10
     for part in parts:
         recipe = load_recipe(
-            GPU / f"{part.task}.yaml", data=tmp_path / "rows.jsonl", changes=["student.path=folder"]
+            GPU / f"{part.task}.yaml",
+            data=tmp_path / "rows.jsonl",
+            changes=["student.path=folder", *part.changes],
         )
         assert set(part.methods) <= set(recipe.methods)
+        if recipe.skip.gate == "trial":
+            assert recipe.data.sizes.validation >= recipe.skip.trial_questions
+            stt = recipe.options_of(own_methods()["stt"])
+            assert (stt.batch_size * stt.gradient_accumulation_steps, stt.skip_weight) == (16, 1)
 
 
 def test_a_variant_takes_over_the_judge(study, tmp_path, monkeypatch):
