@@ -1,4 +1,4 @@
-"""Words that announce an answer: "the answer is", "####", `<answer>`, a heading, and the like in other languages."""
+"""Words that announce an answer: "the answer is", "####", `<answer>`, a heading, and their like in other languages."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _last_english(text: str, lower: str) -> re.Match[str] | None:
 
 
 def _announces(match: re.Match[str], keyword: str) -> bool:
-    """Whether what stands in front of the keyword lets it announce an answer: "the final choice is", no "choice is"."""
+    """Whether a keyword announces an answer: "the final choice is" does, "no choice is" does not."""
     text, start = match.string, match.start()
     if keyword in ("####", "<ans"):
         return True

@@ -1,4 +1,4 @@
-"""Choices: the letter a text states, however it is wrapped, and not one it rules out."""
+"""Choices: the letter that a text states, in any form, but not one that it rules out."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ WHOLE_CHOICE = re.compile(r"[A-Z][.:)]?|[A-Z][.:)]\s.*|[(\[][A-Za-z][)\]](?:\s.*
 
 
 def find_choice(text: str, stated: bool) -> str | NoAnswer | None:
-    """An upper-case letter: the first after "the answer is", else the last that stands as a choice."""
+    """Finds an upper-case letter: the first after "the answer is", otherwise the last that is written as a choice."""
     text = plain_words(text)
     if not stated:
         return _last_choice(text)
@@ -77,7 +77,7 @@ def find_choice(text: str, stated: bool) -> str | NoAnswer | None:
 
 
 def _last_choice(text: str) -> str | None:
-    """The last letter in brackets, behind "option", called right, or left at the end; none that is ruled out."""
+    """Finds the last letter in brackets, after "option", called right, or at the end; ignores ruled-out letters."""
     named = [match for pattern in (_BRACKETED, _NAMED, _CALLED_RIGHT) for match in pattern.finditer(text)]
     left = _LEFT_AT_THE_END.search(text, max(0, len(text) - _NEAR))
     if left is not None and left[1].isupper() and (left[1] != "I"):

@@ -28,13 +28,13 @@ WHOLE_DATE = re.compile(rf"(?:{DATE.pattern})\.?", re.IGNORECASE)
 
 
 def find_date(text: str, stated: bool) -> str | None:
-    """The first date after "the answer is", else the last one; as "2021-05-03". Dates no calendar has count as none."""
+    """Finds the first date after "the answer is", otherwise the last one, as "2021-05-03"; ignores impossible dates."""
     dates = [date for match in DATE.finditer(plain_words(text)) if (date := _read(match)) is not None]
     return dates[0 if stated else -1] if dates else None
 
 
 def count_dates(text: str) -> int:
-    """How many dates a text holds."""
+    """Number of dates in a text."""
     return sum(_read(match) is not None for match in DATE.finditer(plain_words(text)))
 
 

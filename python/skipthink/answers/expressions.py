@@ -1,4 +1,4 @@
-"""Exact values of arithmetic: sums, products, powers, roots that come out even, factorials."""
+"""Exact values of arithmetic expressions: sums, products, powers, rational roots, factorials."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MAX_FACTORIAL = 200
 
 
 class _NoValueError(Exception):
-    """What stands there has no exact value, or none that is looked for here."""
+    """The expression has no exact value, or none of the kind computed here."""
 
 
 def evaluate(text: str) -> Fraction | None:
-    r"""The exact value of an arithmetical expression in plain notation, None where it has none that is rational.
+    r"""The exact value of an arithmetic expression in plain notation; None if it has no rational value.
 
     Reads numbers, `+ - * × · x ÷ / ^ ! ( ) { }` and square roots (`\sqrt{4}`, `√9`); "3 1/2" is three and a half.
     """
@@ -121,7 +121,7 @@ class _Reader:
         return value + self._fraction_behind() if mark.isdigit() else value
 
     def _fraction_behind(self) -> Fraction:
-        """Of "3 1/2" the half; 0 where no proper fraction follows a whole number."""
+        """The fraction after a whole number, the 1/2 of "3 1/2"; 0 if no proper fraction follows."""
         parts = self._tokens[self._at : self._at + 3]
         if len(parts) < 2 or not parts[0].isdigit():
             return Fraction(0)

@@ -1,4 +1,4 @@
-r"""Formulas around numbers: where a number is part of one (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`), and how far it goes.
+r"""Formulas around numbers: whether a number is part of one (`\sqrt{2}`, `4π`, `n+1`, `[6, ∞)`), and where it ends.
 
 All texts here are in plain notation (`skipthink.answers.notation`).
 """
@@ -69,11 +69,11 @@ class Formula:
 
     @property
     def ends_the_text(self) -> bool:
-        """Whether nothing follows but a word, such as a unit, and punctuation."""
+        """Whether only a word, such as a unit, and punctuation follow."""
         return _NOTHING_MORE.fullmatch(self.rest) is not None
 
     def value(self) -> Fraction | None:
-        """The exact value, None where it has none that is rational."""
+        """The exact value; None if it has no rational value."""
         return evaluate(_NO_OPERATOR.sub("", self.text))
 
 
@@ -83,7 +83,7 @@ _NO_OPERATOR = re.compile(r"[$€£%°]")
 
 
 def is_part_of_a_formula(text: str, start: int) -> bool:
-    """Whether what stands in front of the number at `start` makes it a part of a formula."""
+    """Whether the text before the number at `start` makes it part of a formula."""
     before = start - 1 if start and not text[start - 1].isspace() else start - 2
     if before < 0 or not (text[before] in _MARKS_BEFORE or "\\" in text[max(0, start - _NEAR) : start]):
         return False
@@ -97,7 +97,7 @@ def formula_at(text: str, start: int) -> Formula:
 
 
 def formula_around(text: str, position: int) -> Formula | None:
-    """The formula a position lies in, behind its last "="; None where it is no more than arithmetic with numbers."""
+    """The formula around a position, after its last "="; None if it is only arithmetic with numbers."""
     line_start = text.rfind("\n", 0, position) + 1
     for match in _RUN.finditer(text, max(line_start, position - _MAX_ALONE), position + _MAX_LENGTH):
         if match.end() > position:
@@ -109,12 +109,12 @@ def formula_around(text: str, position: int) -> Formula | None:
 
 
 def holds_value(text: str) -> bool:
-    """Whether a text holds a number or a constant."""
+    """Whether a text contains a number or a constant."""
     return _HOLDS_VALUE.search(text) is not None
 
 
 def last_formula(text: str, *, first: bool = False) -> str | None:
-    """The last formula of running text that holds a number or a constant, or the first one."""
+    """The last formula of a text that contains a number or a constant, or the first such formula."""
     formulas = [
         match for match in _RUN.finditer(text) if holds_value(match[0]) and not _is_quoted_or_raised(match)
     ]
@@ -130,14 +130,14 @@ def _is_quoted_or_raised(match: re.Match[str]) -> bool:
 
 
 def stands_alone(text: str) -> bool:
-    """Whether a text is a formula and no more, and not only arithmetic with numbers outside of brackets."""
+    """Whether a text is a single formula that is more than arithmetic with numbers outside brackets."""
     if len(text) > _MAX_ALONE or _ALONE.fullmatch(text.strip()) is None:
         return False
     return not is_arithmetic(text) or _ONE_OPERAND.fullmatch(text) is not None
 
 
 def is_arithmetic(text: str) -> bool:
-    """Whether a text holds numbers and the four operations alone, and no tuple."""
+    """Whether a text consists of numbers and the four operations, without tuples."""
     return _ARITHMETIC.fullmatch(text) is not None and _TUPLE.search(text) is None
 
 
@@ -158,7 +158,7 @@ def _is_balanced(text: str) -> bool:
 
 
 def _unclosed(text: str) -> int | None:
-    """Where the first bracket opens that does not close."""
+    """Position of the first bracket that is never closed."""
     opened: list[int] = []
     for position, character in enumerate(text):
         if character in "([{":

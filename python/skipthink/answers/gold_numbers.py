@@ -1,4 +1,4 @@
-r"""Gold numbers: a gold answer is one number as a whole, with nothing around it that would change it.
+r"""Gold numbers: a gold answer must be one number, without text around it that would change its value.
 
 Around the number may stand a currency, a unit, per cent, punctuation, "x =" and words that say nothing ("5 red apples",
 "about 5"). What says more (`\sqrt{2}`, `5!`, `n+1`, "5 or 6", "at least 5") is refused: it is no number alone.
@@ -70,7 +70,7 @@ _MAX_WORDS = 10
 
 @lru_cache(maxsize=4096)
 def read_gold(gold: str) -> Quantity | None:
-    """The quantity a gold answer is as a whole; None where it is none, or something more."""
+    """The quantity that a whole gold answer states; None if it is not a number, or says more than a number."""
     stated = stated_part(gold)
     text = plain_notation(gold if stated is None else stated).strip()
     if text.count("*") % 2 and "*" in (text[-1], text[0]):  # bold type comes in pairs
@@ -85,7 +85,7 @@ def read_gold(gold: str) -> Quantity | None:
 
 
 def _behind_lead(text: str, start: int) -> int:
-    """Where the words end that lead up to a number and say nothing about it."""
+    """End of the words before a number that do not change its value."""
     for _ in range(_MAX_WORDS):
         word = _LEAD.match(text, start)
         if word is None or word["word"].lower() not in _LEAD_WORDS:
@@ -95,7 +95,7 @@ def _behind_lead(text: str, start: int) -> int:
 
 
 def _says_nothing(text: str, start: int) -> bool:
-    """Whether what follows a number leaves it the number it is."""
+    """Whether the text after a number leaves its value unchanged."""
     if _TAIL.fullmatch(text, start) is None:
         return False
     words = _WORDS.findall(_DEGREES.sub("°", text[start:]))
@@ -105,7 +105,7 @@ def _says_nothing(text: str, start: int) -> bool:
 
 
 def _may_be_glued(text: str, end: int) -> bool:
-    """Whether the letters right behind a number, if there are any, are an ordinal, a unit or a word; no variable."""
+    """Whether letters directly after a number, if any, are an ordinal, a unit or a word, not a variable."""
     glued = _WORDS.match(text, end)
     if glued is None or _SPACELESS.match(glued[0]):
         return True

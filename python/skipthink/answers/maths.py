@@ -25,7 +25,7 @@ START_SECONDS = 120.0
 
 
 class MathsVerdict(StrEnum):
-    """What the process answers; `BAD_GOLD`: the gold answer is no maths."""
+    """Result of a comparison; `BAD_GOLD`: the gold answer is not a mathematical expression."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -34,13 +34,13 @@ class MathsVerdict(StrEnum):
 
 
 class MathsProcess:
-    """A process that compares answers, one at a time; started with the first question, restarted after a kill.
+    """A process that compares answers one at a time. It starts with the first question, and again after a kill.
 
     Args:
-        timeout_seconds: time for one question.
+        timeout_seconds: time limit of one question, in seconds.
 
     Attributes:
-        timeouts: questions whose process had to be killed, or died.
+        timeouts: number of questions during which the process was killed or died.
     """
 
     def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
@@ -50,7 +50,7 @@ class MathsProcess:
         self._owner = os.getpid()
 
     def ask(self, text: str | None, gold: str) -> MathsVerdict:
-        """Compares the last stated answer of a text with the gold one; without a text, reads the gold one alone."""
+        """Compares the last stated answer of a text with the gold answer; without a text, reads only the latter."""
         with self._lock:
             process = self._started()
             request = json.dumps([text, gold]).encode("ascii") + b"\n"
@@ -104,7 +104,7 @@ class MathsProcess:
 
     @staticmethod
     def _read_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
-        """The next line, or nothing where none comes in time. One short line answers one question."""
+        """The next line; nothing if none arrives in time. One short line answers one question."""
         stream = process.stdout
         assert stream is not None  # noqa: S101 - a pipe
         with selectors.DefaultSelector() as selector:
@@ -117,10 +117,10 @@ atexit.register(_process.close)
 
 
 def check_maths(text: str, gold: str) -> MathsVerdict:
-    """Whether the last stated answer of a text is equivalent to the gold one.
+    """Compares the last stated answer of a text with the gold answer by math-verify.
 
     Raises:
-        InvalidInputError: math-verify is not installed, or the gold answer is no maths.
+        InvalidInputError: math-verify is not installed, or the gold answer is not a mathematical expression.
     """
     _need_math_verify()
     verdict = _process.ask(text, gold)
@@ -130,7 +130,7 @@ def check_maths(text: str, gold: str) -> MathsVerdict:
 
 
 def is_maths(gold: str) -> bool:
-    """Whether a gold answer can be read, and in time.
+    """Whether math-verify can read a gold answer within the time limit.
 
     Raises:
         InvalidInputError: math-verify is not installed.
@@ -140,7 +140,7 @@ def is_maths(gold: str) -> bool:
 
 
 def count_timeouts() -> int:
-    """Questions that were given up in this process so far; they count as unparsed."""
+    """Number of questions given up in this process so far; they count as unparsed."""
     return _process.timeouts
 
 

@@ -1,4 +1,4 @@
-r"""Formulas as math-verify reads them: plain notation and units rewritten to LaTeX that says the same.
+r"""Formulas for math-verify: plain notation and units rewritten as equivalent LaTeX.
 
 `2*pi`, `√2`, `(-inf, 3)` and `\$40` become `2\cdot \pi`, `\sqrt{2}`, `(-\infty, 3)` and `40`. Words set in a
 formula are never cut out of it: a unit goes with its power (`5\text{ cm}^2` is 5), "and" and "or" part members.
@@ -120,7 +120,7 @@ _PROSE = re.compile(
 
 
 def as_maths(text: str, *, is_answer: bool = False) -> str:
-    r"""A text with its formulas in LaTeX and marked as such, for math-verify.
+    r"""A text whose formulas are LaTeX between marks that math-verify recognises.
 
     Args:
         text: a formula, or running text with formulas between `$` signs, `\(` and `\)`, or `\[` and `\]`, or with none
@@ -148,12 +148,12 @@ def _rewritten(match: re.Match[str]) -> str:
 
 
 def is_prose(text: str) -> bool:
-    """Whether a text holds words, other than names of functions and words set in a formula."""
+    """Whether a text contains words other than names of functions and words set in a formula."""
     return _PROSE.search(_COMMAND.sub(" ", text)) is not None
 
 
 def as_latex(formula: str) -> str:
-    """One formula in LaTeX that math-verify reads as it is meant."""
+    """One formula as LaTeX that math-verify reads correctly."""
     formula = _plain_symbols(formula)
     formula = _THOUSANDS.sub("", _THOUSANDS_COMMA.sub(lambda match: match[1].replace(",\\!", ""), formula))
     if _SPACED_THOUSANDS.fullmatch(formula):
@@ -186,7 +186,7 @@ def _plain_symbols(formula: str) -> str:
 
 
 def _without_units(formula: str) -> str:
-    r"""Units and other words behind a number go, with their power; "and" and "or" become commas."""
+    r"""Removes units and other words after a number, with their power; "and" and "or" become commas."""
     formula = _PER_CENT.sub(r"\\%", _JOINING.sub(", ", formula))
     without = _UNIT.sub(_unit, formula)
     if re.search(r"[0-9]|\\pi|\\sqrt|[a-z]", _COMMAND.sub("", without)):  # `\text{even}` is an answer itself
@@ -204,7 +204,7 @@ def _unit(match: re.Match[str]) -> str:
 
 
 def _written_out(match: re.Match[str]) -> str:
-    r"""`4.6 \times 10^{2}` as 460: floats would not come out equal."""
+    r"""Writes out powers of ten, `4.6 \times 10^{2}` as 460, because floats would not be equal."""
     return f"{Decimal(match[1]).scaleb(int(match[2] or match[3])):f}"
 
 
@@ -214,7 +214,7 @@ def _braced_fraction(match: re.Match[str]) -> str:
 
 
 def _braced_calls(formula: str) -> str:
-    """The arguments of roots and powers in braces: `sqrt(2)`, `x^(1/2)`; and exp(x) as a power."""
+    """Puts arguments of roots and powers into braces (`sqrt(2)`, `x^(1/2)`) and writes exp(x) as a power."""
     position = 0
     for _ in range(100):
         call = _CALL.search(formula, position)
@@ -261,13 +261,13 @@ def based_numbers(formula: str) -> list[tuple[str, str]]:
 
 
 def is_broken(formula: str) -> bool:
-    r"""Whether a formula breaks off, or its braces do not match: `4\sqrt`, `\frac{1}{2`."""
+    r"""Whether a formula is cut off or its braces do not match: `4\sqrt`, `\frac{1}{2`."""
     bare = re.sub(r"\\[{}]", "", formula.strip().strip("$").strip())
     return _DANGLING.search(bare) is not None or bare.count("{") != bare.count("}")
 
 
 def bracket_kind(formula: str) -> str:
-    r"""What encloses a whole formula: "set" for `\{1, 2\}`, "tuple" for brackets around parts, else nothing."""
+    r"""Kind of brackets around a whole formula: "set" for `\{1, 2\}`, "tuple" for brackets around parts, or nothing."""
     bare = re.sub(r"\\(?:left|right)(?![A-Za-z])", "", formula.strip().strip("$").strip())
     if bare.startswith("\\{") and bare.endswith("\\}"):
         return "set"

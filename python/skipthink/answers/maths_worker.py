@@ -15,7 +15,7 @@ MEMORY_BYTES = 4 << 30
 
 
 def main() -> None:
-    """Answers until the input ends."""
+    """Answers questions until the input ends."""
     _bound_memory()
     from math_verify import parse, verify
 
@@ -33,12 +33,12 @@ def main() -> None:
 
 
 def compare(parse: Any, verify: Any, text: str | None, gold: str) -> MathsVerdict:
-    """Compares; a gold answer that cannot be read is told apart from a text that cannot.
+    """Compares an answer with the gold answer; an unreadable gold answer is reported as such.
 
     Args:
         parse: `math_verify.parse`.
         verify: `math_verify.verify`.
-        text: what was answered, or None to read the gold answer only.
+        text: the answer, or None to read only the gold answer.
         gold: the gold answer.
     """
     stated_gold = stated_part(gold)
@@ -59,7 +59,7 @@ def compare(parse: Any, verify: Any, text: str | None, gold: str) -> MathsVerdic
 
 
 def _stated_formula(text: str) -> str | None:
-    """The formula a text states, or the whole of it where it announces no formula."""
+    """The formula that a text states; the whole text if it announces none."""
     if states_nothing(text):
         return None
     stated = stated_part(text)
@@ -70,7 +70,7 @@ def _stated_formula(text: str) -> str | None:
 
 
 def _comparable(found: str, wanted: str) -> bool:
-    """Whether two formulas can be equal, by what math-verify drops: bases, and kinds of brackets."""
+    """Whether two formulas agree in what math-verify ignores: number bases and kinds of brackets."""
     if based_numbers(found) != based_numbers(wanted):
         return False
     return {bracket_kind(found), bracket_kind(wanted)} != {"set", "tuple"}

@@ -1,4 +1,4 @@
-r"""Notation: LaTeX, fullwidth forms and digits of other scripts, written as plain text that says the same.
+r"""Notation: LaTeX, fullwidth forms and digits of other scripts, rewritten as equivalent plain text.
 
 The plain form is for reading numbers, choices and strings: `\frac{1}{2}` becomes "1/2", `12,\!345` "12,345", "１８"
 "18" and "3½" "3 1/2". Symbols without a plain form stay: π, √, ∞, ×, ±, ≤, °.
@@ -30,7 +30,7 @@ _SPOKEN_FRACTIONS = (  # of hundred parts 45, of 3 parts 1: Chinese, Japanese, K
 
 
 def plain_notation(text: str) -> str:
-    """The text with its numbers in ASCII, without LaTeX where that has a plain form."""
+    """The text with ASCII numbers, and with LaTeX replaced by plain forms if there are any."""
     if not text.isascii():
         text = plain_scripts(text)
     text = _without_dollars(text)
@@ -38,7 +38,7 @@ def plain_notation(text: str) -> str:
 
 
 def plain_words(text: str) -> str:
-    r"""The text without what LaTeX sets words in: `\text{Paris}`, `$\textbf{(B)}$`, `Ｂ` are "Paris", "(B)", "B"."""
+    r"""The text without LaTeX around words: `\text{Paris}`, `$\textbf{(B)}$` and `Ｂ` become "Paris", "(B)" and "B"."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     text = _without_dollars(text)
@@ -52,7 +52,7 @@ def plain_words(text: str) -> str:
 
 
 def _ascii_forms() -> dict[int, str | None]:
-    """Code point → what it is in ASCII: fullwidth forms, minus signs, signs of numbers; None for invisible ones."""
+    """Code point → its ASCII form: fullwidth forms, minus signs, signs of numbers; None for invisible characters."""
     forms: dict[int, str | None] = {point: chr(point - 0xFEE0) for point in range(0xFF01, 0xFF5F)}
     del forms[ord("，")], forms[ord("．")]  # marks of a sentence, not of a number
     forms.update(dict.fromkeys(map(ord, "−‐‑﹣"), "-"))
@@ -172,7 +172,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _apart(match: re.Match[str]) -> str:
-    r"""The words, apart from letters and digits they would run into: `5\text{m}` is no variable."""
+    r"""The words, separated from adjacent letters and digits, so that `5\text{m}` does not become a variable."""
     words = match[1]
     before, after = (
         match.string[match.start() - 1 : match.start()],

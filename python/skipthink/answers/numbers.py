@@ -1,7 +1,7 @@
 r"""Numbers: signs, thousands, decimals, fractions, powers of ten, per cent, scales, currencies and units.
 
 Reads plain notation (`skipthink.answers.notation`). A number that is part of a formula (`\sqrt{2}`, `4π`, `n+1`) is not
-read for itself: the formula counts as a whole, with its exact value, or as `NO_ANSWER`.
+read by itself: the whole formula counts, by its exact value, or as `NO_ANSWER`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Quantity:
     Attributes:
         value: the number, per cent as written ("45%" is 45).
         percent: whether a per cent sign follows.
-        unit: a key of `UNITS`, or None: no unit, or a word that is none.
+        unit: a key of `UNITS`; None if there is no unit, or a word that is not a known one.
     """
 
     value: Fraction
@@ -89,12 +89,12 @@ class Quantity:
     unit: str | None = None
 
     def __str__(self) -> str:
-        """The number without its unit: a decimal where it has a finite one, else a fraction."""
+        """The number without its unit: a decimal if it has a finite one, otherwise a fraction."""
         return _write(self.value) + ("%" if self.percent else "")
 
 
 def find_quantity(text: str, stated: bool) -> Quantity | NoAnswer | None:
-    """After "the answer is" the number right there, or right behind the last "="; else the last number."""
+    """Finds the number directly after "the answer is" or after the last "=" there; without them the last number."""
     last_lines = text[text.rfind("\n", 0, max(0, len(text) - _LAST_LINES)) + 1 :]
     if not stated and len(last_lines) < len(
         text
@@ -117,7 +117,7 @@ def read_quantity(text: str, start: int) -> tuple[Quantity, int] | None:
 
 
 def count_numbers(text: str) -> int:
-    """How many numbers a text holds."""
+    """Number of numbers in a text."""
     return sum(1 for _ in NUMBER.finditer(plain_notation(text)))
 
 
@@ -205,8 +205,8 @@ def same_quantity(
 ) -> bool:
     """Whether two quantities are equal within the larger of the two tolerances.
 
-    Where only one of the two is a percentage, "45%" stands for 45 and for 0.45. Units count where both have one:
-    the found quantity is turned into the wanted unit, and units of different dimensions are never equal.
+    If only one of the two is a percentage, "45%" means 45 as well as 0.45. Units count if both quantities have one: the
+    found quantity is converted to the wanted unit, and units of different dimensions are never equal.
 
     Args:
         found: what was answered.
@@ -233,7 +233,7 @@ def same_quantity(
 
 
 def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
-    """The quantity of a match of `NUMBER`, and where it ends; None where it is none, as 1/0."""
+    """The quantity of a match of `NUMBER`, and where it ends; None if it has no value, as 1/0."""
     parts = match.groupdict()
     if len(match[0]) > _MAX_LENGTH:
         return None
@@ -267,7 +267,7 @@ def _read(match: re.Match[str]) -> tuple[Quantity, int] | None:
 
 
 def _is_behind_minus(text: str, start: int) -> bool:
-    """Whether a word for minus stands in front, and no number in front of that ("10 minus 5")."""
+    """Whether a word for minus precedes, without a number before it (as in "10 minus 5")."""
     before = text[max(0, start - 14) : start].rstrip().lower()
     if not before.endswith(_MINUS_WORDS):
         return False

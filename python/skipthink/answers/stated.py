@@ -1,4 +1,4 @@
-"""Where a text states its answer: after the last "the answer is …", "#### …" or in the last box."""
+"""Stated answers: the text after the last "the answer is …" or "#### …", or in the last box."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Found = TypeVar("Found")
 
 
 class NoAnswer:
-    """What a text states where that is none of the kind, as a formula where a number is asked for: always wrong."""
+    """A stated answer that is not of the kind, such as a formula where a number is expected: always wrong."""
 
 
 NO_ANSWER = NoAnswer()
@@ -41,7 +41,7 @@ _ABBREVIATION = re.compile(
 
 
 def find_answer(text: str, find: Callable[[str, bool], Found | NoAnswer | None]) -> Found | NoAnswer | None:
-    """The last stated answer of a text, or what stands for it where nothing is announced.
+    """Finds the last stated answer of a text, or the answer in the whole text if none is announced.
 
     Args:
         text: an answer alone, or a rationale that ends in one.
@@ -59,9 +59,9 @@ def find_answer(text: str, find: Callable[[str, bool], Found | NoAnswer | None])
 
 
 def behind_thought(text: str) -> str:
-    """What a text says behind its `<think>` block; nothing where the block never ends, all of it without one.
+    """The text after a `<think>` block: nothing if the block never ends, the whole text if there is none.
 
-    The opening tag may stand in the prompt, where servers leave it out of the text.
+    The opening tag may be in the prompt; servers leave it out of the text then.
     """
     if "<" not in text:
         return text
@@ -70,7 +70,7 @@ def behind_thought(text: str) -> str:
 
 
 def states_nothing(text: str) -> bool:
-    r"""Whether a text breaks off in its last box, and announces nothing behind it.
+    r"""Whether a text ends inside its last box and announces no answer after it.
 
     A box that opens the text counts as an answer alone, closed or not: `\boxed{7`.
     """
@@ -82,7 +82,7 @@ def states_nothing(text: str) -> bool:
 
 
 def stated_part(text: str) -> str | None:
-    """What follows the last announcement of an answer, up to the end of that sentence, formula, tag or box."""
+    """The text after the last announcement of an answer, to the end of its sentence, formula, tag or box."""
     announced = last_announcement(text)
     box = _last_box(text)
     if box is not None and (announced is None or box.start() > announced.start()):
@@ -100,7 +100,7 @@ def stated_part(text: str) -> str | None:
 
 
 def sentence_end(text: str) -> int:
-    """Where the first sentence of a text ends, without its mark; stops of abbreviations end none ("St. Louis")."""
+    """End of the first sentence of a text, without its mark; full stops of abbreviations do not count ("St. Louis")."""
     for match in _SENTENCE_END.finditer(text):
         start = match.start()
         is_abbreviation = match[0] == "." and _ABBREVIATION.search(text, max(0, start - 8), start)
@@ -115,7 +115,7 @@ def _last_box(text: str) -> re.Match[str] | None:
 
 
 def _box_end(text: str, box: re.Match[str]) -> int | None:
-    """Where the content of a box ends, None where it never does."""
+    """End of the content of a box; None if the box is never closed."""
     if box["brace"] is None:
         return box.end() if box["bare"] else None
     depth = 1

@@ -1,4 +1,4 @@
-"""Strings: short texts, quoted texts and letters, compared without case, quotes and doubled spaces."""
+"""Strings: short texts, quoted texts and letters, compared without case, quotes and double spaces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BOLD = re.compile(r"\s*\*\*([^*\n]+)\*\*")
 
 
 def find_string(text: str, stated: bool) -> str | None:
-    """A short text as a whole, else what is in quotes or follows "get", "is", ":", "=": the last of them."""
+    """Finds a short text as a whole, otherwise the last text that is in quotes or follows "get", "is", ":" or "="."""
     text = plain_words(text)
     quoted = list((_ASCII_QUOTED if text.isascii() else _QUOTED).finditer(text))
     if stated:
@@ -53,19 +53,19 @@ def find_string(text: str, stated: bool) -> str | None:
 
 
 def normal_string(text: str) -> str | None:
-    """A string in lower case, without outer quotes and doubled spaces; None where nothing is left."""
+    """A string in lower case, without outer quotes and double spaces; None if nothing is left."""
     text = " ".join(unicodedata.normalize("NFKC", plain_words(text)).casefold().split())
     return text.strip(_QUOTES).rstrip(".!,;:。、").strip(_QUOTES) or None
 
 
 def same_string(found: str, wanted: str) -> bool:
-    """Equal, or the same letters spaced otherwise: "y a j c", "y-a-j-c" and "yajc"."""
+    """Whether two strings have the same letters, however spaced: "y a j c", "y-a-j-c" and "yajc"."""
     left, right = _SEPARATORS.sub("", found), _SEPARATORS.sub("", wanted)
     return found == wanted or (left == right and right.isalpha())
 
 
 def is_string(text: str, found: str, wanted: str) -> bool:
-    """Whether a text states a string, which is all of an answer, or stands in front of a reason for it.
+    """Whether a text states a string: as its whole answer, or followed by a reason.
 
     Args:
         text: what was answered.

@@ -1,6 +1,6 @@
-"""Units that answers come in, with exact factors to one unit a dimension.
+"""Units of answers, with exact factors to one base unit per dimension.
 
-Units of no fixed size (months, years, tons, currencies against each other) are left out: they count as words.
+Units without a fixed size (months, years, tons, exchange rates of currencies) are left out and count as words.
 Volumes are those of the United States.
 """
 

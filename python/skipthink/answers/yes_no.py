@@ -1,4 +1,4 @@
-"""Yes and no, with what negates them, and the words of other languages where an answer begins with them."""
+"""Yes and no, with their negations, and the words of other languages at the beginning of an answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OTHER = re.compile(
 
 
 def find_yes_no(text: str, stated: bool) -> str | None:
-    """Finds "yes" or "no": the first after "the answer is", else the last; "not true" is no, "yes or no" neither."""
+    """Finds "yes" or "no": the first after "the answer is", else the last; "not true" is no, "yes or no" is neither."""
     text = plain_words(text).strip().lstrip("\"'“*(")
     found = None
     for match in _WORD.finditer(text):

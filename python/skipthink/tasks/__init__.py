@@ -1,6 +1,6 @@
-"""Tasks that make their own data: questions, teacher rationales and answers from templates.
+"""Tasks that generate their own data: questions, teacher rationales and answers from templates (docs/how-to/tasks.md).
 
-The shapes follow the benchmarks the method is measured on; every sentence is skipthink's own. Nothing here
+Their forms follow the benchmarks that the method is measured on; all sentences are skipthink's own. Nothing here
 needs torch, datasets or pyarrow.
 """
 
@@ -21,25 +21,26 @@ NAMES: tuple[str, ...] = tuple(own_tasks())
 def make(
     name: str, /, *, train: int, validation: int, test: int, seed: int = 0, **task_options: object
 ) -> dict[str, list[Row]]:
-    """Makes the samples of a task.
+    """Generates the samples of a task.
 
     Args:
         name: one of `NAMES`, or a file or module of your own (docs/how-to/tasks.md).
-        train: samples of the training split.
-        validation: samples of the validation split.
-        test: samples of the test split. No split depends on the size of another one.
-        seed: the same seed, sizes and options give the same samples.
-        **task_options: options of the task, the fields of its `TaskOptions`; also `share_entities=True`: splits then
-            share entities, as a student from scratch needs it.
+        train: number of samples in the training split.
+        validation: number of samples in the validation split.
+        test: number of samples in the test split. No split depends on the size of another one.
+        seed: seed of all draws; the same seed, sizes and options give the same samples.
+        **task_options: options of the task, the fields of its `TaskOptions`. With `share_entities=True` the splits
+            share entities, which a student trained from scratch needs.
 
     Returns:
-        "train", "validation" and "test", each a list of rows with id, task, question, rationale, answer,
-        split, steps (they join to the rationale), roles (a `Role` a step) and correct (True). No problem
-        stands twice, in whatever wording; splits share no entity and no number combination, also with those of
-        other seeds and sizes (`skipthink.tasks.splits`).
+        "train", "validation" and "test", each a list of rows. A row has id, task, question, rationale, answer, split,
+        steps (joined, they are the rationale), roles (one `Role` per step) and correct (True). No problem occurs twice,
+        in any wording. Splits share no entity and no number combination, not even with splits of other seeds and
+        sizes (`skipthink.tasks.splits`).
 
     Raises:
-        InvalidInputError: no such task, a wrong size, seed or option, or too few different problems.
+        InvalidInputError: the task does not exist, a size, seed or option is wrong, or there are too few different
+            problems.
     """
     sizes = {"train": train, "validation": validation, "test": test}
     for split, size in sizes.items():
@@ -53,19 +54,36 @@ def make(
 def rows(
     name: str, /, *, split: str, n: int | None = None, seed: int = 0, **task_options: object
 ) -> Iterator[Row]:
-    """The samples of one split one after the other, as `make` makes them; without end where `n` is None.
+    """Generates the samples of one split one by one; they are the same as those of `make`.
+
+    Args:
+        name: one of `NAMES`, or a file or module of your own.
+        split: "train", "validation" or "test".
+        n: number of samples; None: as many as there are different problems.
+        seed: seed of all draws.
+        **task_options: options of the task, as in `make`.
+
+    Returns:
+        An iterator of rows.
 
     Raises:
-        InvalidInputError: as `make`; an endless stream raises it when all problems have come.
+        InvalidInputError: as in `make`; also when no further problem can be found.
     """
     return draw_rows(find_task(name), split, n, seed, task_options)
 
 
 def answer_kind(name: str, /, **task_options: object) -> str:
-    """The kind of a task's answers, as `skipthink.answers` names it.
+    """The kind of a task's answers.
+
+    Args:
+        name: one of `NAMES`, or a file or module of your own.
+        **task_options: options of the task.
+
+    Returns:
+        One of `skipthink.answers.KINDS`.
 
     Raises:
-        InvalidInputError: no such task, or a wrong option.
+        InvalidInputError: the task does not exist, or an option is wrong.
     """
     task = find_task(name)
     chosen = task.parse_options(task_options)

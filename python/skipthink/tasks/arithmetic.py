@@ -1,4 +1,4 @@
-"""What stories with numbers share: somebody's things, and the changes of their number."""
+"""Common parts of stories with numbers: a person's things, and changes of their number."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OPERATIONS = ("+", "-", "*", "/")
 
 @dataclass(frozen=True)
 class Bounds:
-    """The options that bound the numbers of a story.
+    """Options that bound the numbers of a story.
 
     Attributes:
-        operations: which of "+", "-", "*", "/" may come; divisions leave no remainder.
-        min_number: smallest start, and smallest number added or taken away.
-        max_number: the largest one.
-        max_factor: the largest number multiplied or divided by; the smallest is 2.
-        max_value: bound of every intermediate result; the lower bound is 0.
+        operations: allowed operations, of "+", "-", "*", "/"; divisions leave no remainder.
+        min_number: smallest start, and smallest number that is added or subtracted.
+        max_number: largest start, and largest number that is added or subtracted.
+        max_factor: largest factor or divisor; the smallest is 2.
+        max_value: largest intermediate result; the smallest is 0.
     """
 
     operations: Sequence[str] = ("+", "-", "*")
@@ -35,7 +35,7 @@ class Bounds:
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_words("operations", self.operations, 1, OPERATIONS)
         check_int("min_number", self.min_number, 1, None)
@@ -44,15 +44,15 @@ class Bounds:
         check_int("max_value", self.max_value, self.min_number, None)
 
     def draw_start(self, rng: random.Random) -> int:
-        """A number to start with."""
+        """Draws a number to start with."""
         return rng.randint(self.min_number, min(self.max_number, self.max_value))
 
 
 def check_items(items: Sequence[str]) -> None:
-    """Checks an option that lists things, "pear" or "box/boxes".
+    """Checks an option that lists things, such as "pear" or "box/boxes".
 
     Raises:
-        InvalidInputError: no list of words, or one that is neither a singular nor a singular and a plural.
+        InvalidInputError: it is not a list of words, or a word is neither a singular nor "singular/plural".
     """
     check_words("items", items, 1, also="/")
     wrong = next((item for item in items if item.count("/") > 1 or not all(item.split("/"))), None)
@@ -62,28 +62,28 @@ def check_items(items: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Things:
-    """Something that is counted, in both its forms."""
+    """A countable thing, with its singular and plural."""
 
     item: str
     items: str
 
     def called(self, number: int) -> str:
-        """What so many of them are called."""
+        """The form of the word for a number of things."""
         return self.item if number == 1 else self.items
 
     def count(self, number: int) -> str:
-        """The number and what so many are called."""
+        """A number with the form of the word that fits it."""
         return f"{number} {self.called(number)}"
 
 
 def draw_things(rng: random.Random, items: Sequence[str], n: int) -> list[Things]:
-    """Draws `n` different things of a list."""
+    """Draws `n` different things from a list."""
     return [Things(*both_forms(item)) for item in rng.sample(items, n)]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One operation: `before` sign `number` = `after`, the clause that tells it, and what opens it."""
+    """One operation, `before` sign `number` = `after`, with the clause that tells it and the words that open it."""
 
     sign: str
     number: int
@@ -148,10 +148,10 @@ _CALCULATED = {
 def draw_changes(
     rng: random.Random, bounds: Bounds, start: int, n: int, *, name: str, friend: str, things: Things
 ) -> tuple[Change, ...] | None:
-    """Draws `n` changes one after the other, told as what happens to somebody's things.
+    """Draws `n` successive changes, told as events that happen to a person's things.
 
     Returns:
-        The changes; None where no operation stays within the bounds.
+        The changes; None if no operation stays within the bounds.
     """
     changes: list[Change] = []
     value = start
@@ -177,12 +177,12 @@ def draw_changes(
 
 
 def calculated(rng: random.Random, change: Change) -> str:
-    """A sentence that calculates a change which another sentence has told."""
+    """A sentence that calculates a change told by another sentence."""
     return rng.choice(_CALCULATED[change.sign]).format(n=change.number, equation=change.equation)
 
 
 def _numbers(sign: str, value: int, bounds: Bounds) -> Sequence[int]:
-    """The numbers an operation may take, so that the result is an integer within 0 … `max_value`."""
+    """Numbers with which an operation gives an integer from 0 to `max_value`."""
     if sign == "+":
         return range(bounds.min_number, min(bounds.max_number, bounds.max_value - value) + 1)
     if sign == "-":

@@ -1,4 +1,4 @@
-"""What a task is made of, the checks of its options, and words its sentences share."""
+"""Parts of a task, checks of its options, and words that the sentences of several tasks share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ knows no name it was not trained on; a pre-trained one does not. Number combinat
 
 
 class Role(StrEnum):
-    """What a sentence of a rationale does."""
+    """Role of a sentence in a rationale."""
 
     SETUP = "setup"
     REASONING = "reasoning"
@@ -32,17 +32,17 @@ Sentences = list[tuple[Role, str]]
 
 @dataclass(frozen=True)
 class Draft:
-    """One problem before it has an id and a split.
+    """A problem without an id and a split.
 
     Attributes:
-        key: what makes the problem; two wordings of one problem have the same key. Made of strings, numbers and
-            tuples of them, for problems are told apart by its `repr`.
-        question: its text.
+        key: identifies the problem; two wordings of one problem have the same key. It consists of strings, numbers and
+            tuples of them, because problems are compared by its `repr`.
+        question: text of the question.
         answer: the gold answer.
-        sentences: role and text of each sentence of the rationale, in order, without what separates them.
-        separator: stands between the sentences.
-        combination: the numbers of the problem (or what stands for them), which decide its split; None where
-            entities alone keep the splits apart. Made like `key`.
+        sentences: role and text of each sentence of the rationale, in order, without separators.
+        separator: text between two sentences.
+        combination: the numbers of the problem (or their equivalent), which decide its split; None if entities alone
+            separate the splits. It is made like `key`.
     """
 
     key: Hashable
@@ -60,19 +60,20 @@ def _no_pools(task_options: object) -> Mapping[str, int]:
 
 @dataclass(frozen=True)
 class Task(Generic[K]):
-    """A task: how its answers are checked, its options, and how to draw one problem.
+    """A task: the kind of its answers, its options, and a function that draws one problem.
 
     Attributes:
-        name: names the task, like a Python name.
-        answer_kind: kind of its answers, as in `skipthink.answers`; a function of the options where they decide.
-        options: frozen dataclass of the options of difficulty; it checks itself.
-        draw: one problem from a random generator, or None where the draw led nowhere. Its options hold the
-            entities of one split only.
-        pools: a function of the options: which are lists of entities, and how many entries one problem needs
-            of each. Every split gets a part of these lists of its own.
+        name: name of the task, a valid Python name.
+        answer_kind: kind of its answers, one of `skipthink.answers.KINDS`, or a function of the options that returns
+            it.
+        options: frozen dataclass of the options of difficulty, which checks itself.
+        draw: function of the options and a random generator that draws one problem; None if the draw failed. The
+            options it gets hold the entities of one split only.
+        pools: function of the options: names of the options that are lists of entities, and how many entries of each
+            one problem needs. Every split gets its own part of these lists.
 
     Raises:
-        InvalidInputError: a name that is no Python name, or options that are no dataclass.
+        InvalidInputError: the name is not a Python name, or the options are not a dataclass.
     """
 
     name: str
@@ -82,7 +83,7 @@ class Task(Generic[K]):
     pools: Callable[[K], Mapping[str, int]] = _no_pools
 
     def __post_init__(self) -> None:
-        """Checks what a task of somebody else's may get wrong."""
+        """Checks the parts that a task of the user's own may get wrong."""
         if not self.name.isidentifier():
             raise InvalidInputError(
                 f"a task's name is like a Python name (letters, digits, _), got {self.name!r}"
@@ -91,10 +92,10 @@ class Task(Generic[K]):
             raise InvalidInputError(f"options of {self.name} must be a dataclass, got {self.options!r}")
 
     def parse_options(self, task_options: Mapping[str, Any]) -> K:
-        """The options given, the others with their defaults; `share_entities`, which all tasks have, is left out.
+        """The given options, and defaults for the others; `share_entities`, which all tasks have, is left out.
 
         Raises:
-            InvalidInputError: no such option, or a wrong value.
+            InvalidInputError: an option does not exist, or its value is wrong.
         """
         names = [field.name for field in fields(self.options)]  # type: ignore[arg-type]
         own = {name: value for name, value in task_options.items() if name != SHARE_ENTITIES}
@@ -108,7 +109,7 @@ class Task(Generic[K]):
 
 
 def did_you_mean(name: str, choices: Sequence[str]) -> str:
-    """A question that names the nearest choice, empty where none is near."""
+    """A question that names the nearest choice; empty if none is near."""
     near = difflib.get_close_matches(name, choices, n=1)
     return f"did you mean {near[0]!r}? " if near else ""
 
@@ -117,7 +118,7 @@ def check_int(name: str, value: object, low: int, high: int | None) -> None:
     """Checks an integer option.
 
     Raises:
-        InvalidInputError: no integer, or outside `low` … `high` (None: no upper bound).
+        InvalidInputError: the value is not an integer, or not within `low` … `high` (None: no upper bound).
     """
     if (
         isinstance(value, bool)
@@ -133,7 +134,7 @@ def check_flag(name: str, value: object) -> None:
     """Checks an option that is on or off.
 
     Raises:
-        InvalidInputError: neither true nor false.
+        InvalidInputError: the value is neither true nor false.
     """
     if not isinstance(value, bool):
         raise InvalidInputError(f"{name} must be true or false, got {value!r}")
@@ -143,7 +144,7 @@ def check_share(name: str, value: object) -> None:
     """Checks a share between 0 and 1.
 
     Raises:
-        InvalidInputError: no number, or outside 0 … 1.
+        InvalidInputError: the value is not a number from 0 to 1.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidInputError(f"{name} must be a number from 0 to 1, got {value!r}")
@@ -154,11 +155,12 @@ def check_words(
 ) -> None:
     """Checks an option that lists words.
 
-    Words may hold letters, hyphens, apostrophes, single spaces and the characters in `also`: quotes and what
-    ends a sentence would break the tasks' templates.
+    Words consist of letters, hyphens, apostrophes, single spaces and the characters in `also`; quotes and sentence
+    marks would break the templates of the tasks.
 
     Raises:
-        InvalidInputError: no list of `at_least` different words or more, or a word that is none of `choices`.
+        InvalidInputError: the value is not a list of at least `at_least` different words, or a word is not one of
+            `choices`.
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise InvalidInputError(f"{name} must be a list of words, got {values!r}")
@@ -179,7 +181,7 @@ def _is_word(value: object, also: str) -> bool:
 
 
 def draw_openers(rng: random.Random, n_events: int) -> list[str]:
-    """Words that open the clauses of successive events, so that they tell their order."""
+    """Draws words that open the clauses of successive events and tell their order."""
     first, middle, last = (
         ("", "First, ", "To begin with, "),
         ("Then ", "Next, ", "After that, "),
@@ -192,7 +194,7 @@ def draw_openers(rng: random.Random, n_events: int) -> list[str]:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Joins parts as a sentence does: "a", "a and b", "a, b, and c"."""
+    """Joins parts as in a sentence: "a", "a and b", "a, b, and c"."""
     if len(parts) < 3:
         return " and ".join(parts)
     return f"{', '.join(parts[:-1])}, and {parts[-1]}"

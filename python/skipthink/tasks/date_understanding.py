@@ -1,4 +1,4 @@
-"""Date understanding: which date is today, and which is the one asked for? Dates are MM/DD/YYYY."""
+"""Date understanding: which date is today, and which date is asked for? Dates are MM/DD/YYYY."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class _Move:
     """A step from one date to another.
 
     Attributes:
-        days: how many days later; negative: earlier.
-        months: how many months later; used where `days` is 0.
-        said: what the step is called, as in "… is 7 days later".
+        days: number of days, negative for earlier dates.
+        months: number of months, used if `days` is 0.
+        said: words for the step, as in "… is 7 days later".
     """
 
     days: int
@@ -40,7 +40,7 @@ class _Move:
     said: str
 
     def apply(self, date: datetime.date) -> datetime.date | None:
-        """The other date; None where the month has no such day."""
+        """The date after the step; None if its month has no such day."""
         if self.days:
             return date + self.days * _DAY
         month = date.year * 12 + date.month - 1 + self.months
@@ -105,16 +105,17 @@ class TaskOptions:
     """Difficulty of date understanding.
 
     Attributes:
-        given: how today's date is told: "today", "tomorrow", "yesterday", "delayed", "ahead", "past".
+        given: ways in which today's date is told: "today", "tomorrow", "yesterday", "delayed", "ahead", "past".
         asked: what is asked for: "day", "days", "week", "month", "year", "weekday".
-        max_days: the largest number of days named; the smallest is 2.
+        max_days: largest number of days in a question; the smallest is 2.
         first_year: earliest year of a date in a question.
-        last_year: the latest one.
-        choices: whether the question offers the choices (A) … (F), and a letter is the answer; else the date is.
-        names: who the questions are about.
-        events: what happens on a date, as after "the".
-        styles: how rationales are written: "tell", "count" (how a month's end is crossed), "list" (a numbered line
-            each).
+        last_year: latest year of a date in a question.
+        choices: whether the question offers choices (A) … (F) and the answer is a letter; otherwise the answer is a
+            date.
+        names: names of the people in the questions.
+        events: events that happen on a date, as they follow "the".
+        styles: styles of rationales: "tell", "count" (crosses the end of a month explicitly), "list" (one numbered line
+            per date).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -133,7 +134,7 @@ class TaskOptions:
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_words("given", self.given, 1, GIVEN)
         check_words("asked", self.asked, 1, ASKED)
@@ -152,13 +153,13 @@ class _Dates:
     """One problem.
 
     Attributes:
-        given: sentence that tells about a date.
-        stated: that date.
-        to_today: the step from there to today; None where it is today.
+        given: sentence that states a date.
+        stated: the stated date.
+        to_today: step from the stated date to today; None if it is today.
         today: today's date.
-        asked: what is asked for, as in the question.
-        on: the step from today to the date asked for.
-        answer: that date.
+        asked: words for what is asked, as in the question.
+        on: step from today to the date that is asked for.
+        answer: the date that is asked for.
         weekday: whether the question names the weekday of today.
     """
 
@@ -249,7 +250,7 @@ def _draw_dates(rng: random.Random, task_options: TaskOptions) -> _Dates | None:
 
 
 def _draw_options(rng: random.Random, dates: _Dates) -> list[datetime.date]:
-    """The answer among five dates that a slip might lead to."""
+    """Draws the options: the answer among five dates that a mistake might lead to."""
     slips = [_days(n) for n in (-14, -8, -7, -2, -1, 1, 2, 7, 8, 14)] + [
         _months(n) for n in (-12, -2, -1, 1, 2, 12)
     ]
@@ -261,20 +262,20 @@ def _draw_options(rng: random.Random, dates: _Dates) -> list[datetime.date]:
 
 
 def _tell(rng: random.Random, dates: _Dates) -> tuple[str, Sentences]:
-    """One sentence a step."""
+    """Writes one sentence per step."""
     sentences = _first_part(rng, dates)
     return " ", [*sentences, (Role.REASONING, f"{_from_today(dates)}, and that is {_written(dates.answer)}.")]
 
 
 def _count(rng: random.Random, dates: _Dates) -> tuple[str, Sentences]:
-    """How the days add up, also over a month's end."""
+    """Writes how the days add up, also across the end of a month."""
     sentences = _first_part(rng, dates)
     sentences.append((Role.TRANSITION, f"{_from_today(dates)}."))
     return " ", [*sentences, *((Role.REASONING, text) for text in _carried(dates))]
 
 
 def _list_lines(rng: random.Random, dates: _Dates) -> tuple[str, Sentences]:
-    """A line a date."""
+    """Writes one line per date."""
     lines: Sentences = [(Role.SETUP, rng.choice(("We need two dates.", "We go from date to date.")))]
     if dates.to_today is not None:
         lines.append((Role.SETUP, f"Given: {_written(dates.stated)}"))
@@ -287,7 +288,7 @@ def _list_lines(rng: random.Random, dates: _Dates) -> tuple[str, Sentences]:
 
 
 def _first_part(rng: random.Random, dates: _Dates) -> Sentences:
-    """From the date of the question to today, and on to what is asked."""
+    """The way from the date in the question to today, and on to what is asked."""
     if dates.to_today is None:
         sentences: Sentences = [(Role.SETUP, f"The question says that today is {_written(dates.today)}.")]
     else:
@@ -301,7 +302,7 @@ def _first_part(rng: random.Random, dates: _Dates) -> Sentences:
 
 
 def _weekdays(dates: _Dates) -> list[str]:
-    """From the weekday of today to the one that is asked for."""
+    """The way from the weekday of today to the one that is asked for."""
     if not dates.weekday:
         return []
     step = 1 if dates.on.days > 0 else -1
@@ -317,7 +318,7 @@ def _from_today(dates: _Dates) -> str:
 
 
 def _carried(dates: _Dates) -> list[str]:
-    """The sum of the days, and what is left of it in the month where it ends."""
+    """The sum of the days, and what remains of it in the last month."""
     before, after, days = dates.today, dates.answer, dates.on.days
     if not days:
         return [f"The day stays {after.day:02}, so we get {_written(after)}."]

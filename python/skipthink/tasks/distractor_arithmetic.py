@@ -1,4 +1,4 @@
-"""Arithmetic with a distractor: a story with a number that has nothing to do with the question."""
+"""Arithmetic with a distractor: a story with a number that does not matter for the question."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ DISTRACTORS = tuple(_DISTRACTORS)
 
 @dataclass(frozen=True)
 class TaskOptions(Bounds):
-    """Difficulty of arithmetic with a distractor, beside the bounds of its numbers.
+    """Difficulty of arithmetic with a distractor, in addition to the bounds of its numbers.
 
     Attributes:
-        min_operations: least number of changes of a story.
-        max_operations: the largest one.
-        distractors: what the needless number is: "thing", "person", "place", "age", "time".
-        n_distractors: how many needless sentences, up to 3.
-        names: who the stories are about.
-        items: what they have, in the singular; "box/boxes" gives a plural that does not just end in "s".
-        places: where things lie, as after "in the".
-        styles: how rationales are written: "tell" (event and equation in one sentence), "sort" (first the numbers that
-            count), "list" (a numbered line each).
+        min_operations: smallest number of changes in a story.
+        max_operations: largest number of changes in a story.
+        distractors: kinds of needless numbers: "thing", "person", "place", "age", "time".
+        n_distractors: number of needless sentences, at most 3.
+        names: names of the people in the stories.
+        items: things they have, in the singular; "box/boxes" names a plural that is not formed with "s".
+        places: places of things, as they follow "in the".
+        styles: styles of rationales: "tell" (event and equation in one sentence), "sort" (first the numbers that
+            matter), "list" (one numbered line per change).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -81,7 +81,7 @@ class TaskOptions(Bounds):
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         super().__post_init__()
         check_int("min_operations", self.min_operations, 1, 20)
@@ -101,10 +101,10 @@ class _Story:
     """One problem.
 
     Attributes:
-        name: whose things are asked for.
-        things: what they are.
-        start: how many there are at first.
-        changes: what happens to them.
+        name: person whose things are asked for.
+        things: the things.
+        start: their number at first.
+        changes: changes of their number.
         needless: sentence, number and name of the number of each distractor.
     """
 
@@ -184,14 +184,14 @@ def _draw_story(rng: random.Random, task_options: TaskOptions) -> _Story | None:
 
 
 def _left_out(rng: random.Random, story: _Story) -> str:
-    """A sentence that says what does not count."""
+    """A sentence that says what does not matter."""
     called = listed([name for _, _, name in story.needless])
     forms = ("We can leave out {called}.", "The question is not about {called}.", "We do not need {called}.")
     return rng.choice(forms).format(called=called)
 
 
 def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """What does not count goes first; then event and equation in one sentence."""
+    """Writes first what does not matter, then event and equation in one sentence."""
     sentences: Sentences = [
         (Role.SETUP, f"{story.name} has {story.things.count(story.start)} at first."),
         (Role.TRANSITION, _left_out(rng, story)),
@@ -203,7 +203,7 @@ def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _sort(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """The numbers that count are picked out before anything is calculated."""
+    """Picks out the numbers that matter before anything is calculated."""
     aim = (
         "The question is about the {items} of {name}.",
         "We count the {items} that {name} has.",
@@ -222,7 +222,7 @@ def _sort(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _list_lines(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """A line a change, numbered."""
+    """Writes one numbered line per change."""
     start = story.things.count(story.start)
     begin = (f"Start: {story.name} has {start}.", f"Before the first change: {start}.")
     lines: Sentences = [(Role.SETUP, rng.choice(begin)), (Role.TRANSITION, _left_out(rng, story))]

@@ -1,7 +1,7 @@
-"""Where tasks come from: the modules of this package that hold a `TASK`, and files or modules of the user's own.
+"""Finding tasks: modules of this package that hold a `TASK`, and files or modules of the user's own.
 
-Nothing is registered. Code of the user's runs only where the user names it: as the name of a task in a recipe, on the
-command line or in a call. The column `task` of data is a label and never leads here.
+Nothing is registered. Code of the user's own runs only if the user names it as a task in a recipe, on the command line
+or in a call. The column `task` of data is only a label.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from skipthink.tasks.base import Task, did_you_mean
 
 
 def own_tasks() -> dict[str, Task[Any]]:
-    """The tasks of the package by their names: every module of `skipthink.tasks` that holds a `TASK`."""
+    """The tasks of the package by name: every module of `skipthink.tasks` that holds a `TASK`."""
     modules = (
         importlib.import_module(f"skipthink.tasks.{module.name}")
         for module in pkgutil.iter_modules([str(Path(__file__).parent)])
@@ -33,7 +33,7 @@ def find_task(name: str) -> Task[Any]:
             that can be imported ("my_package.my_task"); file and module hold a `TASK`.
 
     Raises:
-        InvalidInputError: no such task, file or module, it cannot be run, or holds no `TASK`.
+        InvalidInputError: the task, file or module does not exist, cannot be run, or holds no `TASK`.
     """
     tasks = own_tasks()
     if name in tasks:

@@ -16,9 +16,9 @@ class TaskOptions:
     """Difficulty of last letter concatenation.
 
     Attributes:
-        n_words: words a problem.
-        words: the list they are drawn from, without repeats inside a problem; each ends with a letter.
-        styles: how rationales are written: "tell" (one sentence per word, then a join), "list" (one line per word),
+        n_words: number of words per problem.
+        words: words to draw from, without repetition within a problem; each ends with a letter.
+        styles: styles of rationales: "tell" (one sentence per word, then a join), "list" (one line per word),
             "grow" (the string grows word by word), "brief" (one line per word, and no transitions).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
@@ -32,7 +32,7 @@ class TaskOptions:
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_int("n_words", self.n_words, 2, 20)
         check_words("words", self.words, self.n_words)
@@ -77,7 +77,7 @@ def _draw(rng: random.Random, task_options: TaskOptions) -> Draft:
 
 
 def _tell(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
-    """A sentence a word, then one that joins the letters."""
+    """Writes one sentence per word, then one that joins the letters."""
     aim = (
         "To solve this, we look at the words one by one.",
         "Let us find the last letter of every word first.",
@@ -98,7 +98,7 @@ def _tell(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, S
 
 
 def _list_lines(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
-    """One numbered line per word."""
+    """Writes one numbered line per word."""
     count = f"There are {len(words)} words, and we need the last letter of each one."
     aim = (count, "First comes a list of the words with their last letters.")
     form = rng.choice(
@@ -120,7 +120,7 @@ def _list_lines(rng: random.Random, words: Sequence[str], answer: str) -> tuple[
 
 
 def _brief(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
-    """One line per word and nothing between them and the result."""
+    """Writes one line per word, directly followed by the result."""
     form = rng.choice(("{word} - {letter}", "{word}: {letter}", "{word} -> {letter}"))
     lines = [form.format(word=word, letter=word[-1].lower()) for word in words]
     return "\n", [
@@ -131,7 +131,7 @@ def _brief(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, 
 
 
 def _grow(rng: random.Random, words: Sequence[str], answer: str) -> tuple[str, Sentences]:
-    """The string grows by one letter a sentence."""
+    """Writes sentences in which the string grows by one letter each."""
     aim = (
         "We build the string letter by letter.",
         "We read the words from left to right and keep each last letter.",

@@ -1,4 +1,4 @@
-"""Multi-hop yes or no: somebody is something, and rules lead from there to a trait, or to its opposite."""
+"""Multi-hop yes or no: a person is of a kind, and rules lead from there to a trait or its opposite."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class TaskOptions:
     """Difficulty of multi-hop yes or no.
 
     Attributes:
-        n_hops: rules that have to be applied one after the other; the last one leads to the trait.
-        n_irrelevant: rules that lead from nowhere to another trait. Beside them the rules of a second chain, about
-            somebody else, end with the opposite of what is asked.
-        names: who the facts are about.
-        kinds: what somebody can be, in the singular; "coach/coaches" gives a plural that does not just end in "s".
-        traits: what somebody can be like.
-        styles: how rationales are written: "tell" (rule and conclusion in one sentence), "apply" (in two), "list" (a
-            numbered line each).
+        n_hops: number of rules to apply one after the other; the last one leads to the trait.
+        n_irrelevant: number of rules that nothing leads to, about another trait. In addition, the rules of a second
+            chain, about another person, end with the opposite of what is asked.
+        names: names of the people in the facts.
+        kinds: what a person can be, in the singular; "coach/coaches" names a plural that is not formed with "s".
+        traits: what a person can be like.
+        styles: styles of rationales: "tell" (rule and conclusion in one sentence), "apply" (in two), "list" (one
+            numbered line per rule).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -47,7 +47,7 @@ class TaskOptions:
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_int("n_hops", self.n_hops, 1, 6)
         check_int("n_irrelevant", self.n_irrelevant, 0, 6)
@@ -64,7 +64,7 @@ def _n_kinds(task_options: TaskOptions) -> int:
 
 @dataclass(frozen=True)
 class _Rule:
-    """Everybody of one kind is of another kind, or has a trait, or never has it."""
+    """A rule: everybody of one kind is of another kind, has a trait, or never has it."""
 
     kind: str
     then: str
@@ -94,7 +94,7 @@ def _a(noun: str) -> str:
 
 @dataclass(frozen=True)
 class _Chain:
-    """One problem's way from what somebody is to the trait."""
+    """The way from what a person is to the trait."""
 
     name: str
     kind: str
@@ -149,7 +149,7 @@ def _draw(rng: random.Random, task_options: TaskOptions) -> Draft:
 
 
 def _draw_chains(rng: random.Random, task_options: TaskOptions) -> tuple[_Chain, _Chain, list[_Rule]]:
-    """The chain that is asked about, the one that ends with the opposite, and rules nobody needs."""
+    """Draws the chain that is asked about, the one that ends with the opposite, and irrelevant rules."""
     n = task_options.n_hops
     kinds = rng.sample(task_options.kinds, _n_kinds(task_options))
     trait, *others = rng.sample(task_options.traits, 1 + task_options.n_irrelevant)
@@ -174,7 +174,7 @@ def _chained(rng: random.Random, kinds: Sequence[str], trait: str, holds: bool) 
 
 
 def _tell(rng: random.Random, chain: _Chain) -> tuple[str, Sentences]:
-    """Rule and conclusion in one sentence."""
+    """Writes rule and conclusion in one sentence."""
     sentences = _setup(rng, chain)
     for index, rule in enumerate(chain.rules):
         if index and rng.random() < 0.35:
@@ -185,7 +185,7 @@ def _tell(rng: random.Random, chain: _Chain) -> tuple[str, Sentences]:
 
 
 def _apply(rng: random.Random, chain: _Chain) -> tuple[str, Sentences]:
-    """A rule is repeated in one sentence and applied in the next."""
+    """Repeats a rule in one sentence and applies it in the next."""
     sentences = _setup(rng, chain)
     therefore = rng.choice(("This means that {}.", "It follows that {}.", "Therefore {}."))
     for rule in chain.rules:
@@ -197,7 +197,7 @@ def _apply(rng: random.Random, chain: _Chain) -> tuple[str, Sentences]:
 
 
 def _list_lines(rng: random.Random, chain: _Chain) -> tuple[str, Sentences]:
-    """A line a rule, numbered."""
+    """Writes one numbered line per rule."""
     sentences = _setup(rng, chain)
     marker = rng.choice(("{}. ", "Step {}: ", "({}) "))
     for index, rule in enumerate(chain.rules, 1):

@@ -1,4 +1,4 @@
-"""Multi-step arithmetic: somebody's things grow and shrink, how many are there in the end?"""
+"""Multi-step arithmetic: the number of a person's things changes several times; how many are there in the end?"""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from skipthink.tasks.words import ITEMS, NAMES
 
 @dataclass(frozen=True)
 class TaskOptions(Bounds):
-    """Difficulty of multi-step arithmetic, beside the bounds of its numbers.
+    """Difficulty of multi-step arithmetic, in addition to the bounds of its numbers.
 
     Attributes:
-        n_operations: changes a problem.
-        names: who the stories are about; two at least.
-        items: what they have, in the singular; "box/boxes" gives a plural that does not just end in "s".
-        styles: how rationales are written: "tell" (event and equation in one sentence), "calculate" (in two),
-            "list" (a numbered line each), "brief" (equations, and no transitions).
+        n_operations: number of changes per problem.
+        names: names of the people in the stories, at least two.
+        items: things they have, in the singular; "box/boxes" names a plural that is not formed with "s".
+        styles: styles of rationales: "tell" (event and equation in one sentence), "calculate" (in two), "list" (one
+            numbered line per change), "brief" (equations only, without transitions).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -51,7 +51,7 @@ class TaskOptions(Bounds):
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_int("n_operations", self.n_operations, 1, 20)
         super().__post_init__()
@@ -137,7 +137,7 @@ def _draw_story(rng: random.Random, task_options: TaskOptions) -> _Story | None:
 
 
 def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """Event and equation in one sentence, transitions between some of them."""
+    """Writes event and equation in one sentence, with transitions between some of them."""
     aim = (
         "Let us work out how many {items} {name} has in the end.",
         "We need the number of {items} at the end.",
@@ -155,7 +155,7 @@ def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _calculate(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """The event is told in one sentence, a second one calculates."""
+    """Writes the event in one sentence and its calculation in the next."""
     aim = (
         "We follow the {items} one change at a time.",
         "To find the answer, we count the {items} after each change.",
@@ -169,7 +169,7 @@ def _calculate(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _list_lines(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """A line a change, numbered."""
+    """Writes one numbered line per change."""
     aim = (
         "The question asks how many {items} {name} has in the end.",
         "Here is the count of the {items}, by line.",
@@ -190,7 +190,7 @@ def _list_lines(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _brief(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """What is there at first, then only what is calculated."""
+    """Writes the number at first, then only calculations."""
     begin = ("{name} starts with {start}.", "At first {name} has {start}.")
     words = {"name": story.name, "start": story.count(story.start)}
     sentences: Sentences = [(Role.SETUP, rng.choice(begin).format(**words))]

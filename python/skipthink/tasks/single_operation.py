@@ -1,4 +1,4 @@
-"""Single operations: a short story with two numbers, which have to be added or subtracted."""
+"""Single operations: a short story with two numbers that have to be added or subtracted."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from skipthink.tasks.words import ITEMS, NAMES, PLACES
 
 @dataclass(frozen=True)
 class _Shape:
-    """A kind of story about two numbers, `a` and `b`; their sum or difference is asked for.
+    """A kind of story about two numbers `a` and `b`, whose sum or difference is asked for.
 
     Attributes:
-        sign: what has to be done with them.
+        sign: the operation, "+" or "-".
         story: sentences of the question; `{a}` and `{b}` are counted things, `{na}` and `{nb}` bare numbers.
         asked: forms of its last sentence.
-        aim: what the rationale says is asked for.
+        aim: words of the rationale for what is asked.
         known: two sentences of the rationale that repeat what is known, without full stops.
-        why: what has to be done, as a sentence of the rationale.
-        found: what the result means, without a full stop; `{c}` is the result, counted.
+        why: sentence of the rationale that says which operation is needed.
+        found: sentence that says what the result means, without a full stop; `{c}` is the counted result.
     """
 
     sign: str
@@ -154,13 +154,13 @@ class TaskOptions:
     Attributes:
         shapes: kinds of stories: "join", "separate", "combine", "difference", "more", "fewer", "change", "start",
             "part", "place".
-        min_number: the smallest number of a question, 2 or more.
-        max_number: the largest one.
-        max_value: bound of the result; it is 1 at least.
-        names: who the stories are about.
-        items: what they have, in the singular; "box/boxes" gives a plural that does not just end in "s".
-        places: where things lie, as after "in the".
-        styles: how rationales are written: "tell" (one equation), "split" (tens and ones apart), "list" (a line a
+        min_number: smallest number in a question, at least 2.
+        max_number: largest number in a question.
+        max_value: largest result; the smallest is 1.
+        names: names of the people in the stories.
+        items: things they have, in the singular; "box/boxes" names a plural that is not formed with "s".
+        places: places of things, as they follow "in the".
+        styles: styles of rationales: "tell" (one equation), "split" (tens and ones separately), "list" (one line per
             thought).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
@@ -179,7 +179,7 @@ class TaskOptions:
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_words("shapes", self.shapes, 1, SHAPES)
         check_int("min_number", self.min_number, 2, None)
@@ -253,7 +253,7 @@ def _draw_story(rng: random.Random, task_options: TaskOptions) -> _Story:
 
 
 def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """What is known, what to do, and one equation with its meaning."""
+    """Writes what is known, what to do, and one equation with its meaning."""
     shape = story.shape
     known = f"{story.say(shape.known[0])}, and {shape.known[1].format(**story.words)}."
     sentences: Sentences = [(Role.SETUP, known)]
@@ -265,7 +265,7 @@ def _tell(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _split(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """The second number goes in tens and ones."""
+    """Adds or subtracts the second number in tens and ones."""
     shape = story.shape
     sentences: Sentences = [
         (Role.SETUP, story.say(shape.aim)),
@@ -285,7 +285,7 @@ def _split(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
 
 
 def _list_lines(rng: random.Random, story: _Story) -> tuple[str, Sentences]:
-    """A line each for what is known, what is asked and what is calculated."""
+    """Writes one line each for what is known, what is asked and what is calculated."""
     shape = story.shape
     marker = rng.choice(("Known: {}.", "- {}."))
     lines: Sentences = [(Role.SETUP, marker.format(story.say(known))) for known in shape.known]

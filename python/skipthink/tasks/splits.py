@@ -1,6 +1,6 @@
-"""Three splits that share no entity and no number combination, whatever the seeds and sizes.
+"""Splits that share no entity and no number combination, whatever the seeds and sizes.
 
-A split is no matter of chance: it follows from the word or the number combination itself. So samples made today
+A split is not drawn at random: it follows from the word or the number combination itself. So samples made today
 with one seed for training and tomorrow with another for testing share nothing either.
 """
 
@@ -31,21 +31,21 @@ _MISSES_PER_PROBLEM = 20
 def split_words(words: Sequence[str], split: str, least: int, *, name: str = "words") -> tuple[str, ...]:
     """The part of a word list that belongs to a split.
 
-    The words are put into the order of their SHA-256 digests. The first 15 %, but no fewer than 8 (or a third of a
-    shorter list), are those of test, as many after them those of validation, the others those of train. Only where a
-    problem needs more words than that do these two get as many as it needs.
+    The words are sorted by their SHA-256 digests. The first 15 %, but at least 8 (or a third of a shorter list),
+    belong to test, the same number after them to validation, and the others to train. If a problem needs more words
+    than that, test and validation get as many as it needs.
 
     Args:
         words: different words, in any order.
         split: "train", "validation" or "test".
-        least: how many words a problem needs.
-        name: what the list is called in messages.
+        least: number of words that a problem needs.
+        name: name of the list in messages.
 
     Returns:
         The split's words, in the order of the list.
 
     Raises:
-        InvalidInputError: no such split, or fewer than three times `least` words.
+        InvalidInputError: the split does not exist, or there are fewer than three times `least` words.
     """
     _check_split(split)
     if len(words) < 3 * least:
@@ -62,7 +62,7 @@ def split_words(words: Sequence[str], split: str, least: int, *, name: str = "wo
 
 
 def split_of(combination: Hashable) -> str:
-    """The split a number combination belongs to: 15 % of all belong to test, 15 % to validation."""
+    """The split that a number combination belongs to: 15 % belong to test, 15 % to validation."""
     place = int.from_bytes(_digest(repr(combination))[:8], "big") / 2**64
     return "test" if place < HELD_OUT else "validation" if place < 2 * HELD_OUT else "train"
 
@@ -70,21 +70,22 @@ def split_of(combination: Hashable) -> str:
 def draw_rows(
     task: Task[K], split: str, n: int | None, seed: int, task_options: Mapping[str, Any]
 ) -> Iterator[Row]:
-    """Draws the problems of one split; none stands twice, in any wording.
+    """Draws the problems of one split; none occurs twice, in any wording.
 
     Args:
         task: the task.
         split: "train", "validation" or "test".
-        n: how many problems; None: without end.
-        seed: seeds every draw. More problems of a seed begin with the same ones.
+        n: number of problems; None: no limit.
+        seed: seed of all draws. A larger `n` begins with the same problems.
         task_options: options of the task, and `share_entities`; the others keep their defaults.
 
     Returns:
-        The rows, drawn as they are asked for.
+        An iterator of rows, which draws them on demand.
 
     Raises:
-        InvalidInputError: a wrong split, size, seed or option, at once; fewer different problems than asked for, where
-            they run out; a task that draws an empty sentence or an answer not of its kind.
+        InvalidInputError: the split, size, seed or an option is wrong (raised at once); there are fewer different
+            problems than asked for (raised when they run out); the task draws an empty sentence or an answer of
+            another kind.
     """
     _check_split(split)
     if n is not None:
@@ -131,7 +132,7 @@ def _draw_drafts(
 
 
 def _said(task_options: object) -> str:
-    """The options by name; of a long list only how long it is."""
+    """The options by name; of a long list only its length."""
     values = ((field.name, getattr(task_options, field.name)) for field in fields(task_options))  # type: ignore[arg-type]
     return ", ".join(
         f"{name}: {len(value)} words"
@@ -142,7 +143,7 @@ def _said(task_options: object) -> str:
 
 
 def _belongs(draft: Draft, split: str, share: bool) -> bool:
-    """Whether a problem is one of a split's; where nothing else keeps splits apart, the problem itself does."""
+    """Whether a problem belongs to a split; if nothing else separates splits, the problem itself decides."""
     decisive = draft.key if share and draft.combination is None else draft.combination
     return decisive is None or split_of(decisive) == split
 

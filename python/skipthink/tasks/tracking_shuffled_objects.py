@@ -1,4 +1,4 @@
-"""Tracking shuffled objects: people swap what they have, who ends up with what? Multiple choice, or not."""
+"""Tracking shuffled objects: people swap what they have; who has what in the end? With or without choices."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from skipthink.tasks.words import COLOURS, NAMES, POSITIONS, SUBJECTS
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of objects: what they are and the sentences of the question.
+    """A kind of objects, with the sentences about it.
 
     Attributes:
-        pool: the option whose words tell its objects apart.
-        thing: an object, as it follows "has", with `{word}`.
-        openings: first sentence of the question, with `{people}`.
-        held: what one person has at the start.
-        swap: a swap of two people.
-        now: what one person has at some moment of the rationale.
-        asked: what one person has, as a question.
+        pool: option whose words distinguish the objects.
+        thing: words for an object, as they follow "has", with `{word}`.
+        openings: forms of the first sentence of the question, with `{people}`.
+        held: sentence for what a person has at the start.
+        swap: sentence for a swap of two people.
+        now: sentence for what a person has at some point of the rationale.
+        asked: question for what a person has.
     """
 
     pool: str
@@ -94,17 +94,17 @@ class TaskOptions:
     """Difficulty of tracking shuffled objects.
 
     Attributes:
-        n_objects: people, and objects; from 2 to 7.
-        n_swaps: swaps a problem; no pair swaps twice in a row where there are other pairs.
-        kinds: what is swapped: "balls", "gifts", "books", "positions".
-        names: who swaps; at least `n_objects`, as of the three lists that follow.
-        colours: of balls and boxes.
-        subjects: of books.
-        positions: where people stand.
-        choices: whether the question offers options, and a letter is the answer; else the object is.
-        shuffle_options: options in random order, not in the order in which the people first hold them.
-        styles: how rationales are written: "tell" (swap and outcome in two sentences), "track" (in one),
-            "list" (a line a swap, with everybody's object), "remind" (swap, what the two have before it, and after it).
+        n_objects: number of people, and of objects; from 2 to 7.
+        n_swaps: number of swaps per problem; a pair does not swap twice in a row if there are other pairs.
+        kinds: kinds of objects: "balls", "gifts", "books", "positions".
+        names: names of the people; at least `n_objects`, like the three lists that follow.
+        colours: colours of balls and boxes.
+        subjects: subjects of books.
+        positions: places where people stand.
+        choices: whether the question offers choices and the answer is a letter; otherwise the answer is the object.
+        shuffle_options: whether choices are in random order instead of the order in which people hold them at first.
+        styles: styles of rationales: "tell" (swap and outcome in two sentences), "track" (in one), "list" (one line per
+            swap, with everybody's object), "remind" (the swap, then what the two have before it and after it).
         summary_states_answer: share of rationales whose last sentence repeats the answer.
     """
 
@@ -124,7 +124,7 @@ class TaskOptions:
         """Checks every option.
 
         Raises:
-            InvalidInputError: an option of a wrong type or outside its bounds.
+            InvalidInputError: an option has the wrong type or is out of bounds.
         """
         check_int("n_objects", self.n_objects, 2, 7)
         check_int("n_swaps", self.n_swaps, 1, 20)
@@ -145,10 +145,10 @@ class _Game:
         kind: kind of the objects.
         people: names, in the order of the question.
         swaps: the two people of each swap.
-        openers: the words in front of each swap.
+        openers: words that open each swap.
         states: entry k maps each person to an object after k swaps.
-        asked: whose object is asked for.
-        options: the objects in letter order; none where the answer is the object itself.
+        asked: person whose object is asked for.
+        options: objects in the order of the letters; empty if the answer is the object itself.
     """
 
     kind: _Kind
@@ -161,7 +161,7 @@ class _Game:
 
     @property
     def thing(self) -> str:
-        """What the one who is asked for has in the end."""
+        """The object that is asked for."""
         return self.states[-1][self.asked]
 
     @property
@@ -170,7 +170,7 @@ class _Game:
 
     @property
     def places(self) -> tuple[object, ...]:
-        """The swaps and who is asked for, as places in the order of the people."""
+        """The swaps and the person asked for, as indices into the people."""
         swaps = (tuple(map(self.people.index, swap)) for swap in self.swaps)
         return (len(self.people), *swaps, self.people.index(self.asked))
 
@@ -261,7 +261,7 @@ def _question(rng: random.Random, game: _Game) -> str:
 
 
 def _tell(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
-    """Swap in one sentence, its outcome for the two people in the next."""
+    """Writes a swap in one sentence and its outcome for the two people in the next."""
     aim = ("Let us go through the swaps in order.", "We keep in mind who has what after every swap.")
     sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"At the start, {game.held()}.")]
     for swap, pair in enumerate(game.swaps):
@@ -272,7 +272,7 @@ def _tell(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
 
 
 def _track(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
-    """Swap and outcome in one sentence."""
+    """Writes swap and outcome in one sentence."""
     aim = (
         f"The question is about {game.asked}, so we follow the swaps.",
         "We follow the swaps one after the other.",
@@ -287,7 +287,7 @@ def _track(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
 
 
 def _remind(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
-    """Swap, what the two have before it, what they have after it: each sentence asks for one thing only."""
+    """Writes a swap, what the two have before it and what they have after it, so that a sentence needs one look-up."""
     aim = ("Let us go through the swaps in order.", "We note what changes hands at every swap.")
     sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"At the start, {game.held()}.")]
     before = rng.choice(("Until then", "Before that"))
@@ -300,7 +300,7 @@ def _remind(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
 
 
 def _list_lines(rng: random.Random, game: _Game) -> tuple[str, Sentences]:
-    """A numbered line a swap with everybody's object after it."""
+    """Writes one numbered line per swap, with everybody's object after it."""
     aim = ("Here is what everybody has, line by line.", "We write down the state after every swap.")
     sentences: Sentences = [(Role.SETUP, rng.choice(aim)), (Role.SETUP, f"Start: {game.held()}.")]
     marker = rng.choice(("{}. ", "Swap {}: ", "({}) "))

@@ -1,4 +1,4 @@
-"""The word lists the tasks draw from."""
+"""Word lists that the tasks draw from."""
 
 from __future__ import annotations
 
@@ -123,12 +123,12 @@ MONTHS = _words("January February March April May June July August September Oct
 
 
 def all_words() -> dict[str, tuple[str, ...]]:
-    """Every word list a task draws from, whole: what a student has to have met before it is fine-tuned.
+    """All word lists that tasks draw from: the words that a student must know before it is fine-tuned.
 
     Returns:
-        Names of the lists ("names", "words", "items", "places", "colours", "subjects", "positions", "kinds",
-        "traits", "events", "weekdays", "months") to their words. "items" and "kinds" are singulars;
-        "peach/peaches" gives a plural that does not just end in "s" (`both_forms` parts the two).
+        Name of a list ("names", "words", "items", "places", "colours", "subjects", "positions", "kinds", "traits",
+        "events", "weekdays", "months") to its words. "items" and "kinds" are singulars; "peach/peaches" names a plural
+        that is not formed with "s" (`both_forms` separates the two).
     """
     return {
         "names": NAMES,
@@ -147,6 +147,6 @@ def all_words() -> dict[str, tuple[str, ...]]:
 
 
 def both_forms(word: str) -> tuple[str, str]:
-    """Singular and plural of a word of a list: "peach/peaches" gives both, "pear" gets an "s"."""
+    """Singular and plural of a word of a list: "peach/peaches" names both, "pear" gets an "s"."""
     singular, _, plural = word.partition("/")
     return singular, plural or f"{singular}s"

@@ -1,4 +1,4 @@
-"""Asks: from the store where the answer is there, else the teacher; within the budget; written before it counts."""
+"""Asking: replies come from the store or the teacher, within the budget, and are written before they count."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Raises:
 
 
 class Teacher(Protocol):
-    """Who answers.
+    """A teacher, as the asker sees it.
 
     Attributes:
-        model: its name, part of the hash of a request.
-        concurrency: requests that it answers at a time.
-        faults: attempts that failed, by kind.
+        model: name of the model, part of the hash of a request.
+        concurrency: number of requests that it answers at a time.
+        faults: number of failed attempts by kind.
     """
 
     model: str
@@ -60,11 +60,11 @@ class Counts:
     """What asking came to.
 
     Attributes:
-        fresh: answers of this call.
-        stored: answers that the store had, with what they have cost when they were asked for.
-        refusals: of all answers.
-        without_usage: answers that do not count their tokens.
-        finishes: why answers ended.
+        fresh: number and cost of the answers of this call.
+        stored: number of answers that the store had, and what they cost when they were asked for.
+        refusals: number of refusals among all answers.
+        without_usage: number of answers that do not count their tokens.
+        finishes: number of answers by the reason why they ended.
     """
 
     fresh: Totals = field(default_factory=Totals)
@@ -82,13 +82,13 @@ class Counts:
 
 
 class Asker:
-    """Gets replies, each once.
+    """Gets replies; no request is asked twice.
 
     Args:
-        teacher: who answers.
-        store: where answers are kept.
-        prices: what they cost, and the budget.
-        halt: ends asking.
+        teacher: the teacher.
+        store: store of the answers.
+        prices: prices and budget.
+        halt: signal that ends asking.
     """
 
     def __init__(self, teacher: Teacher, store: Store, prices: ExactPrices, halt: Halt) -> None:
@@ -208,9 +208,9 @@ class Asker:
             self.store.refresh()
 
     def _keep(self, request: Request, reply: Reply, cost: Decimal) -> None:
-        """Writes a reply: from here on a kill does not lose it. The disk has it soon after, with those beside it.
+        """Writes a reply, so that a kill no longer loses it. It is flushed to disk soon after, together with others.
 
-        The conversation goes on meanwhile: waiting for the disk would leave the endpoint idle.
+        The conversation continues meanwhile, because waiting for the disk would leave the endpoint idle.
         """
         self.store.put(request, reply, cost)
         self._is_flushed = False

@@ -1,9 +1,9 @@
 """Offline batches: request files for the batch API of an endpoint, and its result files.
 
     FOLDER/requests-<hash>.jsonl    one request per line, known by its hash (`custom_id`); sent by you
-    FOLDER/results/*.jsonl          what the endpoint gives back, put there by you
+    FOLDER/results/*.jsonl          what the endpoint returns, put there by you
 
-A request that stands in a request file is not written a second time, unless its result is an error.
+A request that is in a request file is not written again, unless its result is an error.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class BatchTeacher:
     """Writes requests and reads results.
 
     Args:
-        options: the model, and how large files may be.
-        folder: of the files.
+        options: model and largest number of requests per file.
+        folder: folder of the files.
 
     Attributes:
-        written: request files of this call, once it is closed.
+        written: request files of this call, known when the teacher is closed.
 
     Raises:
-        DataError: a file in the folder is none of a batch.
+        DataError: a file in the folder does not belong to a batch.
     """
 
     concurrency = _CONCURRENCY
@@ -56,7 +56,7 @@ class BatchTeacher:
 
     @property
     def results_folder(self) -> Path:
-        """Where result files are looked for."""
+        """Folder of the result files."""
         return self._folder / "results"
 
     async def answer(self, request: Request, lost: Lost) -> Reply:
@@ -103,7 +103,7 @@ class BatchTeacher:
         raise FaultyReplyError(f"status {status}" if status is not None else "batch error")
 
     def _read_results(self) -> dict[str, dict[str, Any]]:
-        """Results by the hash of their request; of several the one that is an answer."""
+        """Results by the hash of their request; of several results the one that is an answer."""
         results: dict[str, dict[str, Any]] = {}
         for place, line in _lines(self.results_folder, "*.jsonl"):
             if "response" not in line and "error" not in line:

@@ -1,4 +1,4 @@
-"""Claims of one process: which requests it has under way and what they may cost, in a file beside the answers.
+"""Claims of one process: its pending requests and what they may cost, in a file beside the answers.
 
 The file is locked while its process lives, so others see at once whether a claim still holds: the system frees the
 lock of a killed process. Lines are JSON: {"take": key, "cost": amount}, {"free": key} and {"lost": amount}.
@@ -33,7 +33,7 @@ class Claims:
 
     @property
     def reserved(self) -> Decimal:
-        """What the requests under way may cost at most, with what was lost."""
+        """Maximum cost of pending requests and lost answers."""
         return sum(self.open.values(), self.lost)
 
     def take(self, key: str, cost: Decimal) -> None:
@@ -42,17 +42,17 @@ class Claims:
         self.open[key] = cost
 
     def free(self, key: str) -> None:
-        """Gives a claim up: the request was answered, or has cost nothing."""
+        """Releases a claim whose request was answered or has cost nothing."""
         self._write({"free": key})
         del self.open[key]
 
     def lose(self, key: str) -> None:
-        """Counts an attempt that ended without an answer but may have to be paid for; the claim stays."""
+        """Counts an attempt without an answer that may be charged; the claim stays."""
         self.lost += self.open[key]
         self._write({"lost": str(self.open[key])})
 
     def close(self) -> None:
-        """Ends the claims; the file stays only where something was lost, whose cost has to stay known."""
+        """Ends the claims; the file stays only if an answer was lost, whose cost must stay known."""
         if not self.lost:
             self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
@@ -63,7 +63,7 @@ class Claims:
 
 
 class ForeignClaims:
-    """The claims of another process, living or dead, read as far as they are written."""
+    """The claims of another process, alive or dead, as far as they are written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,11 +74,11 @@ class ForeignClaims:
 
     @property
     def reserved(self) -> Decimal:
-        """What its requests may cost at most: a dead process may have had to pay for what it had under way."""
+        """Maximum cost of its requests; pending requests of a dead process may have been charged."""
         return sum(self.open.values(), self.lost)
 
     def refresh(self) -> bool:
-        """Reads on; whether the file is still there."""
+        """Reads new lines; whether the file still exists."""
         try:
             with self.path.open("rb") as file:
                 self.is_alive = self.is_alive and _is_locked(file.fileno())

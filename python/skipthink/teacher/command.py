@@ -1,4 +1,4 @@
-"""`skipthink teach`: reads questions, shows what would be sent, and says what came of it."""
+"""The command `skipthink teach`: reads questions, shows what would be sent, and reports the result."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ EXIT_CODES = {"done": 0, "open": 1, "interrupted": 130}
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a teacher is given.
+    """The task of a teacher.
 
     Attributes:
         questions: the questions.
-        teacher: who answers them.
-        checks: how answers are compared.
-        notes: lines on the questions, for the user.
+        teacher: options of the teacher.
+        checks: options of the answer check.
+        notes: lines about the questions, for the user.
     """
 
     questions: pa.Table
@@ -43,11 +43,11 @@ class Assignment:
 
 
 def as_changes(flags: Mapping[str, Any], section: str = "") -> list[str]:
-    """Flags of the command line that are given, as changes of options: "key.key=value", the value YAML.
+    """Given flags of the command line as changes of options: "key.key=value", with the value in YAML.
 
     Args:
-        flags: key, such as "endpoint.model", to its value; None where the flag is not given.
-        section: what stands in front of each key.
+        flags: key, such as "endpoint.model", to its value; None if the flag is not given.
+        section: prefix of every key.
     """
     return [f"{section}{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
 
@@ -55,17 +55,17 @@ def as_changes(flags: Mapping[str, Any], section: str = "") -> list[str]:
 def read_assignment(
     source: str | Path, answer: str | None, flags: Sequence[str], changes: Sequence[str]
 ) -> Assignment:
-    """Questions of a file, and the teacher that the command line names.
+    """Reads questions of a file and the options of the teacher from the command line.
 
     Args:
-        source: see `skipthink.data.load_samples`.
-        answer: kind of the answers; each gold answer must be one.
-        flags: changes of the teacher's options that flags stand for.
-        changes: those of `--set`.
+        source: source of the questions, as in `skipthink.data.load_samples`.
+        answer: kind of the answers; every gold answer must be of this kind.
+        flags: changes of the teacher's options, from flags.
+        changes: changes from `--set`.
 
     Raises:
-        RecipeError: a wrong key or value.
-        DataError: the source cannot be read, or a row of it cannot be asked; names the row.
+        RecipeError: a key or value is wrong.
+        DataError: the source cannot be read, or a row cannot be asked; the message names the row.
     """
     checks = read_options({} if answer is None else {"answer": answer}, CheckOptions, name="skipthink teach")
     teacher = parse_options("{}", TeacherOptions, name="skipthink teach", changes=[*flags, *changes])
@@ -76,7 +76,7 @@ def read_assignment(
 
 
 def show_requests(assignment: Assignment, n_questions: int) -> Iterator[str]:
-    """What would be sent for the first questions, as text for a terminal, and what all of it can cost at most."""
+    """The requests of the first questions as text for a terminal, and the maximum cost of all."""
     table, options = assignment.questions, assignment.teacher
     prompt = load_prompt(options.prompt, assignment.checks.answer)
     model = _model_name(options)
@@ -102,7 +102,7 @@ def show_requests(assignment: Assignment, n_questions: int) -> Iterator[str]:
 
 
 def summary(taught: Taught, folder: Path) -> list[str]:
-    """What teaching came to, in lines for the user."""
+    """The result of teaching, in lines for the user."""
     report = taught.report
     rows = [("samples", report["samples"]), ("kept", report["kept"])]
     rows += [(f"rejected: {reason}", count) for reason, count in report["rejected"].items()]
@@ -126,7 +126,7 @@ def summary(taught: Taught, folder: Path) -> list[str]:
 
 
 def ending(taught: Taught, folder: Path) -> tuple[int, str | None]:
-    """Exit code, and what to tell the user of what is still open."""
+    """Exit code, and a message about open samples."""
     report = taught.report
     n_open = sum(report["open"].values())
     if taught.interrupted:
@@ -172,7 +172,7 @@ def _lines_of(request: Request) -> Iterator[str]:
 
 
 def _printable(text: str) -> str:
-    """Text without what would move the cursor or colour the terminal."""
+    """Text without characters that move the cursor or colour the terminal."""
     return "".join(
         letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
         for letter in text

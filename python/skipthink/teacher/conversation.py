@@ -1,4 +1,4 @@
-"""The requests of a sample: each turn of the prompt is one, made of the replies before it."""
+"""The requests of a sample: one per turn of the prompt, made from the replies so far."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Conversations:
     """Makes requests.
 
     Args:
-        prompt: what is said.
-        sampling: parameters.
-        model: the teacher's name.
+        prompt: the prompt with its turns.
+        sampling: sampling parameters.
+        model: name of the teacher.
     """
 
     def __init__(self, prompt: Prompt, sampling: SamplingOptions, model: str) -> None:
         self.prompt, self.sampling, self.model = prompt, sampling, model
 
     def next_request(self, question: str, sample: int, replies: Sequence[Reply]) -> Request | None:
-        """The request after so many replies; None where there is none.
+        """The request after the given replies; None if there is none.
 
-        After a reply that is of no use (cut off, refused) nothing more is asked: it would be paid for nothing.
+        After a useless reply (cut off, refused) nothing more is asked, because it would be paid for nothing.
         """
         taken = [take(turn, reply) for turn, reply in zip(self.prompt.turns, replies, strict=False)]
         if len(taken) == len(self.prompt.turns) or any(one.problem is not None for one in taken):
@@ -47,5 +47,5 @@ class Conversations:
 
 
 def seed_of(seed: int, sample: int) -> int:
-    """The seed of a sample: 31 bits, so that every endpoint takes it."""
+    """The seed of a sample, of 31 bits, which every endpoint accepts."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{sample}".encode()).digest()[:4]) >> 1

@@ -1,4 +1,4 @@
-"""What requests may cost, what they have cost, and what all of them will cost; in exact decimal numbers."""
+"""Cost of requests: maximum, actual and estimated, in exact decimal numbers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ESTIMATE_AFTER = 20
 
 
 def most_cost(prices: ExactPrices, request: Request) -> Decimal:
-    """The most a request can cost: every byte of the prompt a token, and as many tokens written as it allows."""
+    """Maximum cost of a request: one token per byte of the prompt, and the largest allowed reply."""
     return (request.most_prompt_tokens * prices.input + request.max_tokens * prices.output) / MILLION
 
 
 def cost_of(prices: ExactPrices, request: Request, reply: Reply) -> Decimal:
-    """What a reply has cost; where it does not count its tokens, the most they can be by their bytes."""
+    """Cost of a reply; if it does not count its tokens, the maximum by its bytes."""
     n_prompt, n_written = count_tokens(request, reply)
     cached = min(reply.n_cached_tokens, n_prompt)
     return (
@@ -28,7 +28,7 @@ def cost_of(prices: ExactPrices, request: Request, reply: Reply) -> Decimal:
 
 
 def count_tokens(request: Request, reply: Reply) -> tuple[int, int]:
-    """Tokens read and written; where the reply does not count them, the most they can be by their bytes."""
+    """Tokens read and written; if the reply does not count them, the maximum by its bytes."""
     n_prompt = request.most_prompt_tokens if reply.n_prompt_tokens is None else reply.n_prompt_tokens
     if reply.n_tokens is not None:
         return n_prompt, reply.n_tokens
@@ -38,7 +38,7 @@ def count_tokens(request: Request, reply: Reply) -> tuple[int, int]:
 
 @dataclass
 class Totals:
-    """Answers so far, with their tokens and their cost."""
+    """Number of answers so far, with their tokens and cost."""
 
     answers: int = 0
     prompt_tokens: int = 0
@@ -54,7 +54,7 @@ class Totals:
         self.cost += cost
 
     def estimate(self, n_requests: int) -> Totals:
-        """What so many requests will take, if they are like those so far."""
+        """Estimated cost and tokens of a number of requests, if they are like those so far."""
         if not self.answers:
             return Totals(n_requests)
         return Totals(
@@ -66,10 +66,10 @@ class Totals:
 
 
 def exact_text(amount: Decimal) -> str:
-    """An amount to the last digit, without an exponent."""
+    """An amount with all digits, without an exponent."""
     return format(amount.normalize(), "f")
 
 
 def format_cost(cost: Decimal) -> str:
-    """An amount with two digits behind the point, or with two that are not 0 where it is small."""
+    """An amount with two decimals, or with two significant digits if it is small."""
     return f"{cost:.{max(2, 1 - cost.adjusted())}f}" if cost else "0"

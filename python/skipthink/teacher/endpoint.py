@@ -1,4 +1,4 @@
-"""A teacher behind an OpenAI-compatible endpoint: at its pace, patient with its faults, its key told to nobody else."""
+"""A teacher behind an OpenAI-compatible endpoint: rate limits, retries, and a key that is never written or shown."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _SHOWN = 300
 
 
 class _FailedError(Exception):
-    """An attempt that failed; another one may do better.
+    """A failed attempt; another one may succeed.
 
     Attributes:
-        kind: counted under this name.
-        pause: seconds the endpoint asks to wait, or None.
-        may_cost: whether it may have to be paid for.
+        kind: name under which it is counted.
+        pause: seconds to wait, as the endpoint asks, or None.
+        may_cost: whether it may be charged.
     """
 
     def __init__(self, kind: str, pause: float | None = None, *, may_cost: bool = False) -> None:
@@ -47,11 +47,11 @@ class EndpointTeacher:
     """Asks an endpoint through `openai.AsyncOpenAI`.
 
     Args:
-        options: where, and how hard it is pressed.
-        halt: ends waiting; set on what no other request can do better.
+        options: options of the endpoint.
+        halt: signal that ends waiting; it is set on errors that every other request would get, too.
 
     Raises:
-        InvalidInputError: the key's environment variable is not set.
+        InvalidInputError: the environment variable of the key is not set.
     """
 
     def __init__(self, options: EndpointOptions, halt: Halt) -> None:
@@ -136,7 +136,7 @@ class EndpointTeacher:
         return self._without_key(reply)
 
     def _status(self, error: Any) -> Exception:
-        """What to do about a status that is no success."""
+        """Turns an unsuccessful status into a failure to retry, or halts."""
         status: int = error.status_code
         text = self._clean(str(error))
         if status in _REFUSES_ALL or getattr(error, "code", None) == "insufficient_quota":
@@ -155,12 +155,12 @@ class EndpointTeacher:
         return OpenError(f"refused: {text}")
 
     def _clean(self, text: str) -> str:
-        """A message of an endpoint: one line, not too long, without the key."""
+        """A message of an endpoint as one line of bounded length, without the key."""
         line = " ".join((text.replace(self._key, "…") if self._key else text).split())
         return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
 
     def _without_key(self, reply: Reply) -> Reply:
-        """The reply; a server that repeats the key in it does not bring it into a file."""
+        """The reply with the key masked, so that a server that repeats it cannot bring it into a file."""
         if not self._key or self._key not in f"{reply.content}{reply.reasoning}{reply.refusal}{reply.model}":
             return reply
         texts = {
@@ -172,7 +172,7 @@ class EndpointTeacher:
 
 
 def body_of(request: Request, tokens_name: str) -> dict[str, Any]:
-    """The body of a request; `tokens_name` is what the endpoint calls the bound of a reply's tokens."""
+    """The body of a request; `tokens_name` is the endpoint's name for the largest number of tokens of a reply."""
     parameters = dict(request.parameters)
     messages = [dict(message) for message in request.messages]
     return {
@@ -187,7 +187,7 @@ def read_key(variable: str | None) -> str | None:
     """The key in an environment variable.
 
     Raises:
-        InvalidInputError: the variable is not set; names it, never a key.
+        InvalidInputError: the variable is not set; the message names the variable, never a key.
     """
     if variable is None:
         return None

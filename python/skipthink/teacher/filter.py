@@ -1,6 +1,6 @@
-"""The filter: which of the teacher's rationales are worth learning from, and why the others are not.
+"""The filter: which of the teacher's rationales are kept, and why the others are rejected.
 
-It reads replies that are in the store and asks nothing: with other options it comes to another result for nothing.
+It reads replies from the store and asks nothing, so a change of its options costs nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Question:
     """A question to ask.
 
     Attributes:
-        id: of its row.
-        text: the question.
-        answer: the gold answer.
-        row: number of its row.
+        id: id of its row.
+        text: text of the question.
+        answer: gold answer.
+        row: index of its row.
     """
 
     id: str
@@ -40,19 +40,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A sample: one reply chain to a question, and what became of it.
+    """A sample: one chain of replies to a question, with the verdict of the filter.
 
     Attributes:
-        question: what was asked.
+        question: the question.
         sample: number of the sample.
-        rationale: what may be learned from; empty where there is nothing.
+        rationale: the rationale; empty if there is none.
         statement: text that states the teacher's answer.
-        is_right: whether it is the gold answer; None where that was not looked at.
-        reason: why it is rejected, or None.
-        detail: more on the reason.
-        label: what the prompt has the teacher put in front, e.g. the difficulty.
+        is_right: whether this is the gold answer; None if it was not checked.
+        reason: reason of the rejection, or None.
+        detail: details of the reason.
+        label: label that the prompt asks for in front of the rationale, such as the difficulty.
         model: name of the teacher.
-        n_tokens: tokens written in all its replies; None where some are not counted.
+        n_tokens: tokens written in all its replies; None if some are not counted.
     """
 
     question: Question
@@ -67,19 +67,19 @@ class Candidate:
     n_tokens: int | None = None
 
     def rejected(self, reason: str, detail: str = "") -> Candidate:
-        """The same, rejected."""
+        """The same sample, rejected."""
         return replace(self, reason=reason, detail=detail)
 
 
 @dataclass
 class Filter:
-    """Sorts samples.
+    """Keeps or rejects samples.
 
     Args:
-        options: what is kept.
-        kind: of the answers.
+        options: options of the filter.
+        kind: kind of the answers.
         tolerances: tolerance and relative_tolerance of the answer check.
-        contamination: what test questions are made of.
+        contamination: contents of the test questions.
     """
 
     options: FilterOptions
@@ -89,18 +89,18 @@ class Filter:
     _seen: dict[bytes, str] = field(default_factory=dict)
 
     def overlap(self, question: str) -> str | None:
-        """How a question overlaps with a test question in a way that is not allowed; such a question is not asked."""
+        """The forbidden kind of overlap of a question with a test question, if any; such a question is not asked."""
         found = self.contamination.find(question)
         return next((name for name in self.options.overlap if name in found), None)
 
     def judge(
         self, question: Question, samples: Sequence[tuple[int, Prompt, Sequence[Reply]]]
     ) -> list[Candidate]:
-        """All samples of one question, in their order: kept, or rejected with a reason.
+        """Judges all samples of one question, in their order: kept, or rejected with a reason.
 
         Args:
-            question: what was asked.
-            samples: number, prompt and replies of each.
+            question: the question.
+            samples: number, prompt and replies of each sample.
         """
         judged = [self._examine(read_sample(question, *sample)) for sample in samples]
         judged = [self._new(candidate) for candidate in judged]
@@ -129,7 +129,7 @@ class Filter:
         return candidate
 
     def _new(self, candidate: Candidate) -> Candidate:
-        """Rejects a rationale that stands already with this question or another one."""
+        """Rejects a rationale that was kept already, for this question or another one."""
         if candidate.reason is not None:
             return candidate
         digest = hashlib.blake2b(" ".join(find_words(candidate.rationale)).encode(), digest_size=16).digest()
@@ -158,7 +158,7 @@ class Filter:
         ]
 
     def _different(self, by_length: list[Candidate]) -> list[Candidate]:
-        """The shortest, then again and again the one least like those taken."""
+        """The shortest, then repeatedly the one least similar to those chosen."""
         words = {candidate.sample: set(find_words(candidate.rationale)) for candidate in by_length}
         kept, rest = by_length[:1], by_length[1:]
 
@@ -175,7 +175,7 @@ class Filter:
 
 
 def read_sample(question: Question, sample: int, prompt: Prompt, replies: Sequence[Reply]) -> Candidate:
-    """The rationale and the stated answer in the replies to one sample; fewer than turns where one was of no use."""
+    """Reads the rationale and the stated answer in the replies to one sample; a useless reply ends them early."""
     candidate = Candidate(
         question,
         sample,

@@ -1,4 +1,4 @@
-"""How asking ends before all is asked: on Ctrl-C, at the end of the budget, or on an error of the endpoint."""
+"""Halting: asking ends early on Ctrl-C, when the budget is used up, or on an error of the endpoint."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class OpenError(Exception):
 
 
 class WaitingError(OpenError):
-    """A request whose answer comes later: it stands in a batch file."""
+    """A request in a batch file, whose answer comes later."""
 
 
 class BusyError(Exception):
-    """Another process has the request under way."""
+    """The request is pending in another process."""
 
 
 class Halt:
-    """Says whether asking is to end, and why.
+    """A signal that asking should end, with the reason.
 
     Attributes:
-        reason: why, for the user; None while it goes on.
-        hurry: set where what is under way has only seconds left.
+        reason: reason for the user; None while asking continues.
+        hurry: set if pending requests have only seconds left.
     """
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class Halt:
 
     @property
     def is_set(self) -> bool:
-        """Whether asking is to end."""
+        """Whether asking should end."""
         return self._event.is_set()
 
     def set(self, reason: str, *, hurry: bool = False) -> None:
-        """Ends asking; the first reason stays."""
+        """Ends asking; the first reason is kept."""
         if self.reason is None:
             self.reason = reason
         if hurry:
@@ -48,10 +48,10 @@ class Halt:
         self._event.set()
 
     def check(self) -> None:
-        """Raises where asking is to end.
+        """Raises an error if asking should end.
 
         Raises:
-            HaltedError: it is.
+            HaltedError: asking should end.
         """
         if self._event.is_set():
             raise HaltedError

@@ -1,4 +1,4 @@
-"""Asks all questions: conversations side by side, until all have an end, or asking is halted."""
+"""A lesson: asks all questions in concurrent conversations until all are finished or asking is halted."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Lesson:
     """Asks samples.
 
     Args:
-        conversations: makes their requests.
+        conversations: makes the requests of samples.
         asker: gets their replies.
-        halt: ends asking.
-        display: where progress is shown.
-        say: takes lines that stay.
-        report: called now and then with (samples done, samples).
+        halt: signal that ends asking.
+        display: stream for the progress.
+        say: called with lines for the user.
+        report: called at intervals with (samples done, number of samples).
 
     Attributes:
-        open: why samples have no end, by row of the question and number of the sample.
-        done: samples that have come to an end.
+        open: reason why a sample is not finished, by row of the question and number of the sample.
+        done: number of finished samples.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Lesson:
         await self._work_through(iter(samples))
 
     def _estimate(self) -> None:
-        """Says after some answers what all of them will take."""
+        """Estimates after some answers the time and cost of all."""
         fresh = self.asker.counts.fresh
         if self._has_estimate or fresh.answers < ESTIMATE_AFTER:
             return
@@ -167,7 +167,7 @@ class Lesson:
             await asyncio.sleep(_TICK_SECONDS)
 
     def progress(self, n_samples: int) -> ProgressText:
-        """How far it is, how fast, how long it will take, and what it has cost."""
+        """Line of progress: samples done, rate, time left and cost so far."""
         work = format_progress(
             "teach",
             self.done,
@@ -190,7 +190,7 @@ class Lesson:
 
 @contextmanager
 def _interruptible(halt: Halt) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end asking; where the loop is not the main thread's, whoever owns that thread decides."""
+    """Lets Ctrl-C and SIGTERM end asking, if the loop runs in the main thread; otherwise that thread decides."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A model of this machine as the teacher: batches of replies, each sample drawn by a generator of its own."""
+"""A local model as the teacher: batches of replies, each sample with its own random generator."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class LocalTeacher:
     """Runs a model in this process.
 
     Args:
-        options: which, and how.
-        halt: ends asking; a batch stops in the middle where there is a hurry.
+        options: options of the local model.
+        halt: signal that ends asking; if it is urgent, a batch stops in the middle.
 
     Raises:
         InvalidInputError: the model cannot be loaded.
@@ -84,7 +84,7 @@ class LocalTeacher:
             await asyncio.sleep(0)  # their conversations go on
 
     def _next_batch(self) -> list[Waiting]:
-        """Requests of the same parameters, in the order in which they came."""
+        """The next requests with equal parameters, in order of arrival."""
         first = _kind(self._queue[0][0])
         batch = [entry for entry in self._queue if _kind(entry[0]) == first][: self._batch_size]
         self._queue = [entry for entry in self._queue if entry not in batch]
@@ -95,7 +95,7 @@ class Writer:
     """A model and its tokenizer.
 
     Attributes:
-        name: its name and what its weights are: another model at the same place is another teacher.
+        name: name of the model and a hash of its weights: another model at the same path is another teacher.
     """
 
     def __init__(self, options: LocalOptions, halt: Halt) -> None:
@@ -120,7 +120,7 @@ class Writer:
         self._prefix = KeptPrefix(self._model)
 
     def write(self, requests: Sequence[Request]) -> Sequence[Reply | Exception]:
-        """Replies to requests of the same parameters; smaller batches where the memory does not hold this one."""
+        """Generates replies to requests with equal parameters, in smaller batches if memory runs out."""
         import torch
 
         try:
@@ -194,7 +194,7 @@ class Writer:
         return how
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
-        """Ids of a prompt. Special tokens in its texts are taken apart with a space: they stay text."""
+        """Token ids of a prompt. Special tokens in its texts are broken up with a space, so that they remain text."""
         plain = [{"role": one["role"], "content": self._apart(one["content"])} for one in messages]
         if self._tokenizer.chat_template is None:
             parts = {"system": "{}\n\n", "user": "Question: {}\n", "assistant": "Answer: {}\n\n"}
@@ -224,15 +224,15 @@ class Writer:
 
 
 def seeded_drawing(seeds: Sequence[int], temperature: float, top_p: float) -> Any:
-    """A logits processor that draws: what a sample becomes does not depend on those beside it.
+    """A logits processor that samples, so that a sample does not depend on the rest of its batch.
 
-    Each row adds Gumbel noise of its own generator to its log-probabilities; the largest sum is then a draw from them
+    Each row adds Gumbel noise from its own generator to its log-probabilities. The largest sum is then a draw from them
     (Gumbel-max), and greedy decoding takes it.
 
     Args:
-        seeds: of each row.
-        temperature: above 0.
-        top_p: share of the probability that is drawn from.
+        seeds: seed of each row.
+        temperature: sampling temperature, above 0.
+        top_p: share of the probability mass that is sampled from.
     """
     import torch
     from transformers import LogitsProcessor, TopPLogitsWarper
@@ -253,7 +253,7 @@ def seeded_drawing(seeds: Sequence[int], temperature: float, top_p: float) -> An
 
 
 def hash_seed(request: Request) -> int:
-    """The seed of a request's draw: two questions of one seed do not get the same draws."""
+    """The seed of a request: two questions with the same sampling seed get different draws."""
     return int(request.key[:15], 16)
 
 
@@ -262,10 +262,10 @@ def _kind(request: Request) -> dict[str, Any]:
 
 
 def find_model(path: str) -> str:
-    """The model that a path means: "package:NAME" is the .gguf file in an installed package, which is not imported.
+    """Resolves the path of a model: "package:NAME" is the .gguf file in an installed package, which is not imported.
 
     Raises:
-        InvalidInputError: there is no such file or package.
+        InvalidInputError: the file or package does not exist.
     """
     from skipthink.student.gguf_students import find_gguf
 
@@ -277,7 +277,7 @@ def find_model(path: str) -> str:
 
 
 def _load(path: str, dtype: Any) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder, a .gguf file or a name on the hub."""
+    """Loads model and tokenizer of a folder, a .gguf file or a name on the hub."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from skipthink.student.gguf_students import load_gguf
@@ -299,7 +299,7 @@ def _load(path: str, dtype: Any) -> tuple[Any, Any]:
 
 
 def _name(path: str, model: Any) -> str:
-    """The model's name with a hash of its weights' edges and sizes; of the hub, with its commit."""
+    """The model's name with a hash of the edges and sizes of its weights; of a hub model, with its commit."""
     place = Path(path)
     if not place.exists():
         commit = getattr(model.config, "_commit_hash", None)
@@ -317,7 +317,7 @@ def _name(path: str, model: Any) -> str:
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a reply."""
+    """Token ids that end a reply."""
     ends = model.generation_config.eos_token_id
     found = [ends] if isinstance(ends, int) else list(ends or [])
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in found:
@@ -328,7 +328,7 @@ def _end_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 def _render(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The prompt by the chat template; where that knows no system message, it goes in front of the first question."""
+    """The prompt by the chat template; if the template has no system message, it is put before the first question."""
     from jinja2 import TemplateError
 
     try:
@@ -345,7 +345,7 @@ def _render(tokenizer: Any, messages: Sequence[Message]) -> str:
 def _pad(
     rows: Sequence[list[int]], n_kept: int, pad_id: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows padded behind the beginning they share, and the mask of what is no padding."""
+    """Rows padded after their common beginning, and the mask of tokens that are not padding."""
     import torch
 
     width = max(map(len, rows))
@@ -359,10 +359,10 @@ def _pad(
 
 
 class KeptPrefix:
-    """What all prompts begin with (the system message, the examples), read once and kept as keys and values.
+    """The common beginning of all prompts (system message, examples), read once and kept as keys and values.
 
     Args:
-        model: a language model; one whose past cannot be kept in part reads everything each time.
+        model: language model; if its past cannot be kept in part, every prompt is read from its beginning.
     """
 
     def __init__(self, model: Any) -> None:
@@ -374,7 +374,7 @@ class KeptPrefix:
         self._cache: Any = None
 
     def of(self, prompts: Sequence[list[int]]) -> tuple[int, dict[str, Any]]:
-        """Tokens that the prompts have in common with what is kept, and the arguments of `generate` that say so."""
+        """Number of tokens that the prompts share with the kept beginning, and the arguments of `generate` for it."""
         if not self._is_possible:
             return 0, {}
         shared = _common(prompts)
@@ -399,7 +399,7 @@ class KeptPrefix:
 
 
 def _common(rows: Sequence[list[int]]) -> list[int]:
-    """What all rows begin with."""
+    """The common beginning of all rows."""
     first, last = min(rows), max(rows)
     n_common = next(
         (n for n, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first)

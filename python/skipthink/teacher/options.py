@@ -30,7 +30,7 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointOptions(Options):
-    """An OpenAI-compatible endpoint, and how hard it is pressed."""
+    """Options of an OpenAI-compatible endpoint: where it is, and how many requests it gets."""
 
     base_url: str = option(
         help="address of the API, e.g. http://127.0.0.1:8000/v1",
@@ -64,7 +64,7 @@ class EndpointOptions(Options):
     tokens_name: TokensName = option("max_tokens", "the endpoint's name for the bound of a reply's tokens")
 
     def check(self) -> None:
-        """The key stands in the environment, nowhere else."""
+        """Checks that `key_env` names an environment variable and is not a key."""
         parts = urlsplit(self.base_url)
         if parts.username or parts.password or parts.query:
             raise OptionError(
@@ -76,7 +76,7 @@ class EndpointOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions(Options):
-    """A model of this machine, run in this process."""
+    """Options of a model that runs in this process."""
 
     path: str = option(
         help="folder, .gguf file, `package:NAME` of a Python package that holds one, or name on the hub",
@@ -89,7 +89,7 @@ class LocalOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(Options):
-    """Offline batches: request files for the batch API of an endpoint, and the result files it gives back."""
+    """Options of offline batches: request files for a batch API, and the result files it returns."""
 
     model: str = option(help="name of the model that answers the batch", pattern=r".*\S.*")
     max_requests: int = option(
@@ -100,7 +100,7 @@ class BatchOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptOptions(Options):
-    """What the teacher is told."""
+    """Options of the prompt."""
 
     name: str = option(
         "few-shot", "few-shot, zero-shot, concise, difficulty-aware, first-thought, or a .yaml file of yours"
@@ -111,7 +111,7 @@ class PromptOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions(Options):
-    """How often each question is asked, and how freely the teacher writes."""
+    """Options of sampling: samples per question, temperature, lengths."""
 
     n: int = option(1, "samples per question", ge=1)
     temperature: float = option(0.0, "0: the likeliest token each time", ge=0)
@@ -123,7 +123,7 @@ class SamplingOptions(Options):
     extra: dict[str, Any] = option(dict, "further keys of the request, as the endpoint knows them")
 
     def check(self) -> None:
-        """Several samples need a temperature; `extra` sets nothing that has an option."""
+        """Checks that several samples have a temperature, and that `extra` sets no key that has an option."""
         if self.n > 1 and self.temperature == 0:
             raise OptionError(
                 "n", f"is {self.n} at temperature 0, where all samples are the same; raise temperature"
@@ -137,7 +137,7 @@ class SamplingOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class FilterOptions(Options):
-    """Which rationales are worth learning from."""
+    """Options of the filter: which rationales are kept."""
 
     check_answers: bool = option(True, "whether the teacher's answer has to be right")
     keep: Literal["all", "shortest", "different"] = option(
@@ -160,14 +160,14 @@ class FilterOptions(Options):
     )
 
     def check(self) -> None:
-        """The bounds of words leave room."""
+        """Checks that `max_words` is not below `min_words`."""
         if self.max_words is not None and self.max_words < self.min_words:
             raise OptionError("max_words", f"is {self.max_words}, below min_words ({self.min_words})")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriceOptions(Options):
-    """Prices in a currency of yours, and the most that may be spent."""
+    """Prices in any one currency, and the budget."""
 
     input: float = option(0.0, "price of a million prompt tokens", ge=0, affects_results=False)
     output: float = option(
@@ -181,12 +181,12 @@ class PriceOptions(Options):
     )
 
     def check(self) -> None:
-        """A budget needs prices."""
+        """Checks that a budget comes with prices."""
         if self.budget is not None and not (self.input or self.output):
             raise OptionError("budget", "needs prices: give input and output, per million tokens")
 
     def exact(self) -> ExactPrices:
-        """The amounts as the decimal numbers they are written as: sums of them do not drift."""
+        """The amounts as decimal numbers, whose sums are exact."""
         cached = self.input if self.cached_input is None else self.cached_input
         budget = None if self.budget is None else Decimal(str(self.budget))
         return ExactPrices(Decimal(str(self.input)), Decimal(str(self.output)), Decimal(str(cached)), budget)
@@ -194,7 +194,7 @@ class PriceOptions(Options):
 
 @dataclass(frozen=True)
 class ExactPrices:
-    """Prices of a million tokens and the budget, as decimal numbers."""
+    """Prices per million tokens and the budget, as decimal numbers."""
 
     input: Decimal
     output: Decimal
@@ -204,7 +204,7 @@ class ExactPrices:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherOptions(Options):
-    """The teacher: one of endpoint, local and batch answers."""
+    """Options of a teacher: exactly one of `endpoint`, `local` and `batch`, and what all of them share."""
 
     endpoint: EndpointOptions | None = option(None, "an OpenAI-compatible endpoint")
     local: LocalOptions | None = option(None, "a model run in this process")
@@ -227,14 +227,14 @@ class TeacherOptions(Options):
     )
 
     def check(self) -> None:
-        """Exactly one teacher."""
+        """Checks that exactly one teacher is given."""
         named = [name for name in ("endpoint", "local", "batch") if getattr(self, name) is not None]
         if len(named) != 1:
             found = " and ".join(named) or "none of them"
             raise OptionError("teacher", f"must have one of endpoint, local and batch, got {found}")
 
     def beside(self, folder: Path) -> TeacherOptions:
-        """The same with absolute paths: files and folders are looked for in the folder of the recipe."""
+        """The same options with absolute paths; relative paths are relative to the folder of the recipe."""
 
         def found(name: str | None) -> str | None:
             return name if name is None or not (folder / name).exists() else str((folder / name).resolve())
@@ -246,7 +246,7 @@ class TeacherOptions(Options):
 
     @property
     def own_files(self) -> tuple[str, ...]:
-        """Prompts and examples of the user's own."""
+        """Files of prompts and examples that the user has written."""
         return tuple(
             name for name in (self.prompt.name, self.prompt.task or "") if name.endswith((".yaml", ".yml"))
         )

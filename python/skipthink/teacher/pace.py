@@ -1,4 +1,4 @@
-"""Requests and tokens per minute, pauses that an endpoint asks for, and the time between two attempts."""
+"""Pace: requests and tokens per minute, pauses that an endpoint asks for, and the time between two attempts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LOOK_AGAIN = 1.0
 
 
 class Pace:
-    """Lets requests start one after the other, no more of them and of their tokens per minute than allowed.
+    """Starts requests one after the other, within the allowed requests and tokens per minute.
 
     Args:
-        requests: a minute; None: no bound.
-        tokens: a minute, those of prompts and those that may be written; None: no bound.
-        halt: ends waiting.
-        clock: seconds that only grow; replaced in tests.
+        requests: largest number of requests per minute; None: no bound.
+        tokens: largest number of tokens per minute, of prompts and possible replies; None: no bound.
+        halt: signal that ends waiting.
+        clock: monotonic clock in seconds; replaced in tests.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Pace:
         self._turn = asyncio.Lock()
 
     def hold(self, seconds: float) -> None:
-        """Starts nothing for so long: what an endpoint asks of one request it means for all of a key."""
+        """Starts nothing for some seconds: an endpoint's request to wait applies to all requests of a key."""
         self._held_until = max(self._held_until, self._clock() + seconds)
 
     async def wait(self, n_tokens: int) -> None:
@@ -58,7 +58,7 @@ class Pace:
             self._start(n_tokens)
 
     def settle(self, n_reserved: int, n_used: int) -> None:
-        """Gives back tokens that were reserved and not used."""
+        """Returns tokens that were reserved but not used."""
         self._next_token -= max(0, n_reserved - n_used) * self._token_seconds
 
     def _seconds_left(self) -> float:
@@ -72,17 +72,17 @@ class Pace:
 
 
 def pause_seconds(attempt: int, longest: float) -> float:
-    """Seconds before the next attempt: doubled each time, drawn so that those who failed together do not return so.
+    """Seconds before the next attempt: doubled each time, with a random part that spreads failed requests.
 
     Args:
         attempt: number of attempts made.
-        longest: bound of it.
+        longest: longest pause in seconds.
     """
     return min(longest, FIRST_PAUSE * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds an endpoint asks to wait; None where it asks for none.
+    """Seconds that an endpoint asks to wait; None if it does not ask.
 
     `retry-after-ms` counts milliseconds, `retry-after` seconds, or names a date (RFC 9110 §10.2.3).
     """

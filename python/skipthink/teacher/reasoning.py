@@ -1,4 +1,4 @@
-"""The rationale in a reply, and the text that states the answer: wherever a server or a model puts its thoughts."""
+"""The rationale in a reply and the text that states the answer, wherever a server or model puts its thoughts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Thought:
-    """What a reply says.
+    """Contents of a reply.
 
     Attributes:
-        rationale: the thoughts; the whole text where it has no part of its own for them.
+        rationale: the thoughts; the whole text if they are not separate.
         statement: the text that states the answer.
-        problem: why it is no rationale, or None.
+        problem: reason why there is no rationale, or None.
     """
 
     rationale: str
@@ -26,10 +26,10 @@ class Thought:
 
 
 def find_thought(reply: Reply) -> Thought:
-    """The rationale of a reply.
+    """Finds the rationale of a reply.
 
-    Thoughts stand in a field of their own, or in a `<think>` block, whose opening tag may stand in the prompt
-    alone. An empty block is none.
+    Thoughts are in a field of their own or in a `<think>` block, whose opening tag may be in the prompt only. An empty
+    block does not count.
     """
     inline = _inline(reply.content)
     if reply.reasoning and reply.reasoning.strip():

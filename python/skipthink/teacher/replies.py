@@ -1,4 +1,4 @@
-"""Replies of OpenAI-compatible endpoints: read whatever the server is, refused where they are no answer."""
+"""Replies of OpenAI-compatible endpoints: read from any server, refused if they are not an answer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from skipthink.teacher.requests import Reply
 
 
 class FaultyReplyError(Exception):
-    """What came back is no answer; asking once more may help. Its text is the kind of fault, which is counted."""
+    """A response that is not an answer; asking again may help. Its text is the kind of fault, which is counted."""
 
 
 def read_reply(content: bytes) -> Reply:
-    """The reply in the body of a response.
+    """Reads the reply in the body of a response.
 
     Raises:
-        FaultyReplyError: the body is cut off or otherwise no JSON, or holds no choice.
+        FaultyReplyError: the body is cut off or otherwise not JSON, or holds no choice.
     """
     try:
         body = json.loads(content)
@@ -26,13 +26,13 @@ def read_reply(content: bytes) -> Reply:
 
 
 def parse_reply(body: Any) -> Reply:
-    """The first choice of a chat completion.
+    """Reads the first choice of a chat completion.
 
-    Servers differ: thoughts stand in `reasoning_content` (DeepSeek, SGLang, llama.cpp) or `reasoning` (Ollama, newer
+    Servers differ: thoughts are in `reasoning_content` (DeepSeek, SGLang, llama.cpp) or `reasoning` (Ollama, newer
     vLLM), a text may be a list of parts, counts of tokens may be missing.
 
     Raises:
-        FaultyReplyError: no object, or no choice with a message.
+        FaultyReplyError: it is not an object, or holds no choice with a message.
     """
     if not isinstance(body, dict):
         raise FaultyReplyError("body is no object")

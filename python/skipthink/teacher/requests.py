@@ -1,4 +1,4 @@
-"""A request to the teacher, the hash it is known by, and the reply to it."""
+"""A request to the teacher, its hash, and the reply."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Message = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Request:
-    """One request: all that the reply depends on.
+    """One request: everything that the reply depends on.
 
     Attributes:
         model: name of the model.
-        messages: what is said.
-        parameters: max_tokens, temperature, seed, and what else the endpoint is told.
-        sample: number of the sample; a second sample is a request of its own.
+        messages: messages of the conversation.
+        parameters: max_tokens, temperature, seed and further parameters.
+        sample: number of the sample; every sample is a separate request.
     """
 
     model: str
@@ -49,14 +49,14 @@ class Request:
 
     @property
     def max_tokens(self) -> int:
-        """The most tokens the reply may have."""
+        """Largest number of tokens of the reply."""
         return int(self.parameters["max_tokens"])
 
     @cached_property
     def most_prompt_tokens(self) -> int:
-        """Tokens the prompt cannot have more of: a token of text stands for a byte at least.
+        """Upper bound of the prompt's tokens: a token of text is at least one byte.
 
-        Added are 16 tokens for what a chat template puts around a message, and 64 for what it begins with.
+        16 tokens per message are added for the chat template, and 64 for its beginning.
         """
         n_bytes = sum(len(message["content"].encode("utf-8", "surrogatepass")) for message in self.messages)
         return n_bytes + 16 * len(self.messages) + 64
@@ -64,17 +64,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the teacher wrote.
+    """The teacher's reply.
 
     Attributes:
-        content: the text; empty where there is none.
-        reasoning: the text of a field of its own for thoughts, or None.
-        finish: why it ended: "stop", "length" (cut off), "content_filter", …
+        content: the text; empty if there is none.
+        reasoning: the text of a separate field for thoughts, or None.
+        finish: reason why it ended: "stop", "length" (cut off), "content_filter", …
         refusal: text of a refusal, or None.
-        n_prompt_tokens: tokens read; None where the teacher does not say.
-        n_cached_tokens: of these, read from the endpoint's cache.
-        n_tokens: tokens written, thoughts included; None where the teacher does not say.
-        model: the name that the endpoint gives.
+        n_prompt_tokens: tokens read; None if unknown.
+        n_cached_tokens: those read from the endpoint's cache.
+        n_tokens: tokens written, including thoughts; None if unknown.
+        model: name of the model as the endpoint gives it.
     """
 
     content: str

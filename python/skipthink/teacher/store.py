@@ -1,8 +1,8 @@
-"""The store of answers: append-only, known by the hash of the request, for several processes at a time.
+"""The store of answers: append-only, keyed by the hash of the request, safe for several processes at once.
 
 A folder with a file of answers per process (only its own process appends to it), a file of claims for each process
-that is asking, and a lock that is held for microseconds. An answer is a line, its CRC-32 in front; it is written
-before it counts. A line that a kill has torn stands last in its file and is left out; damage elsewhere is an error.
+that is asking, and a lock that is held for microseconds. An answer is a line that begins with its CRC-32; it is written
+before it counts. A line torn by a kill is the last of its file and is left out; damage elsewhere is an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OFFSET_BITS = 44
 
 
 class Claim(StrEnum):
-    """What becomes of a request that a process wants to make."""
+    """Outcome of a process's claim to a request."""
 
     TAKEN = "taken"
     """It is this process's to ask."""
@@ -44,13 +44,13 @@ class Claim(StrEnum):
 
 
 class Store:
-    """Answers on disk. Use as a context manager, or call `close`.
+    """Answers on disk. Use it as a context manager, or call `close`.
 
     Args:
-        folder: made where it is missing.
+        folder: folder of the store; it is created if it does not exist.
 
     Attributes:
-        paid: what all answers have cost together.
+        paid: total cost of all answers.
 
     Raises:
         DataError: a file of the store is damaged.
@@ -84,18 +84,18 @@ class Store:
 
     @property
     def n_torn(self) -> int:
-        """Files whose last line a kill has torn; its request is asked once more."""
+        """Number of files whose last line was torn by a kill; the request of that line is asked again."""
         return sum(path.stat().st_size > self._ends[path] for path in self._complete)
 
     @property
     def reserved(self) -> Decimal:
-        """What requests under way may cost, and those whose answer was lost may have cost."""
+        """Maximum cost of pending requests, and of requests whose answer was lost."""
         own = self._own.reserved if self._own is not None else Decimal(0)
         return sum((claims.reserved for claims in self._foreign.values()), own)
 
     @property
     def under_way(self) -> int:
-        """Requests under way in living processes, this one's too."""
+        """Number of pending requests in living processes, including this one."""
         own = len(self._own.open) if self._own is not None else 0
         return own + sum(len(claims.open) for claims in self._foreign.values() if claims.is_alive)
 
@@ -106,16 +106,16 @@ class Store:
             key: hash of the request.
 
         Returns:
-            The reply; None where the store has none.
+            The reply; None if the store has none.
 
         Raises:
-            DataError: the line of the reply was changed since it was read.
+            DataError: the line of the reply has changed since it was read.
         """
         record = self.record(key)
         return None if record is None else Reply(**record["reply"])
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """What the store keeps of a request: key, request, reply, cost, time; None where it has no answer."""
+        """The record of a request: key, request, reply, cost, time; None if it has no answer."""
         place = self._index.get(bytes.fromhex(key))
         if place is None:
             return None
@@ -125,12 +125,12 @@ class Store:
             return _parse(file.readline(), path, offset)
 
     def claim(self, key: str, cost: Decimal = Decimal(0), budget: Decimal | None = None) -> Claim:
-        """Claims a request for this process, unless it is answered, under way elsewhere, or too expensive.
+        """Claims a request for this process, unless it is answered, pending elsewhere, or too expensive.
 
         Args:
             key: hash of the request.
-            cost: the most it can cost.
-            budget: the most that all answers of the store may cost together.
+            cost: its maximum cost.
+            budget: maximum cost of all answers of the store together.
         """
         if bytes.fromhex(key) in self._index:
             return Claim.ANSWERED
@@ -149,12 +149,12 @@ class Store:
         """Keeps an answer and frees its claim. A kill no longer loses it; after `flush` a power cut does not either.
 
         Args:
-            request: what was asked; where it has an answer, the first one stays, and both are paid.
-            reply: the answer.
-            cost: what it has cost.
+            request: the request; if it has an answer already, the first one is kept, and both are paid.
+            reply: the reply.
+            cost: cost of the reply.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the answer cannot be written.
         """
         path, descriptor = self._answers_path, self._open_answers()
         line, end = _line(request, reply, cost), self._ends[path]
@@ -170,7 +170,7 @@ class Store:
             self._own.free(request.key)
 
     def flush(self) -> None:
-        """Has the system write this process's answers to disk; a thread may do it.
+        """Flushes the answers of this process to disk; a thread may call it.
 
         Raises:
             OSError: they cannot be written.
@@ -179,24 +179,24 @@ class Store:
             os.fsync(self._descriptor)
 
     def free(self, key: str) -> None:
-        """Gives up a claim whose request has cost nothing."""
+        """Releases a claim whose request has cost nothing."""
         if self._own is None or key not in self._own.open:
             raise RunError(f"the request {key[:12]}… is not claimed by this process")
         self._own.free(key)
 
     def lose(self, key: str) -> None:
-        """Counts the cost of a claimed request that was sent and has to be paid for although its answer is lost."""
+        """Counts the cost of a claimed request whose answer is lost but may be charged."""
         if self._own is None or key not in self._own.open:
             raise RunError(f"the request {key[:12]}… is not claimed by this process")
         self._own.lose(key)
 
     def refresh(self) -> None:
-        """Takes note of what other processes have written."""
+        """Reads what other processes have written."""
         with self._locked():
             self._refresh()
 
     def close(self) -> None:
-        """Closes the files; what is claimed and not answered counts as lost, for it may have to be paid for.
+        """Closes the files; claims without an answer count as lost, because they may be charged.
 
         Raises:
             OSError: answers cannot be written to disk.
@@ -241,7 +241,7 @@ class Store:
         return self._descriptor
 
     def _refresh(self) -> None:
-        """Reads what others have appended, and their claims. Claims first: an answer frees its claim later."""
+        """Reads the claims of others, then what they have appended: an answer is written before its claim ends."""
         names = sorted(entry.name for entry in self.folder.iterdir())
         for path in [self.folder / name for name in names if name.startswith(PREFIX)]:
             if self._own is None or path != self._own.path:
@@ -279,7 +279,7 @@ class Store:
         self._ends[path] = end
 
     def _remove_dead_claims(self) -> None:
-        """Removes the claims of processes that live no more, where they are about no money."""
+        """Removes claims of dead processes if they involve no cost."""
         for path, claims in list(self._foreign.items()):
             if not claims.is_alive and not claims.reserved:
                 path.unlink(missing_ok=True)

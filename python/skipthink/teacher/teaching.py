@@ -1,4 +1,4 @@
-"""From questions to rationales: asks the teacher, filters what it wrote, writes the files (docs/how-to/teacher.md)."""
+"""Teaching: asks the teacher, filters its replies, writes the files (docs/how-to/teacher.md)."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Taught:
-    """What teaching came to.
+    """The result of teaching.
 
     Attributes:
-        report: the content of report.json.
-        halted: why asking ended early, or None.
-        interrupted: whether that was Ctrl-C.
+        report: content of report.json.
+        halted: reason why asking ended early, or None.
+        interrupted: whether the reason was Ctrl-C.
     """
 
     report: dict[str, Any]
@@ -64,25 +64,29 @@ def teach(
     display: Display | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Taught:
-    """Has the teacher answer questions and keeps the rationales that are worth learning from.
+    """Has the teacher answer questions and keeps the rationales that pass the filter.
 
-    The same call goes on where an earlier one ended, whatever ended it; what is in the store is not asked again.
+    The same call resumes an earlier one, even after a kill; what is in the store is not asked again.
 
     Args:
-        questions: columns id, question, answer, and maybe split, as `skipthink.data.load_samples` gives them. Rows of
-            validation and test are not asked; training questions that overlap with them are not either.
-        options: the teacher.
-        folder: where rationales.parquet, rejects.parquet, open.parquet and report.json go.
-        kind: of the answers.
+        questions: table with the columns id, question, answer and optionally split, as from
+            `skipthink.data.load_samples`. Rows of validation and test are not asked, nor are training questions that
+            overlap with them.
+        options: options of the teacher.
+        folder: folder for rationales.parquet, rejects.parquet, open.parquet and report.json.
+        kind: kind of the answers, one of `skipthink.answers.KINDS`.
         tolerance: largest absolute difference of two numbers that count as equal.
-        relative_tolerance: the same as a share of the gold number.
-        say: takes lines for the user; standard error by default.
-        display: where progress is shown; standard error by default.
-        progress: called now and then with (samples done, samples).
+        relative_tolerance: largest difference of two numbers that count as equal, as a share of the gold number.
+        say: called with lines for the user; by default they go to standard error.
+        display: stream for the progress; standard error by default.
+        progress: called at intervals with (samples done, number of samples).
+
+    Returns:
+        The report, and whether and why asking ended early.
 
     Raises:
-        InvalidInputError: a wrong option, or a teacher that cannot be had.
-        DataError: the store, or a batch file, is damaged.
+        InvalidInputError: an option is wrong, or the teacher is not available.
+        DataError: the store or a batch file is damaged.
         OSError: a file cannot be written.
     """
     folder = Path(folder)
@@ -140,7 +144,7 @@ class _Work:
 
     @property
     def n_samples(self) -> int:
-        """Samples of a question."""
+        """Number of samples per question."""
         return self.options.sampling.n
 
     def run(self) -> Taught:
@@ -179,7 +183,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What asking came to."""
+    """The result of asking."""
 
     conversations: Conversations
     counts: Counts
@@ -189,7 +193,7 @@ class _Asked:
     seconds: float
 
     def about(self) -> dict[str, Any]:
-        """The part of the report that is about asking."""
+        """The part of the report about asking."""
         counts = self.counts
         return {
             "teacher": self.teacher.model,
@@ -205,15 +209,15 @@ class _Asked:
 
 
 def make_teacher(options: TeacherOptions, folder: Path, halt: Halt) -> Teacher:
-    """The teacher that the options name.
+    """Makes the teacher that the options name.
 
     Args:
-        options: endpoint, local or batch.
-        folder: where batch files go, in "batch".
-        halt: ends asking.
+        options: options of the teacher.
+        folder: folder whose subfolder "batch" holds batch files.
+        halt: signal that ends asking.
 
     Raises:
-        InvalidInputError: it cannot be had: no key, no model.
+        InvalidInputError: the key or the model is missing.
         DataError: a batch file is damaged.
     """
     if options.endpoint is not None:
@@ -235,7 +239,7 @@ def _totals(totals: Totals) -> dict[str, Any]:
 
 
 def _write(work: _Work, store: Store, asked: _Asked) -> dict[str, Any]:
-    """Writes the three tables, a few hundred questions at a time; what they hold, counted."""
+    """Writes the three tables, a few hundred questions at a time, and counts their rows."""
     rejected, open_reasons = Counter[str](), Counter[str]()
     n_kept = n_with = 0
     schema_of_kept = _kept_schema(work)
@@ -283,7 +287,7 @@ def _write(work: _Work, store: Store, asked: _Asked) -> dict[str, Any]:
 def _judge(
     work: _Work, store: Store, asked: _Asked, question: Question
 ) -> tuple[list[Candidate], list[tuple[int, str]]]:
-    """The samples of a question that have come to an end, judged, and those that have not, with why."""
+    """Judges the finished samples of a question; for the others the reason why they are open."""
     overlap = work.overlaps.get(question.row)
     if overlap is not None:
         reason, detail = f"overlap: {overlap}", "with a question of validation or test; not asked"
@@ -308,7 +312,7 @@ def _judge(
 
 @contextmanager
 def _writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
-    """Takes tables and writes them one after the other; the file is there whole or not at all."""
+    """A writer of successive tables, whose file appears completely or not at all."""
     import pyarrow.parquet as pq
 
     with (

@@ -1,4 +1,4 @@
-"""Texts compared: words, scripts of letters, and what questions of training and test have in common."""
+"""Comparison of texts: words, scripts of letters, and overlaps of training and test questions."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _LATIN_SYMBOL = 2
 
 
 def find_words(text: str) -> list[str]:
-    """Words and numbers of a text, without differences of case."""
+    """Words and numbers of a text, in one case."""
     return _WORD.findall(text.casefold())
 
 
 def similarity(left: set[str], right: set[str]) -> float:
-    """Share of the words of two texts that both have (Jaccard index)."""
+    """Share of the words of two texts that occur in both (Jaccard index)."""
     return len(left & right) / len(left | right) if left or right else 1.0
 
 
@@ -42,9 +42,9 @@ def script_of(letter: str) -> str:
 
 
 def foreign_share(text: str, language: str, question: str) -> float:
-    """Share of a text's letters that are of another script than asked for.
+    """Share of a text's letters that belong to another script than the given one.
 
-    Letters of formulas count nowhere, and Latin ones in other scripts not where they are units or variables.
+    Letters of formulas do not count, nor do Latin units and variables within other scripts.
 
     Args:
         text: a rationale.
@@ -71,10 +71,10 @@ def _scripts(text: str) -> Counter[str]:
 
 
 class Contamination:
-    """What test questions are made of, to find it in training questions and rationales.
+    """Contents of the test questions, to be found in training questions and rationales.
 
     Args:
-        questions: those of validation and test.
+        questions: questions of validation and test.
     """
 
     def __init__(self, questions: Iterable[str]) -> None:
@@ -87,7 +87,7 @@ class Contamination:
             self._grams.update(_n_grams(question))
 
     def find(self, question: str) -> list[str]:
-        """How a question overlaps with test questions: exact, numbers (all but them), 13-grams."""
+        """Kinds of overlap of a question with test questions: exact, numbers (everything except numbers), 13-grams."""
         found = []
         if question_key(question) in self._exact:
             found.append("exact")
@@ -98,7 +98,7 @@ class Contamination:
         return found
 
     def shares_words(self, text: str) -> bool:
-        """Whether a text has 13 words in a row of a test question's."""
+        """Whether a text shares 13 consecutive words with a test question."""
         return not self._grams.isdisjoint(_n_grams(text))
 
 

@@ -1,4 +1,4 @@
-"""What the teacher is told: prompts and examples are files, those of the package or of yours.
+"""Prompts of the teacher: prompts and examples are files, of the package or your own.
 
 A prompt is a YAML file: `about`, `system`, `example` (how an example is asked and answered) and `turns`. A turn has
 
@@ -6,12 +6,12 @@ A prompt is a YAML file: `about`, `system`, `example` (how an example is asked a
     gives           a name for its reply; one turn gives `rationale`; one may give `answer`, otherwise the reply that
                     gives the rationale states it
     fresh           true: the conversation starts anew
-    behind_thought  true: of a model that thinks, what it writes behind its thoughts is taken, not the thoughts
+    behind_thought  true: of a reasoning model, the text after its thoughts is taken instead of the thoughts
     label           the first line "Label: value" of the reply is a label and not part of it
     first_step      true: only the first step of the reply is taken
-    max_tokens      tokens of the reply, where fewer than those of the sampling
+    max_tokens      largest number of tokens of the reply, if lower than that of the sampling
 
-In texts stand `{question}`, `{form}` (what an answer looks like) and the names of earlier replies; `{{` and `}}` are
+Texts may contain `{question}`, `{form}` (the form of an answer) and the names of earlier replies; `{{` and `}}` are
 braces.
 """
 
@@ -51,7 +51,7 @@ _EXAMPLE_KEYS = {"question", "rationale", "answer"}
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a prompt; see the module."""
+    """One turn of a prompt; its fields are described in the module."""
 
     ask: str
     gives: str
@@ -64,13 +64,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, its examples in place.
+    """A prompt with its examples.
 
     Attributes:
-        name: names it in reports.
-        opening: the messages before the first question: the system message, and examples.
-        turns: what is said, in order.
-        form: what an answer looks like.
+        name: name in reports.
+        opening: messages before the first question: system message and examples.
+        turns: turns in order.
+        form: description of the form of an answer.
     """
 
     name: str
@@ -84,10 +84,10 @@ class Prompt:
         return next((turn.label for turn in self.turns if turn.gives == "rationale"), None)
 
     def messages(self, question: str, taken: Sequence[Taken]) -> tuple[Message, ...]:
-        """What is sent in the turn after so many replies.
+        """The messages of the turn after the given replies.
 
         Args:
-            question: its text; nothing in it is taken for a place to fill.
+            question: text of the question; nothing in it is read as a placeholder.
             taken: what was taken from the replies so far.
         """
         names = {"question": question, "form": self.form}
@@ -107,11 +107,11 @@ class Taken:
     """What a turn takes from its reply.
 
     Attributes:
-        text: what its name stands for in later turns; of the turn "rationale" the rationale.
-        said: the reply as later turns of the conversation show it: without thoughts.
+        text: value of its name in later turns; for the turn "rationale" the rationale.
+        said: the reply as later turns of the conversation show it, without thoughts.
         statement: text that states the answer.
-        label: value of the label in front.
-        problem: why it cannot be used, or None; the conversation ends there.
+        label: value of the label before the rationale.
+        problem: reason why it cannot be used, or None; the conversation ends there.
     """
 
     text: str
@@ -139,7 +139,7 @@ def take(turn: Turn, reply: Reply) -> Taken:
 
 
 def _encodable(text: str) -> str:
-    """The text, its lone surrogates replaced: a request could not be written with them."""
+    """The text with lone surrogates replaced, with which a request could not be written."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -157,14 +157,14 @@ def _problem(turn: Turn, reply: Reply, thought: Thought, text: str) -> str | Non
 
 
 def load_prompt(options: PromptOptions, kind: str) -> Prompt:
-    """The prompt that the options name.
+    """Loads the prompt that the options name.
 
     Args:
         options: prompt, task of the examples, and their number.
-        kind: of the answers, which decides what the teacher is told about their form.
+        kind: kind of the answers, which decides how their form is described to the teacher.
 
     Raises:
-        InvalidInputError: no such prompt or examples, or a file that is none.
+        InvalidInputError: the prompt or the examples do not exist, or a file does not hold them.
     """
     content = _load(options.name, PROMPTS, "prompt", "")
     place = f"the prompt {options.name}"
@@ -185,7 +185,7 @@ def load_prompt(options: PromptOptions, kind: str) -> Prompt:
 
 
 def example_tasks() -> tuple[str, ...]:
-    """Tasks that the package has examples of."""
+    """Tasks for which the package has examples."""
     folder = resources.files("skipthink.teacher.prompts") / "examples"
     return tuple(
         sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
@@ -219,7 +219,7 @@ def _examples(shape: Any, options: PromptOptions, form: str, place: str) -> list
 
 
 def _load(name: str, known: Sequence[str], what: str, folder: str) -> Any:
-    """The YAML of a name of ours, or of a file."""
+    """The YAML of a prompt of the package, or of a file."""
     import yaml
 
     if name in known:
@@ -285,7 +285,7 @@ def _check_turns(turns: Sequence[Turn], place: str) -> None:
 
 
 def _fill(text: str, names: Mapping[str, str]) -> str:
-    """Fills the places of a text, once: what is put in is not looked at again."""
+    """Fills the placeholders of a text once; inserted text is not read for placeholders."""
 
     def put(found: re.Match[str]) -> str:
         if found[1] is None:

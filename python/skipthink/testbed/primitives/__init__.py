@@ -1,7 +1,7 @@
-"""The texts that students of the test bed are pre-trained on: small skills, one at a time, never a task's question.
+"""Texts that students of the test bed are pre-trained on: one small skill each, and never a question of a task.
 
-Each family is a module with `PRIMITIVES`, functions from a random generator to a short text. A text shows one
-skill a few times over: facts, the letters of words, one move of an object, one step in the calendar, one rule.
+Each family is a module with `PRIMITIVES`, functions that take a random generator and return a short text. A text shows
+one skill several times: facts, the letters of words, one move of an object, one step in the calendar, one rule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Weekdays, months and dates: what they are called, and one step forwards or backwards."""
+"""Weekdays, months and dates: their names, and one step forwards or backwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS = (
 
 
 def weekdays(rng: random.Random) -> str:
-    """Days of the week, in order and by steps."""
+    """Text about the days of the week, in order and by steps."""
     if rng.random() < 0.3:
         start = rng.randrange(7)
         return ", ".join(WEEKDAYS[(start + index) % 7] for index in range(rng.randint(3, 7)))
@@ -29,7 +29,7 @@ def weekdays(rng: random.Random) -> str:
 
 
 def months(rng: random.Random) -> str:
-    """Months, in order, by number, by steps, and their days."""
+    """Text about months: in order, by number, by steps, and their days."""
     lines = []
     for _ in range(rng.randint(3, 6)):
         index = rng.randrange(12)
@@ -48,7 +48,7 @@ def months(rng: random.Random) -> str:
 
 
 def writing_dates(rng: random.Random) -> str:
-    """One date in words and in numbers."""
+    """Text with one date in words and in numbers."""
     lines = []
     for _ in range(rng.randint(2, 4)):
         day = _day(rng)
@@ -58,7 +58,7 @@ def writing_dates(rng: random.Random) -> str:
 
 
 def stepping_dates(rng: random.Random) -> str:
-    """One step from a date to another one."""
+    """Text about one step from a date to another one."""
     lines = []
     for _ in range(rng.randint(2, 4)):
         day = _day(rng)
@@ -68,7 +68,7 @@ def stepping_dates(rng: random.Random) -> str:
 
 
 def longer_steps(rng: random.Random) -> str:
-    """A month or a year on from a date, or back."""
+    """Text about a step of a month or a year, forwards or backwards."""
     lines = []
     for _ in range(rng.randint(2, 4)):
         day = _day(rng)
@@ -85,7 +85,7 @@ def longer_steps(rng: random.Random) -> str:
 
 
 def events(rng: random.Random) -> str:
-    """When something was, told by a day."""
+    """Text about the days on which things happened."""
     lines = []
     for event in rng.sample(EVENTS, rng.randint(2, 3)):
         here = rng.randrange(7)

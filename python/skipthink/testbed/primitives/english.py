@@ -1,4 +1,4 @@
-"""Plain sentences: who does what, where and when, in what order, and retold; questions about a sentence."""
+"""Plain sentences: who does what, where, when and in what order; the same retold; questions about a sentence."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ _REMARKS = (
 
 
 def sentences(rng: random.Random) -> str:
-    """A few things somebody does, in order."""
+    """Text about a few things that a person does, in order."""
     name, friend = rng.sample(NAMES, 2)
     if rng.random() < 0.5:
         openers = rng.choice(_ORDER)
@@ -118,7 +118,7 @@ def sentences(rng: random.Random) -> str:
 
 
 def retold(rng: random.Random) -> str:
-    """A few things somebody does, then the same again, word by word, with remarks in between."""
+    """Text about a few things that a person does, then the same word by word, with remarks in between."""
     people = rng.sample(NAMES, 2)
     openers = rng.choice(_ORDER) if rng.random() < 0.6 else ("",) * rng.randint(2, 3)
     told = [_capitalised(f"{opener}{_clause(rng, rng.choice(people))}.") for opener in openers]
@@ -132,7 +132,7 @@ def retold(rng: random.Random) -> str:
 
 
 def asked(rng: random.Random) -> str:
-    """A sentence and a question it answers."""
+    """Text of a sentence and a question that it answers."""
     name = rng.choice(NAMES)
     verb, place, thing = rng.choice(_VERBS), _spot(rng), _a_thing(rng)
     told = f"{name} {verb} {thing} {place}."
@@ -142,7 +142,7 @@ def asked(rng: random.Random) -> str:
 
 
 def remarks(rng: random.Random) -> str:
-    """What people say between two steps of a thought."""
+    """Text of remarks that people make between two steps of a thought."""
     return " ".join(rng.sample(_REMARKS, rng.randint(2, 4)))
 
 

@@ -1,4 +1,4 @@
-"""The letters of words: spelling, first and last letters, letters put together."""
+"""Letters of words: spelling, first and last letters, joined letters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JOINS = (
 
 
 def spelling(rng: random.Random) -> str:
-    """Words and the letters they are made of."""
+    """Text about words and their letters."""
     lines = []
     for _ in range(rng.randint(2, 5)):
         word = _word(rng)
@@ -41,7 +41,7 @@ def spelling(rng: random.Random) -> str:
 
 
 def ends(rng: random.Random) -> str:
-    """First and last letters."""
+    """Text about first and last letters."""
     lines = []
     for _ in range(rng.randint(3, 7)):
         word = _word(rng)
@@ -50,7 +50,7 @@ def ends(rng: random.Random) -> str:
 
 
 def joining(rng: random.Random) -> str:
-    """Letters as words end with, put together to a string, and strings taken apart."""
+    """Text about last letters joined into a string, and strings taken apart."""
     lines = []
     for _ in range(rng.randint(3, 6)):
         letters = [_word(rng)[-1].lower() for _ in range(rng.randint(2, 5))]
@@ -67,7 +67,7 @@ def joining(rng: random.Random) -> str:
 
 
 def growing(rng: random.Random) -> str:
-    """One letter more at the end of a string."""
+    """Text in which a string grows by one letter at its end."""
     lines = []
     for _ in range(rng.randint(3, 6)):
         before = "".join(_word(rng)[-1].lower() for _ in range(rng.randint(1, 4)))
@@ -85,7 +85,7 @@ def growing(rng: random.Random) -> str:
 
 
 def alphabet(rng: random.Random) -> str:
-    """A stretch of the alphabet."""
+    """Text with a part of the alphabet."""
     start = rng.randint(0, 18)
     row = string.ascii_lowercase[start : start + rng.randint(4, 8)]
     return rng.choice((" ", ", ")).join(row)

@@ -1,4 +1,4 @@
-"""Words in a row: saying them again one by one, finding one by its place or its neighbour."""
+"""Rows of words: repeating them one by one, finding a word by its place or its neighbour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINES = ("{}", "{}.", '"{}"', "The word {}.", 'Here is "{}".', "{} is there.")
 
 
 def again(rng: random.Random) -> str:
-    """A row of words, then each of them in a line."""
+    """Text of a row of words, then each of them on a line."""
     row = _row(rng)
     marker, line = rng.choice(_MARKERS), rng.choice(_LINES)
     lines = [f"{marker.format(index)}{line.format(word)}" for index, word in enumerate(row, 1)]
@@ -28,7 +28,7 @@ def again(rng: random.Random) -> str:
 
 
 def with_facts(rng: random.Random) -> str:
-    """A row of words, then something about each of them in turn."""
+    """Text of a row of words, then a fact about each of them in turn."""
     row = rng.sample((*NAMES, *WORDS), rng.randint(2, 6))
     marker, fact = rng.choice((*_MARKERS, "", "")), rng.choice(_FACTS)
     lines = [
@@ -40,7 +40,7 @@ def with_facts(rng: random.Random) -> str:
 
 
 def in_a_sentence(rng: random.Random) -> str:
-    """A row of words, then the same row told otherwise."""
+    """Text of a row of words, then the same row in other words."""
     row = _row(rng)
     kind = rng.random()
     if kind < 0.4:
@@ -54,7 +54,7 @@ def in_a_sentence(rng: random.Random) -> str:
 
 
 def by_place(rng: random.Random) -> str:
-    """Which word stands first, second, …, last."""
+    """Text about which word is first, second, …, last."""
     row = _row(rng)
     lines = []
     for index in rng.sample(range(len(row)), min(len(row), rng.randint(2, 4))):
@@ -72,7 +72,7 @@ def by_place(rng: random.Random) -> str:
 
 
 def by_neighbour(rng: random.Random) -> str:
-    """Which word stands before or after another one."""
+    """Text about which word is before or after another one."""
     row = _row(rng)
     lines = []
     for index in rng.sample(range(1, len(row)), rng.randint(1, len(row) - 1)):

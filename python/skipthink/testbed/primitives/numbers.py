@@ -1,4 +1,4 @@
-"""Counting, comparing, and the facts of the four operations, on whole numbers from 0 to 199."""
+"""Counting, comparing and the four operations, with whole numbers from 0 to 199."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _QUOTIENTS = (
 
 
 def counting(rng: random.Random) -> str:
-    """Up or down, in steps of one, two, five or ten."""
+    """Text that counts up or down, in steps of one, two, five or ten."""
     step = rng.choice((1, 1, 1, 2, 5, 10))
     n = rng.randint(5, 12)
     start = rng.randint(0, MAX_NUMBER - step * (n - 1))
@@ -54,7 +54,7 @@ def counting(rng: random.Random) -> str:
 
 
 def comparing(rng: random.Random) -> str:
-    """Which of two numbers is larger, and what comes next to a number."""
+    """Text about which of two numbers is larger, and about neighbours of a number."""
     lines = []
     for _ in range(rng.randint(3, 6)):
         low, high = sorted(rng.sample(range(MAX_NUMBER + 1), 2))
@@ -73,7 +73,7 @@ def comparing(rng: random.Random) -> str:
 
 
 def places(rng: random.Random) -> str:
-    """Tens and ones."""
+    """Text about tens and ones."""
     lines = []
     for _ in range(rng.randint(3, 6)):
         number = rng.randint(11, MAX_NUMBER)
@@ -91,7 +91,7 @@ def places(rng: random.Random) -> str:
 
 
 def sums(rng: random.Random) -> str:
-    """Additions and subtractions in many wordings."""
+    """Text of additions and subtractions in many wordings."""
     lines = []
     for _ in range(rng.randint(4, 8)):
         a, b = _terms(rng)
@@ -100,7 +100,7 @@ def sums(rng: random.Random) -> str:
 
 
 def products(rng: random.Random) -> str:
-    """Multiplications and divisions without remainder."""
+    """Text of multiplications and divisions without remainder."""
     lines = []
     for _ in range(rng.randint(4, 8)):
         b = rng.choice((2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10))
@@ -110,7 +110,7 @@ def products(rng: random.Random) -> str:
 
 
 def rows_of_facts(rng: random.Random) -> str:
-    """One number stays, the other one counts up, so that neighbours stand side by side."""
+    """Text of operations in which one number stays and the other one counts up, so that neighbours are adjacent."""
     b = rng.randint(1, 20)
     start = rng.randint(0, MAX_NUMBER - b - 8)
     if rng.random() < 0.5:
@@ -119,7 +119,7 @@ def rows_of_facts(rng: random.Random) -> str:
 
 
 def things(rng: random.Random) -> str:
-    """Sums of things."""
+    """Text about sums of things."""
     lines = []
     for _ in range(rng.randint(3, 6)):
         a, b = _terms(rng)
@@ -139,7 +139,7 @@ def things(rng: random.Random) -> str:
 
 
 def _terms(rng: random.Random) -> tuple[int, int]:
-    """Two terms of a sum up to 199; small ones come most often, as in stories."""
+    """Draws two terms of a sum up to 199; small ones are most frequent, as in stories."""
     kind = rng.random()
     if kind < 0.35:
         return rng.randint(0, 20), rng.randint(1, 20)

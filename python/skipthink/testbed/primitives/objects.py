@@ -1,4 +1,4 @@
-"""Who has what: finding it in a sentence, and one move of one object."""
+"""Owners of objects: finding them in a sentence, and one move of one object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HAS = ("{name} has {thing}.", "{name} holds {thing}.", "{name} owns {thing}.")
 
 
 def who_has(rng: random.Random) -> str:
-    """Some people and their things, then a look back."""
+    """Text about some people and their things, then questions about them."""
     people, things = _people_and_things(rng, rng.randint(2, 4))
     has = rng.choice(_HAS)
     lines = [has.format(name=name, thing=thing) for name, thing in zip(people, things, strict=True)]
@@ -31,7 +31,7 @@ def who_has(rng: random.Random) -> str:
 
 
 def handing_over(rng: random.Random) -> str:
-    """One thing goes from one person to another."""
+    """Text in which a thing goes from one person to another."""
     (giver, taker), (thing, _) = _people_and_things(rng, 2)
     move = rng.choice(
         (
@@ -48,7 +48,7 @@ def handing_over(rng: random.Random) -> str:
 
 
 def swapping(rng: random.Random) -> str:
-    """Two people swap what they have; a third one may keep what is theirs."""
+    """Text in which two people swap what they have, and a third one may keep theirs."""
     n = rng.choice((2, 2, 3, 3, 4))
     people, things = _people_and_things(rng, n)
     first, second = rng.sample(range(n), 2)
@@ -69,7 +69,7 @@ def swapping(rng: random.Random) -> str:
 
 
 def told_anew(rng: random.Random) -> str:
-    """What people have, some of it told anew, then a look back: what was told last counts."""
+    """Text about what people have, with updates, then questions: the latest statement counts."""
     n = rng.randint(2, 4)
     people, things = _people_and_things(rng, 2 * n)
     people, spare = people[:n], things[n:]
@@ -92,7 +92,7 @@ def told_anew(rng: random.Random) -> str:
 
 
 def places_swapped(rng: random.Random) -> str:
-    """Two things change their places in a row."""
+    """Text in which two things in a row change places."""
     row = _things(rng, rng.randint(3, 5))
     first, second = sorted(rng.sample(range(len(row)), 2))
     after = list(row)
@@ -101,7 +101,7 @@ def places_swapped(rng: random.Random) -> str:
 
 
 def positions(rng: random.Random) -> str:
-    """Where people stand, and two of them changing places."""
+    """Text about where people stand, and two of them changing places."""
     people = rng.sample(NAMES, rng.randint(2, 4))
     spots = rng.sample(POSITIONS, len(people))
     lines = [f"{name} stands at the {spot}." for name, spot in zip(people, spots, strict=True)]
@@ -115,7 +115,7 @@ def positions(rng: random.Random) -> str:
 
 
 def options(rng: random.Random) -> str:
-    """Things with letters, and the letter of one of them."""
+    """Text of things with letters, and the letter of one of them."""
     things = _things(rng, rng.randint(3, 6))
     listed = " ".join(f"({letter}) {thing}" for letter, thing in zip("ABCDEFG", things, strict=False))
     lines = []
@@ -134,7 +134,7 @@ def options(rng: random.Random) -> str:
 
 
 def how_many(rng: random.Random) -> str:
-    """Somebody's number of things, read back."""
+    """Text about the number of a person's things, repeated."""
     lines, known = [], []
     for name in rng.sample(NAMES, rng.randint(1, 3)):
         number = rng.randint(2, 99)
@@ -169,7 +169,7 @@ def _people_and_things(rng: random.Random, n: int) -> tuple[list[str], list[str]
 
 
 def _things(rng: random.Random, n: int) -> list[str]:
-    """Different things, with a colour or without."""
+    """Draws different things, with or without a colour."""
     found: dict[str, None] = {}
     while len(found) < n:
         plain = rng.random() < 0.5

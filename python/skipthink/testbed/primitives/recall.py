@@ -1,4 +1,4 @@
-"""Saying again what stands before: pairs of words in other orders and wordings, and rows of words."""
+"""Repeating earlier text: pairs of words in other orders and wordings, and rows of words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROWS = ("{}: {}", '"{}"\n{}', "The words {} are\n{}", "{}\n{}")
 
 
 def pairs(rng: random.Random) -> str:
-    """Who goes with what, then the same in another order, once or twice, perhaps the other way round."""
+    """Text of pairs, then the same in another order, once or twice, perhaps with the members of a pair exchanged."""
     n = rng.randint(2, 5)
     people, things = rng.sample(NAMES, n), _things(rng, n)
     lines = [_told(rng.choice(_PAIRS), people, things)]
@@ -33,7 +33,7 @@ def pairs(rng: random.Random) -> str:
 
 
 def rows(rng: random.Random) -> str:
-    """A row of words, then the same row in another form."""
+    """Text of a row of words, then the same row in another form."""
     row = rng.sample((*NAMES, *WORDS), rng.randint(3, 8))
     numbered = "\n".join(f"{index}. {word}" for index, word in enumerate(row, 1))
     told = (

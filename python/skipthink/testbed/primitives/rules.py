@@ -1,4 +1,4 @@
-"""One rule applied to one fact; a fact or rule looked up among others."""
+"""Rules: one rule applied to one fact; a fact or rule found among others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from skipthink.tasks.words import KINDS, NAMES, TRAITS, both_forms
 
 
 def kinds(rng: random.Random) -> str:
-    """What is true of a kind is true of one of its members."""
+    """Text that applies what is true of a kind to one of its members."""
     (kind, kinds_), trait = both_forms(rng.choice(KINDS)), rng.choice(TRAITS)
     name = rng.choice(NAMES)
     rule = rng.choice((f"Every {kind} is {trait}.", f"All {kinds_} are {trait}.", f"Each {kind} is {trait}."))
@@ -23,7 +23,7 @@ def kinds(rng: random.Random) -> str:
 
 
 def traits(rng: random.Random) -> str:
-    """From one property to another one, or to the opposite."""
+    """Text that leads from one property to another one, or to its opposite."""
     name = rng.choice(NAMES)
     first, second = rng.sample(TRAITS, 2)
     negated = rng.random() < 0.4
@@ -41,7 +41,7 @@ def traits(rng: random.Random) -> str:
 
 
 def chains_of_kinds(rng: random.Random) -> str:
-    """A kind that belongs to a wider kind."""
+    """Text about a kind that belongs to a wider kind."""
     (first, firsts), (second, seconds) = (both_forms(kind) for kind in rng.sample(KINDS, 2))
     name = rng.choice(NAMES)
     rule = rng.choice((f"Every {first} is {_a(second)}.", f"All {firsts} are {seconds}."))
@@ -51,7 +51,7 @@ def chains_of_kinds(rng: random.Random) -> str:
 
 
 def looking_up(rng: random.Random) -> str:
-    """What was said of one of several people."""
+    """Text about several people, then what was said of one of them."""
     names = rng.sample(NAMES, rng.randint(2, 4))
     said = rng.sample(TRAITS, len(names))
     lines = [f"{name} is {trait}." for name, trait in zip(names, said, strict=True)]
