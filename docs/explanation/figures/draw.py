@@ -77,15 +77,15 @@ def draw_row(
     """Draws a row of boxes side by side.
 
     Args:
-        axes: where to.
+        axes: axes to draw on.
         y: middle of the row.
-        name: what stands in front of it.
-        boxes: what stands in it; tokens without loss are pale and have a broken edge.
-        note: what stands behind it.
+        name: text before the row.
+        boxes: boxes of the row; tokens without loss are pale and have a broken edge.
+        note: text after the row.
         start: left edge of the first box.
 
     Returns:
-        The right edge of the last one.
+        The right edge of the last box.
     """
     axes.text(start - 1.2, y, name, ha="right", va="center")
     at = start
