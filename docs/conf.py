@@ -20,6 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore", message="`torch.distributed.reduce_op` is deprecated")
 
 from public_names import PACKAGES  # noqa: E402
+from sphinx.ext.napoleon import GoogleDocstring  # noqa: E402
 
 import skipthink  # noqa: E402
 
@@ -76,6 +77,18 @@ def link_pages(app: Any, what: str, name: str, obj: object, options: object, lin
     for row, line in enumerate(lines):
         linked = re.sub(r"\bdocs/([\w/-]+)\.md\b", r":doc:`/docs/\1`", line)
         lines[row] = re.sub(r"\bmethod (§\d)", r":doc:`method \1 </docs/explanation/method>`", linked)
+
+
+def returns_as_text(docstring: Any, section: str) -> list[str]:
+    """The section "Returns" as a sentence: types are in signatures, so text before a colon is not one."""
+    del section
+    lines: list[str] = docstring._format_block(
+        ":returns: ", docstring._dedent(docstring._consume_to_next_section())
+    )
+    return lines
+
+
+GoogleDocstring._parse_returns_section = returns_as_text
 
 
 def setup(app: Any) -> None:
