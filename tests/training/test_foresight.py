@@ -114,5 +114,7 @@ def test_a_run_says_how_far_seeds_agree():
 
 
 def test_only_decisions_of_judges_are_drawn():
-    with pytest.raises(OptionError, match="own_weight is of judges, and the gate rule asks none"):
+    with pytest.raises(
+        OptionError, match="own_weight draws right and wrong answers, and the gate rule asks for none"
+    ):
         SkipOptions(gate="rule", own_weight=0.2)

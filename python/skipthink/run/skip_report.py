@@ -22,7 +22,7 @@ COSTS = (
     "regrown",
     "seconds",
 )
-OF_GATES = ("roles", "curve", "rescued", "train_target_tokens", "drawn", "foreseen")
+OF_GATES = ("roles", "curve", "rescued", "train_target_tokens", "drawn", "foreseen", "thresholds")
 """What the reports of some gates hold besides."""
 
 
@@ -59,7 +59,7 @@ def format_skips(rows: list[dict[str, Any]]) -> str:
 
 
 def _format_seed(row: dict[str, Any]) -> str:
-    head = _head(row) if row["gate"] == "answer" else _head_of_gate(row)
+    head = _head(row) if _asks(row) else _head_of_gate(row)
     n_chunks = len(row["groups"][0]["skip_rate"])
     lines = [["skipped % of chunk", "samples", "right", *map(str, range(1, n_chunks + 1))]]
     for group in row["groups"]:
@@ -67,7 +67,7 @@ def _format_seed(row: dict[str, Any]) -> str:
         title = {"all": "all", "chunks": f"with {name} chunks", "task": name}[group["by"]]
         rates = ["-" if rate is None else f"{100 * rate:.1f}" for rate in group["skip_rate"]]
         lines.append([title, str(group["rows"]), str(group["judge_right"]), *rates])
-    if row["gate"] != "answer":  # nobody was right or wrong about a sample
+    if not _asks(row):  # nobody was right or wrong about a sample
         lines = [[*line[:2], *line[3:]] for line in lines]
     return "\n".join(
         [
@@ -75,9 +75,15 @@ def _format_seed(row: dict[str, Any]) -> str:
             align(lines),
             *_format_roles(row),
             *_format_drawn(row),
+            *_format_thresholds(row),
             *(f"warning: {text}" for text in row["warnings"]),
         ]
     )
+
+
+def _asks(row: dict[str, Any]) -> bool:
+    """Whether the judge was asked for answers; rows of before there were other gates name none."""
+    return bool(row.get("gate", "answer") == "answer")
 
 
 def _head(row: dict[str, Any]) -> str:
@@ -99,6 +105,17 @@ def _head_of_gate(row: dict[str, Any]) -> str:
             f"{row['tokens_generated']} tokens generated, {row['seconds']:.1f} s"
         )
     return f"skip data of seed {row['seed']} by the gate {row['gate']}{asked}"
+
+
+def _format_thresholds(row: dict[str, Any]) -> list[str]:
+    """How much the gate `soft` would skip at other thresholds."""
+    if "thresholds" not in row:
+        return []
+    lines = [
+        ["mean rise of the loss, nats per token", *(f"{one['mean_rise']:g}" for one in row["thresholds"])]
+    ]
+    lines.append(["chunks skipped %", *(f"{100 * one['skipped']:.1f}" for one in row["thresholds"])])
+    return [align(lines)]
 
 
 def _format_drawn(row: dict[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ from skipthink.skipping.elimination import (
     Dropped,
     dropped_by,
     eliminate,
+    is_at_floor,
     least_new_first,
     skip_roles,
 )
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ATTEMPT_FILE = "attempt.json"
+AT_FLOOR = (
+    "no student of a trial was right on a tenth of the validation questions, so nothing is skipped: students that can "
+    "do nothing miss nothing; make trials longer (skip: {trial_epochs: …})"
+)
 
 Progress = Callable[[int, int], None]
 
@@ -275,6 +280,7 @@ def try_roles(
             for trial in tried
         ],
         "rescued": n_rescued,
+        "warnings": [AT_FLOOR] if is_at_floor(tried) else [],
         "asked": n * len(made),
         "tokens_generated": round(sum(n * one["tokens_per_answer"] for one in made)),
         "prompt_tokens": sum(one["prompt_tokens"] for one in made),

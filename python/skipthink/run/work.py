@@ -304,23 +304,25 @@ def _chunking(recipe: Recipe, method: Method) -> str:
 def _skip_data(task: Task) -> dict[str, Any]:
     """The judge of this seed, or one per fold, is asked which chunks it can do without."""
     from skipthink.skipping.skip_data import make_skip_data
+    from skipthink.skipping.soft import make_soft_data
 
     recipe, samples = task.recipe, task.samples("train")
     if not recipe.skip.has_judge:
         return _decide(task, samples)
     judges = task.graph.judges(task.job)
-    return make_skip_data(
-        judges=[task.folder.of(judge) / "model" for judge in judges],
-        folds=task.folds(samples),
-        samples=samples,
-        boundaries=task.boundaries(replace(judges[0], fold=None), samples),
-        out=task.out,
-        check=recipe.checks,
-        options=recipe.skip,
-        chunks=recipe.chunks,
-        seed=task.seed,
-        progress=task.progress,
-    )
+    common: dict[str, Any] = {
+        "judges": [task.folder.of(judge) / "model" for judge in judges],
+        "folds": task.folds(samples),
+        "samples": samples,
+        "boundaries": task.boundaries(replace(judges[0], fold=None), samples),
+        "out": task.out,
+        "options": recipe.skip,
+        "chunks": recipe.chunks,
+        "progress": task.progress,
+    }
+    if recipe.skip.gate == "soft":
+        return make_soft_data(**common)
+    return make_skip_data(**common, check=recipe.checks, seed=task.seed)
 
 
 def _decide(task: Task, samples: pa.Table) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from skipthink.core.ragged import Ints
 from skipthink.skipping.roles import NO_ROLE, Roles
 from skipthink.student.token_rows import Bools
 
+FLOOR = 0.1
+"""Least accuracy of the best student at which trials say anything."""
+
 Dropped = tuple[int, ...]
 """Roles in the order in which they were dropped."""
 
@@ -81,8 +84,15 @@ def eliminate(roles: Sequence[int], attempt: Callable[[Dropped], Attempt]) -> li
 
 
 def dropped_by(trials: Sequence[Trial]) -> Dropped:
-    """The roles that may go."""
+    """The roles that may go; none where all students are at the floor, as nothing is missed by who can do nothing."""
+    if is_at_floor(trials):
+        return ()
     return tuple(trial.role for trial in trials if trial.may_go)
+
+
+def is_at_floor(trials: Sequence[Trial]) -> bool:
+    """Whether no student was right on a share of `FLOOR` of the questions."""
+    return all(max(trial.best.accuracy, trial.without.accuracy) < FLOOR for trial in trials)
 
 
 def is_as_good(right: Bools, other: Bools) -> bool:

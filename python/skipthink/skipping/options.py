@@ -12,10 +12,11 @@ from skipthink.options import OptionError, Options, option
 class SkipOptions(Options):
     """Options of how it is decided which chunks a student can do without."""
 
-    gate: Literal["answer", "trial", "rule", "random"] = option(
+    gate: Literal["answer", "soft", "trial", "rule", "random"] = option(
         "answer",
-        "what decides: `answer`, a chunk-wise trained student that is asked chunk by chunk; `trial`, brief trainings "
-        "without whole roles of chunks; `rule`, whether a step states anything new; `random`, chance",
+        "what decides: `answer`, a chunk-wise trained student that is asked chunk by chunk; `soft`, how much less "
+        "likely it finds what stands behind a chunk; `trial`, brief trainings without whole roles of chunks; `rule`, "
+        "whether a step states anything new; `random`, chance",
     )
     roles: int = option(6, "most roles that chunks may have", ge=1)
     trial_epochs: float = option(
@@ -28,6 +29,12 @@ class SkipOptions(Options):
         "0.5 or more changes hardly anything; null: decisions stay",
         ge=0,
         le=1,
+    )
+    max_mean_rise: float = option(
+        0.05, "gate `soft`: rise of the mean loss behind a chunk that is allowed, nats per token"
+    )
+    max_token_rise: float = option(
+        2.0, "gate `soft`: rise of the loss of a single token behind a chunk that is allowed, nats"
     )
     random_rate: float | None = option(
         None,
@@ -56,12 +63,15 @@ class SkipOptions(Options):
     @property
     def has_judge(self) -> bool:
         """Whether a chunk-wise trained student is asked."""
-        return self.gate == "answer"
+        return self.gate in ("answer", "soft")
 
     def check(self) -> None:
         """More than one vote needs a temperature; folds are of judges."""
-        if self.own_weight is not None and not self.has_judge:
-            raise OptionError("own_weight", f"is of judges, and the gate {self.gate} asks none; leave it out")
+        if self.own_weight is not None and self.gate != "answer":
+            raise OptionError(
+                "own_weight",
+                f"draws right and wrong answers, and the gate {self.gate} asks for none; leave it out",
+            )
         if self.crossfit > 1 and not self.has_judge:
             raise OptionError(
                 "crossfit", f"is {self.crossfit}, but the gate {self.gate} asks no judge; leave it out"

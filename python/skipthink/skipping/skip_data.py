@@ -74,7 +74,7 @@ def make_skip_data(
         InvalidInputError: folds that do not fit the judges.
         LedgerError: a ledger that is damaged, or of other judges, samples, chunks or options.
     """
-    judge_of = _check_folds(folds, len(judges), samples.num_rows)
+    judge_of = check_folds(folds, len(judges), samples.num_rows)
     first = Student.load(judges[0], n_chunks=chunks.M)
     encoded = first.encode(samples, chunks.rules)
     subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), check)
@@ -166,7 +166,12 @@ def _load_judge(
     return Judge(student, decoding, subjects, options)
 
 
-def _check_folds(folds: Ints | None, n_judges: int, n_rows: int) -> Ints:
+def check_folds(folds: Ints | None, n_judges: int, n_rows: int) -> Ints:
+    """The judge of each sample, int64 (n,).
+
+    Raises:
+        InvalidInputError: folds that do not fit the judges.
+    """
     if folds is None:
         folds = np.zeros(n_rows, dtype=np.int64)
         if n_judges != 1:
