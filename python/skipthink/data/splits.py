@@ -23,29 +23,29 @@ def split_samples(
     test: float | int = 0.1,
     seed: int = 0,
 ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-    """Splits samples so that no question stands in two splits.
+    """Splits samples so that no question occurs in two splits.
 
-    Rows that the column `split` puts into validation or test stay there. A split the table does not have is
-    carved from the training rows, whole questions at a time. Questions are the same when they differ in case,
-    white space or Unicode form only. Which ones are taken depends on text and seed, not on the order of rows.
-    A question of test leaves train and validation, one of validation leaves train.
+    Rows that the column `split` puts into validation or test stay there. A split that the table does not have is taken
+    from the training rows, by whole questions. Two questions are the same if they differ only in case, white space or
+    Unicode form. The choice depends on texts and seed, not on the order of rows. A question of test is removed from
+    train and validation, a question of validation from train.
 
     Args:
-        table: samples as `load_samples` returns them.
+        table: samples as from `load_samples`.
         train: number of training rows to keep; None keeps all.
-        validation: a float is the share of the training rows to carve where the table has no validation rows;
-            an int is a number of rows, carved or chosen from those the table has. Whole questions are taken
-            until that number is reached.
+        validation: a float is the share of the training rows to take if the table has no validation rows; an integer is
+            a number of rows, taken from train or chosen among those the table has. Whole questions are taken until this
+            number is reached.
         test: the same for the test split.
-        seed: seeds every choice.
+        seed: seed of the choice.
 
     Returns:
-        Tables "train", "validation" and "test" in the order of the rows, and a report: "rows" = the sum of
-        "splits" + the sum of "dropped".
+        The tables "train", "validation" and "test" in the order of the rows, and a report, in which "rows" is the sum
+        of "splits" plus the sum of "dropped".
 
     Raises:
         DataError: a split asks for more rows than there are, or no training row is left.
-        InvalidInputError: a wrong size.
+        InvalidInputError: a size is wrong.
     """
     import pyarrow as pa
 
@@ -92,7 +92,7 @@ def split_samples(
 
 
 def question_key(question: str) -> str:
-    """What makes questions the same: their text without differences of case, white space and Unicode form."""
+    """The text of a question without differences of case, white space and Unicode form; equal for same questions."""
     return " ".join(unicodedata.normalize("NFKC", question).casefold().split())
 
 
