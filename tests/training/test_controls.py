@@ -11,6 +11,7 @@ from kept import trains
 from training_calls import evaluate_folder, make_trainer, train_by_name
 
 from skipthink.core.codes import Stage
+from skipthink.core.search import average_boundaries
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.publish.folder import chat_template, dress_student
 from skipthink.student.encoding import encode_samples
@@ -291,6 +292,37 @@ def test_perplexity_agrees_with_a_plain_loop(monkeypatch, few, whole, tmp_path):
 def test_a_student_from_scratch_has_no_perplexity(student_dir, encoded, tmp_path):
     with pytest.raises(InvalidInputError, match=r"near a blind guess .*; take a pre-trained student"):
         make_trainer("pruned-perplexity", Student.load(student_dir, device="cpu"), encoded, tmp_path)
+
+
+@pytest.mark.slow
+def test_what_the_fresh_student_prunes_is_kept_until_training_ends(
+    monkeypatch, student_dir, samples, tmp_path
+):
+    monkeypatch.setattr(perplexity, "UNTRAINED", 10.0)  # this student is, which does not matter here
+    student = Student.load(student_dir, n_chunks=3, device="cpu")
+    encoded = student.encode(samples.slice(0, 6))
+    trainer = make_trainer("pruned-perplexity", student, encoded, tmp_path, max_perplexity_rise=0.5)
+    report = trainer.report
+    assert 0 < report["steps_dropped"] < report["steps"]
+    assert (tmp_path / "kept.npz").is_file()
+    again = make_trainer("pruned-perplexity", student, encoded, tmp_path, max_perplexity_rise=0.5)
+    assert np.array_equal(again.source.kept, trainer.source.kept)
+    summary = train_by_name(
+        "pruned-perplexity", student=student_dir, samples=samples.slice(0, 6), out=tmp_path / "out",
+        settings={"max_steps": 1, "batch_size": 4, "max_perplexity_rise": 0.5},
+    )  # fmt: skip
+    assert summary["report"]["steps_dropped"] == report["steps_dropped"]
+
+
+@pytest.mark.slow
+def test_the_judge_prunes_what_is_trained_on(student_dir, samples, encoded, tmp_path):
+    boundaries = average_boundaries(encoded.n_steps, 3)
+    skipped = np.zeros((len(encoded), 3), dtype=bool)
+    skipped[:, 0] = True
+    summary = train_by_name("pruned-judge", student=student_dir, samples=samples, out=tmp_path, boundaries=boundaries,
+                            skipped=skipped, settings={"max_steps": 1})  # fmt: skip
+    ends = encoded.step_tokens.values[encoded.step_tokens.offsets[:-1] + boundaries[:, 1]]
+    assert summary["report"]["rationale_tokens_dropped"] == int(ends.sum())
 
 
 def test_post_think_stops_at_its_mark(monkeypatch, whole, markers, few):
