@@ -33,7 +33,7 @@ WINGS = [
     ["evaluation"],
     ["skipping"],
     ["training", "publish"],
-    ["testbed"],
+    ["testbed", "inspection"],
     ["run"],
     ["cli"],
     ["__main__"],

@@ -248,9 +248,9 @@ def fail_second(kill, search=ItemTrainer.search_boundaries):
     """The search, which a kill meets when it is called for the second time."""
     calls = []
 
-    def searched(trainer):
+    def searched(trainer, epoch):
         calls.append(trainer)
-        return kill() if len(calls) == 2 else search(trainer)
+        return kill() if len(calls) == 2 else search(trainer, epoch)
 
     return searched
 

@@ -28,8 +28,8 @@ FORMATS = {
     Kind.TEACH: 1,
     Kind.PREPARE: 1,
     Kind.STUDENT: 1,
-    Kind.TRAIN: 1,
-    Kind.SKIP_DATA: 1,
+    Kind.TRAIN: 2,
+    Kind.SKIP_DATA: 2,
     Kind.EVALUATE: 1,
     Kind.CHOOSE: 1,
 }

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, RecipeError, RunError
+from skipthink.inspection.layout import DONE_FILE, JOBS_FILE, JOBS_SCHEMA
 from skipthink.io.files import parse_object, write_bytes, write_json, write_text
 from skipthink.options import first_difference
 from skipthink.run.fingerprints import Kind, maker
-from skipthink.run.jobs import PREPARE, Graph, Job, build_graph
+from skipthink.run.jobs import PREPARE, Graph, Job, build_graph, evaluations
 from skipthink.run.recipe import Recipe, parse_recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DONE_FILE, JOBS_FILE = "done.json", "jobs.json"
 LOCK_FILE = ".lock"
 RESUMED = (Kind.TRAIN, Kind.SKIP_DATA)
 """Jobs that go on from what a killed process has left; the others start anew."""
@@ -132,8 +132,15 @@ class RunFolder:
             begun = job.kind in RESUMED and self.of(job).exists() and not (self.of(job) / DONE_FILE).exists()
             if begun and before is not None and before["fingerprint"] != graph.fingerprints[job]:
                 raise RunError(self._is_of_others(job, before, "begun"))
-        jobs = {job.name: {"fingerprint": graph.fingerprints[job], **maker(job.kind)} for job in graph}
-        write_json(self.path / JOBS_FILE, {"schema": 1, "data": graph.data, "jobs": jobs})
+        jobs = {
+            job.name: {"fingerprint": graph.fingerprints[job], **maker(job.kind), **_described(job)}
+            for job in graph
+        }
+        parts = {part.name: _described(part) for part, _ in evaluations(graph.recipe)}
+        write_json(
+            self.path / JOBS_FILE,
+            {"schema": JOBS_SCHEMA, "data": graph.data, "jobs": jobs, "evaluations": parts},
+        )
 
     def graph(self) -> Graph:
         """The jobs of the run that has begun in this folder; the data are not read again.
@@ -231,6 +238,17 @@ class RunFolder:
                 "result": result,
             },
         )
+
+
+def _described(job: Job) -> dict[str, Any]:
+    """A job for readers of the folder, who know no recipe."""
+    return {
+        "kind": job.kind.value,
+        "method": job.method,
+        "seed": job.seed,
+        "fold": job.fold,
+        "folder": job.folder,
+    }
 
 
 def _named(made_by: dict[str, Any]) -> str:

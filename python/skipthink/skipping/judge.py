@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from skipthink.core.ragged import Ints
 from skipthink.evaluation.measure import check_text
 from skipthink.skipping.folds import number_of
 from skipthink.skipping.options import SkipOptions
+from skipthink.skipping.transcript import Reply
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.generation import Generated, generate
 from skipthink.student.inference import Answered, Decoding, continue_chains, stage_prompt
@@ -129,7 +130,7 @@ class Block:
         self.kept: dict[int, KvCache] = {}
         self.n_pieces: dict[int, int] = {}
 
-    def ask(self, chunk: int, asked: Ints, skipped: Flags) -> tuple[Flags, Cost]:
+    def ask(self, chunk: int, asked: Ints, skipped: Flags) -> tuple[Flags, Cost, list[Reply]]:
         """Asks about one chunk.
 
         Args:
@@ -138,7 +139,8 @@ class Block:
             skipped: chunks of the block's samples that were found dispensable, bool (n, M).
 
         Returns:
-            Whether the student is right, and not by writing the dropped chunk elsewhere, bool (n_asked,); the cost.
+            Whether the student is right, and not by writing the dropped chunk elsewhere, bool (n_asked,); the cost;
+            what it wrote, a reply per sample and vote.
         """
         judge_, options = self.judge, self.judge.options
         subjects, markers = judge_.subjects, judge_.student.markers
@@ -164,18 +166,35 @@ class Block:
             decoding=judge_.decoding,
             write=lambda *task: self._write(chunk, continuations, skipped, cost, *task),
         )
-        votes = np.zeros(len(asked), dtype=np.int64)
+        votes, replies = np.zeros(len(asked), dtype=np.int64), []
         for index, result in enumerate(answered):
             verdict = self._verdict(rows[index], result)
-            right = verdict is Verdict.RIGHT
+            is_right = verdict is Verdict.RIGHT
             n_written = len(result.chain) - len(prefixes[index])
-            regrown = right and chunk > 0 and self._has_grown(rows[index], chunk, n_written)
-            votes[index // options.votes] += right and not regrown
+            regrown = bool(is_right and chunk > 0 and self._has_grown(rows[index], chunk, n_written))
+            votes[index // options.votes] += is_right and not regrown
             cost.regrown += regrown
             cost.unparsed += verdict is Verdict.UNPARSED
             cost.tokens += result.n_generated
             cost.prompt_tokens += result.n_prompt
-        return votes * 2 > options.votes, cost
+            replies.append(
+                Reply(
+                    id=subjects.encoded.ids[rows[index]],
+                    chunk=chunk,
+                    vote=index % options.votes,
+                    text=str(judge_.student.tokenizer.decode(result.chain[len(prefixes[index]) :])),
+                    answer=judge_.student.answer_text(result),
+                    verdict=str(verdict),
+                    tokens=result.n_generated,
+                    regrown=regrown,
+                    right=False,
+                )
+            )
+        right = votes * 2 > options.votes
+        counted = [
+            replace(reply, right=bool(right[index // options.votes])) for index, reply in enumerate(replies)
+        ]
+        return right, cost, counted
 
     def _has_grown(self, row: int, chunk: int, n_written: int) -> bool:
         """Whether the chunks written after a dropped one are longer than the teacher's may be.

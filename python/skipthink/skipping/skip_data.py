@@ -25,6 +25,7 @@ from skipthink.skipping.judge import Block, Flags, Judge, Subjects
 from skipthink.skipping.options import SkipOptions
 from skipthink.skipping.roles import find_roles
 from skipthink.skipping.statistics import describe_torn, find_warnings, group_skips
+from skipthink.skipping.transcript import Transcript
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.student import Student
 
@@ -58,7 +59,8 @@ def make_skip_data(
         folds: the judge of each sample, 0 … F - 1, int64 (n,), one that was not trained on it; None: the only one.
         samples: training samples: columns id, question, rationale, answer; where there is one, task.
         boundaries: their chunks, int64 (n, M + 1).
-        out: folder for `ledger.bin`, `skip.parquet` (id, boundaries, skipped) and `report.json`.
+        out: folder for `ledger.bin`, `skip.parquet` (id, boundaries, skipped), `transcript.parquet`
+            (`transcript.Reply`) and `report.json`.
         check: how answers are checked.
         options: how chunks are judged.
         chunks: M and the step rules.
@@ -84,7 +86,8 @@ def make_skip_data(
     with LedgerFile(out / "ledger.bin", ledger, fingerprint) as file:
         if file.torn_bytes:
             LOGGER.warning("%s: %s", file.path, describe_torn(file.torn_bytes))
-        questions = _Questions(file, progress)
+        transcript = Transcript(out)
+        questions = _Questions(file, transcript, progress)
         kept = [
             _ask_judge(_load_judge(folder, subjects, options, chunks, seed), questions, rows)
             for number, folder in enumerate(judges)
@@ -94,6 +97,7 @@ def make_skip_data(
         torn_bytes = file.torn_bytes
     drawn = _draw_to_roles(encoded, boundaries, ledger.skipped, options)
     write_skips(out, encoded.ids, boundaries, *drawn["decisions"])
+    transcript.finish(encoded.ids)
     groups = group_skips(ledger.base(), ledger.states(), tasks_of(samples))
     report = {
         **ledger.stats(),
@@ -117,15 +121,17 @@ def make_skip_data(
 class _Questions:
     """Asks what is open in the ledger; what is answered is on disk before it counts."""
 
-    def __init__(self, file: LedgerFile, progress: Progress | None) -> None:
+    def __init__(self, file: LedgerFile, transcript: Transcript, progress: Progress | None) -> None:
         self.file, self.ledger, self.progress = file, file.ledger, progress
+        self.transcript = transcript
 
     def ask(self, block: Block, chunk: int, asked: Ints) -> None:
         """Has one question of some samples of a block answered, and notes the answers on disk."""
         if not len(asked):
             return
         rows, started = block.rows[asked], time.monotonic()
-        right, cost = block.ask(chunk, asked, self.ledger.states(block.rows) == SKIPPED)
+        right, cost, replies = block.ask(chunk, asked, self.ledger.states(block.rows) == SKIPPED)
+        self.transcript.add(replies)
         self.file.record(
             rows,
             np.full(len(rows), chunk),

@@ -91,6 +91,11 @@ class ItemArguments(TrainingArguments):
         return BoundaryFolder(Path(str(self.output_dir)) / "boundaries")
 
     @property
+    def record_folder(self) -> Path:
+        """Where lies what is recorded of a training until it is finished."""
+        return Path(str(self.output_dir))
+
+    @property
     def score_folder(self) -> Path:
         """Where scores are kept until the boundaries of the epoch are."""
         return Path(str(self.output_dir)) / "scores"

@@ -22,6 +22,7 @@ from skipthink.training.arguments import make_arguments
 from skipthink.training.lora import add_lora, merge_lora
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
+from skipthink.training.record import write_record
 from skipthink.training.trainer import ItemTrainer, whole_weights
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def train_method(
         method: one of `skipthink.training.methods`, or one of your own.
         student: folder of the fresh student, as written by `Student.save`.
         samples: training samples: columns id, question, rationale, answer.
-        out: folder for `model/`, `chunks.parquet`, `items.parquet`, `train.json`, with LoRA also `adapter/`.
+        out: folder for `model/`, `chunks.parquet`, `items.parquet`, `log.jsonl`, `train.json`, with LoRA also
+            `adapter/`, and where chunks are searched also `epochs.parquet` and `losses.parquet`.
         options: an instance of `method.Options`.
         chunks: M, the step rules and how chunks are found.
         seed: seeds data order, chunk dropout and search.
@@ -112,6 +114,7 @@ def train_method(
         write_parquet(out / "chunks.parquet", chunks_table(encoded, trainer.source.boundaries, skipped))
         write_parquet(out / "items.parquet", items_table(encoded, items))
         save_trained(trainer, out, weights)
+        write_record(out, trainer.state.log_history, encoded, trainer.arguments.record_folder)
         write_json(out / "train.json", summary)
         _clear(out)
     return summary

@@ -17,6 +17,7 @@ from skipthink.core.options import SearchOptions
 from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries, chunk
 from skipthink.exceptions import InvalidInputError
+from skipthink.io.files import write_parquet
 from skipthink.io.progress import Display, Meter
 from skipthink.options import pick
 from skipthink.scoring.options import ChunkOptions
@@ -33,6 +34,7 @@ from skipthink.training.fresh import Scoring
 from skipthink.training.loss import TargetHead
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
+from skipthink.training.record import LOSSES_FILE, append_log, losses_table
 from skipthink.training.resumable import Progress
 from skipthink.training.source import ItemSource
 from skipthink.training.token_weights import token_weights
@@ -108,10 +110,13 @@ class ItemTrainer(DeviceTrainer):
         """Whether chunks are searched, or stay as they are."""
         return self.search != "average"
 
-    def search_boundaries(self) -> Ints:
+    def search_boundaries(self, epoch: int) -> Ints:
         """Search-based chunking by the current student, from the current boundaries (method §4).
 
-        Each process scores its share of the samples; the first one searches for all.
+        Each process scores its share of the samples; the first one searches for all, and keeps the losses.
+
+        Args:
+            epoch: the epoch that is about to begin, from 0.
         """
         source, is_main = self.source, self.is_world_process_zero()
         shown = closing(Meter("scoring", "tokens", Display(sys.stderr))) if is_main else nullcontext()
@@ -137,6 +142,9 @@ class ItemTrainer(DeviceTrainer):
                 **options,
                 **losses.chunk_arguments(),
             ).boundaries
+            ids = [source.encoded.ids[row] for row in source.rows]
+            path = self.arguments.boundary_folder.path / LOSSES_FILE
+            write_parquet(path, losses_table(ids, losses, epoch))
         return from_main(found, self.accelerator)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -169,6 +177,8 @@ class ItemTrainer(DeviceTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the mean size of the steps since the last log in items and in tokens."""
         super().log(logs | self.counts.take_window(), start_time)
+        if self.is_world_process_zero():
+            append_log(self.arguments.record_folder, self.state.log_history[-1])
 
     def count_step(self, step: int) -> None:
         """Items and tokens of the step."""
@@ -241,7 +251,7 @@ class _Epochs(TrainerCallback):
             source.boundaries = saved
             return
         if epoch % trainer.chunks.research_every == 0:
-            source.boundaries = trainer.search_boundaries()
+            source.boundaries = trainer.search_boundaries(epoch)
         if trainer.is_world_process_zero():
             folder.save(epoch, source.boundaries)
             # the student moves on: what it has scored is of no more use
