@@ -299,11 +299,11 @@ def test_no_result_of_another_version_is_kept_or_reused(tmp_path, monkeypatch):
             assert not RunFolder(tmp_path / name).take_over(PREPARE, after.fingerprints[PREPARE], old)
 
     # what a killed process has left is not gone on with either, though nothing it needs has changed
-    monkeypatch.setattr("skipthink.run.fingerprints.FORMATS", {**FORMATS, Kind.TRAIN: 2})
+    monkeypatch.setattr("skipthink.run.fingerprints.FORMATS", {**FORMATS, Kind.TRAIN: 99})
     after = build_graph(recipe)
     assert after.fingerprints[PREPARE] == before.fingerprints[PREPARE]
     with pytest.raises(
-        RunError, match=r"job train/base/s0 in .* was begun by skipthink .* \(format 1\).*\(format 2\)"
+        RunError, match=r"job train/base/s0 in .* was begun by skipthink .* \(format 2\).*\(format 99\)"
     ):
         run_recipe(recipe, old.path)
     shutil.rmtree(old.of(BASE))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from skipthink.data.audit import AuditReport, Spread
 from skipthink.data.audit_files import FilesReport
 from skipthink.data.leaks import Leak
 from skipthink.data.teachers import Teachers
+from skipthink.io.visible import in_a_line
 
 MAX_NAME = 60
 
@@ -26,17 +26,8 @@ class Section:
 
 
 def clean(text: str, longest: int = MAX_NAME) -> str:
-    r"""Text of a sample that is safe to print: invisible characters become `\xNN` or `\uNNNN`, long text ends in "…".
-
-    Control characters, direction marks and the like could otherwise move the cursor, change colours or hide text.
-    """
-    shown = "".join(
-        character
-        if unicodedata.category(character)[0] in "LMNPS" or character == " "
-        else character.encode("unicode_escape").decode("ascii")
-        for character in text[: longest + 1]
-    )
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    r"""Text of a sample that is safe to print on one line: see `skipthink.io.visible`."""
+    return in_a_line(text, longest)
 
 
 def sections(report: FilesReport) -> Iterator[Section]:

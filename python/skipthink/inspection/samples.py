@@ -15,7 +15,7 @@ from skipthink.core.search import average_boundaries, chunk
 from skipthink.core.steps import split_steps_batch
 from skipthink.exceptions import InvalidInputError, SkipthinkError
 from skipthink.inspection.record import Judged, RunRecord, Trained
-from skipthink.inspection.tokens import as_tokens, special_ids
+from skipthink.student.token_texts import as_tokens, special_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,8 +86,8 @@ class SampleViews:
             items: label → a list of {stage, name, source, tokens}; tokens are (text, id, trained, marker).
             gate: job → {boundaries, skipped, continuation, questions}; a question has chunk (0: nothing dropped),
             dropped (all chunks that stood as `[thought]`), right and, per vote, replies {vote, text, answer, verdict,
-            tokens, regrown}. With the continuation "student" the judge saw the chunks up to the one asked about and wrote
-            the rest; with "teacher" it saw all of them and wrote the answer.
+            tokens, regrown}. With the continuation "student" the judge saw the chunks up to the one asked about and
+            wrote the rest; with "teacher" it saw all of them and wrote the answer.
             outputs: label → {chain, answer, verdict, tokens, prompt_tokens, ended, looped}.
         """
         table = self.record.samples(split)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def load_counter(name_or_path: str) -> Callable[[Sequence[str], StepSpans], Ints]:
-    """Loads a tokenizer to count with; needs `transformers`, but no torch.
+def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
+    """Loads a fast tokenizer by itself; needs `transformers`, but no torch.
 
     Raises:
         DataError: it cannot be loaded, or does not say where its tokens stand.
@@ -25,13 +25,23 @@ def load_counter(name_or_path: str) -> Callable[[Sequence[str], StepSpans], Ints
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name_or_path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot load a tokenizer from {name_or_path!r}: {error}") from error
     if not tokenizer.is_fast:
         raise DataError(
             f"the tokenizer of {name_or_path!r} does not say where its tokens stand; name one with a tokenizer.json"
         )
+    return tokenizer
+
+
+def load_counter(name_or_path: str) -> Callable[[Sequence[str], StepSpans], Ints]:
+    """Loads a tokenizer to count with; needs `transformers`, but no torch.
+
+    Raises:
+        DataError: it cannot be loaded, or does not say where its tokens stand.
+    """
+    tokenizer = load_tokenizer(name_or_path)
     return lambda texts, spans: count_tokens(tokenizer, texts, spans)
 
 

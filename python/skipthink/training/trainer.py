@@ -23,6 +23,7 @@ from skipthink.options import pick
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items
+from skipthink.student.losses import StepLosses
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
 from skipthink.training.arguments import ItemArguments
@@ -111,12 +112,9 @@ class ItemTrainer(DeviceTrainer):
         return self.search != "average"
 
     def search_boundaries(self, epoch: int) -> Ints:
-        """Search-based chunking by the current student, from the current boundaries (method §4).
+        """Search-based chunking by the current student, from the current boundaries, before an epoch (method §4).
 
         Each process scores its share of the samples; the first one searches for all, and keeps the losses.
-
-        Args:
-            epoch: the epoch that is about to begin, from 0.
         """
         source, is_main = self.source, self.is_world_process_zero()
         shown = closing(Meter("scoring", "tokens", Display(sys.stderr))) if is_main else nullcontext()
@@ -142,9 +140,7 @@ class ItemTrainer(DeviceTrainer):
                 **options,
                 **losses.chunk_arguments(),
             ).boundaries
-            ids = [source.encoded.ids[row] for row in source.rows]
-            path = self.arguments.boundary_folder.path / LOSSES_FILE
-            write_parquet(path, losses_table(ids, losses, epoch))
+            _keep_losses(self, losses, epoch)
         return from_main(found, self.accelerator)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -201,6 +197,12 @@ class ItemTrainer(DeviceTrainer):
             super().train_resumable()
         finally:
             self.target_head.release()
+
+
+def _keep_losses(trainer: ItemTrainer, losses: StepLosses, epoch: int) -> None:
+    """Writes the losses that the boundaries of an epoch were searched on, in place of those of the epoch before."""
+    ids = [trainer.source.encoded.ids[row] for row in trainer.source.rows]
+    write_parquet(trainer.arguments.boundary_folder.path / LOSSES_FILE, losses_table(ids, losses, epoch))
 
 
 def _sampler_of(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
+
+from skipthink.io.visible import visible
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -61,3 +64,25 @@ def as_tokens(
         Token(text, int(token), bool(counts), token in special)
         for text, token, counts in zip(texts, ids, trained, strict=True)
     ]
+
+
+OPEN, CLOSE = "«", "»"
+"""Stand around what is trained, so that it shows without colours."""
+
+
+def item_text(text: str) -> str:
+    """Text of a token as it is shown: line ends can be seen, and the signs around what is trained cannot be faked."""
+    shown = visible(text.replace("\n", "↵"))
+    return shown.replace(OPEN, "\\xab").replace(CLOSE, "\\xbb")
+
+
+def marked_text(tokens: Sequence[Token], longest: int | None = None) -> str:
+    """Tokens as one line, what is trained between « and »; about `longest` characters of it."""
+    parts = []
+    for is_trained, run in groupby(tokens, key=lambda token: token.is_trained):
+        body = "".join(item_text(token.text) for token in run)
+        parts.append(f"{OPEN}{body}{CLOSE}" if is_trained else body)
+    shown = "".join(parts)
+    if longest is None or len(shown) <= longest:
+        return shown
+    return f"{shown[:longest]}… ({len(shown) - longest:,} more characters)"
