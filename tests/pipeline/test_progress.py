@@ -1,10 +1,23 @@
 """The progress display: what a terminal shows, and what stands in a file."""
 
 import io
+import json
 import re
+import time
 
 import pytest
 
+from skipthink.exceptions import InvalidInputError
+from skipthink.io.job_progress import (
+    JobState,
+    PartReport,
+    Report,
+    ReportFile,
+    describe,
+    measure,
+    phase_of,
+    sparkline,
+)
 from skipthink.io.progress import Display, Meter, format_progress, format_seconds
 
 
@@ -85,8 +98,11 @@ def test_the_cursor_stays_whatever_ends_the_work(terminal):
     assert terminal.getvalue().count("\x1b[?25h") == terminal.getvalue().count("\x1b[?25l")
 
 
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"
+
+
 @pytest.mark.parametrize("kind", ["file", "dumb terminal"])
-def test_without_a_terminal_progress_is_plain_and_rare(kind, monkeypatch):
+def test_without_a_terminal_progress_is_plain_rare_and_has_the_time(kind, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     now = [0.0]
     stream = io.StringIO() if kind == "file" else Terminal()
@@ -94,7 +110,140 @@ def test_without_a_terminal_progress_is_plain_and_rare(kind, monkeypatch):
     for second in range(61):
         now[0] = float(second)
         display.show([f"a {second}", "b"])
-    assert stream.getvalue() == "  a 30 | b\n  a 60 | b\n"
+    assert re.fullmatch(rf"  {STAMP}  a 30 \| b\n  {STAMP}  a 60 \| b\n", stream.getvalue())
+
+
+def test_plain_lines_are_asked_for_on_a_terminal_too(terminal):
+    now = [0.0]
+    display = Display(terminal, clock=lambda: now[0], mode="plain")
+    now[0] = 31.0
+    display.show(["a"])
+    display.line("done")
+    assert re.fullmatch(rf"  {STAMP}  a\ndone\n", terminal.getvalue())
+
+
+def test_json_is_an_object_per_line(monkeypatch):
+    monkeypatch.setenv("SKIPTHINK_DISPLAY", "json")
+    stream, now = io.StringIO(), [0.0]
+    display = Display(stream, clock=lambda: now[0])
+    display.line("start")
+    now[0] = 6.0
+    display.show(["a 1%"], [{"job": "a", "done": 1}])
+    display.event("done", job="a", seconds=1.5)
+    found = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert all(re.fullmatch(STAMP, entry.pop("time")) for entry in found)
+    assert found == [
+        {"event": "line", "text": "start"},
+        {"event": "progress", "jobs": [{"job": "a", "done": 1}]},
+        {"event": "done", "job": "a", "seconds": 1.5},
+    ]
+
+
+def test_none_shows_nothing_and_other_words_are_refused(monkeypatch, terminal):
+    monkeypatch.setenv("SKIPTHINK_DISPLAY", "none")
+    display = Display(terminal)
+    display.line("start")
+    display.show(["a"])
+    display.event("done")
+    display.clear()
+    assert terminal.getvalue() == ""
+    with pytest.raises(InvalidInputError, match="is one of auto, plain, json, none, got 'rich'"):
+        Display(terminal, mode="rich")
+    monkeypatch.setenv("SKIPTHINK_DISPLAY", "loud")
+    with pytest.raises(InvalidInputError, match="SKIPTHINK_DISPLAY"):
+        Display(terminal)
+
+
+def test_lines_obey_no_text(terminal):
+    for stream, mode in ((terminal, "auto"), (io.StringIO(), "plain")):
+        display = Display(stream, mode=mode, clock=lambda: 100.0)
+        display.show(["a \x1b[31m\u202e"])
+        display._last = -100.0
+        display.show(["a \x1b[31m\u202e"])
+        display.line("failed \x1b]0;title\x07")
+        display.clear()
+        assert "\x1b[31m" not in stream.getvalue()
+        assert "\x1b]0" not in stream.getvalue()
+        assert "\\x1b[31m\\u202e" in stream.getvalue()
+
+
+def test_time_goes_on_between_two_calls_of_a_meter(terminal, monkeypatch):
+    monkeypatch.setattr("skipthink.io.progress.TICK_SECONDS", 0.01)
+    now = [0.0]
+    meter = Meter("scoring", "tokens", Display(terminal, clock=lambda: now[0]))
+    meter(0, 10)
+    now[0] = 40.0
+    give_up = time.monotonic() + 20
+    while "40s" not in terminal.getvalue() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert terminal.screen() == ["scoring 0% (0/10, 40s)"]
+    meter.close()
+
+
+def test_a_job_says_what_it_does(tmp_path):
+    report = ReportFile(tmp_path / "job.progress")
+    report(3, 10)
+    with report.phase("scoring", "tokens") as progress:
+        progress(50, 200)
+        progress(100, 200)
+        report.told(is_last=True)
+        state = JobState.read(tmp_path / "job.progress")
+        state.phase_seconds = 10.0
+        assert state.line("train/x/s0", 30.0).startswith(
+            "train/x/s0 30% (3/10, 30s, 1m10s left)  scoring 50% (100/200, 10s, 10s left, 10 tokens/s)"
+        )
+    for loss in (3.0, 2.0, 1.0, float("nan")):
+        report.measure(loss=loss)
+    report.measure(accuracy=0.5)
+    report.note("an item")
+    state = JobState.read(tmp_path / "job.progress")
+    assert (state.phase, state.notes, state.accuracy) == (None, ["an item"], 0.5)
+    assert state.line("a", 1.0).endswith("loss nan █▅▁!  accuracy 50.0 %")
+    [described] = describe({"a": (state, 1.0)})
+    assert described["losses"] == [3.0, 2.0, 1.0, None]
+    assert JobState.read(tmp_path / "nothing") == JobState()
+    (tmp_path / "torn").write_text('{"done": 1, "tot')
+    assert JobState.read(tmp_path / "torn") == JobState()
+
+
+def test_a_phase_gives_a_job_without_steps_a_share():
+    state = JobState(phase="scoring", phase_done=1, phase_total=4)
+    assert state.line("a", 1.0).share == 0.25
+
+
+def test_the_whole_curve_stays_in_a_sparkline():
+    report = Report()
+    for step in range(500):
+        report.measure(loss=500.0 - step)
+    losses = report.state.losses
+    assert len(losses) <= 32
+    assert losses[-1] == 1.0
+    assert losses == sorted(losses, reverse=True)
+    line = sparkline(losses)
+    assert (line[0], line[-1]) == ("█", "▁")
+    assert sparkline([2.0, 2.0]) == "▁▁"
+
+
+def test_parts_of_a_job_are_said_of_the_whole():
+    whole = Report()
+    part = PartReport(whole, 1, 4)
+    part(1, 2)
+    assert (whole.state.done, whole.state.total) == (150, 400)
+    with part.phase("one at a time", "questions") as progress:
+        progress(1, 2)
+        assert (whole.state.phase, whole.state.phase_done) == ("one at a time", 1)
+    part.measure(accuracy=0.25)
+    assert whole.state.accuracy == 0.25
+
+
+def test_progress_that_is_a_plain_function_has_no_phases():
+    seen = []
+    plain = lambda *done: seen.append(done)  # noqa: E731
+    with phase_of(plain, "scoring") as progress:
+        progress(1, 2)
+    measure(plain, loss=1.0)
+    measure(None, loss=1.0)
+    assert seen == []
 
 
 def test_a_meter_shows_time_left_and_rate_of_what_it_has_seen_done(terminal):

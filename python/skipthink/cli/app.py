@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from skipthink.exceptions import InvalidInputError
+from skipthink.io.progress import MODE_VARIABLE, MODES, check_mode
 from skipthink.options import Options, choices_of, help_of, hint_of
 from skipthink.scoring.options import ChunkOptions
 
@@ -45,6 +46,25 @@ Changes = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Changes a key of the recipe, e.g. training.epochs=5; can be given several times.",
+    ),
+]
+
+
+def _set_display(mode: str | None) -> str | None:
+    """The display of all work in this process."""
+    if mode is not None:
+        os.environ[MODE_VARIABLE] = check_mode(mode)
+    return mode
+
+
+ShownAs = Annotated[
+    str | None,
+    typer.Option(
+        "--display",
+        callback=_set_display,
+        metavar="|".join(MODES),
+        help="How progress is shown: bars on a terminal and lines elsewhere (auto), lines, an object of JSON per "
+        f"line, or nothing; {MODE_VARIABLE} sets it for all commands.",
     ),
 ]
 Out = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from skipthink.cli.app import DataFile, Out, Rules, app, check_column, cli_option
+from skipthink.cli.app import DataFile, Out, Rules, ShownAs, app, check_column, cli_option
 from skipthink.core.options import SearchOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.scoring.options import ChunkOptions, ScoringOptions
@@ -141,8 +141,10 @@ def score(
         Path | None, typer.Option(help="Folder of scores, from which a killed call resumes.")
     ] = None,
     out: Out = None,
+    display: ShownAs = None,
 ) -> None:
     """Scores the steps of rationales with a student: the losses that the search for chunks uses."""
+    del display  # its callback has set it
     from skipthink.io.writer import write_rows
     from skipthink.scoring.command import score_file
 

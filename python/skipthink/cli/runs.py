@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Changes, app
+from skipthink.cli.app import Changes, ShownAs, app
 from skipthink.options import Options
 
 
@@ -25,8 +26,10 @@ def run(
             "can be given several times."
         ),
     ] = None,
+    display: ShownAs = None,
 ) -> None:
     """Runs a recipe from data to table; finished jobs are kept, killed ones resumed."""
+    del display  # its callback has set it
     from skipthink.run.recipe import load_recipe
     from skipthink.run.runner import run_recipe
     from skipthink.run.scheduler import JobCrashedError
@@ -41,6 +44,23 @@ def run(
     except KeyboardInterrupt:
         typer.echo(f"\nstopped; the same command goes on from where {folder} stands", err=True)
         raise typer.Exit(130) from None
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
+) -> None:
+    """Shows where a run stands, also after a kill: what is done, under way and failed, and how to go on."""
+    from skipthink.io.visible import visible
+    from skipthink.run.status import format_status, read_status
+
+    found = read_status(folder)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+        return
+    for line in format_status(found, folder):
+        typer.echo(visible(line))
 
 
 @app.command()
@@ -75,8 +95,10 @@ def pretrain(
         Path | None, typer.Option(help="The output folder; runs/pretrain-<recipe name> by default.")
     ] = None,
     changes: Changes = None,
+    display: ShownAs = None,
 ) -> None:
     """Makes and pre-trains a student of the test bed; after a kill the same command resumes."""
+    del display  # its callback has set it
     from skipthink.testbed.options import load_pretrain_recipe
     from skipthink.testbed.pretraining import pretrain
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import app
+from skipthink.cli.app import ShownAs, app
 
 
 @app.command()
@@ -56,8 +56,10 @@ def teach(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other key, e.g. filter.keep=shortest."),
     ] = None,
+    display: ShownAs = None,
 ) -> None:
     """Has a teacher answer questions and keeps the rationales worth learning from; nothing is paid twice."""
+    del display  # its callback has set it
     from skipthink.io.writer import print_lines
     from skipthink.teacher import command
     from skipthink.teacher.teaching import teach as ask

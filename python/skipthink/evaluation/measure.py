@@ -21,6 +21,7 @@ from skipthink.evaluation.confidence import ONE_PASS, confidences
 from skipthink.evaluation.options import EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_parquet
+from skipthink.io.job_progress import phase_of
 from skipthink.options import pick
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.devices import describe_device, synchronize
@@ -86,6 +87,12 @@ def evaluate(
     answered = answer(questions, decoding, progress)
     seconds = _now(asked) - started
     timeouts = count_timeouts()
+    with phase_of(progress, "one question at a time", "questions") as phase:
+        alone = _time_alone(asked, questions, answer, decoding, options.alone_questions, phase)
+    with phase_of(progress, "behind the teacher's chunks", "chunks") as phase:
+        stages = _measure_stages(
+            asked, samples, mode, check, chunks, decoding, options.stage_questions, phase
+        )
     gold: list[str] = samples["answer"].to_pylist()
     texts = [asked.answer_text(result) for result in answered]
     verdicts = [check_text(check, text, expected) for text, expected in zip(texts, gold, strict=True)]
@@ -109,8 +116,8 @@ def evaluate(
         "tokens_per_answer": sum(result.n_generated for result in answered) / n,
         "prompt_tokens_per_answer": sum(result.n_prompt for result in answered) / n,
         "seconds_per_answer": seconds / n,
-        **_time_alone(asked, questions, answer, decoding, options.alone_questions),
-        **_measure_stages(asked, samples, mode, check, chunks, decoding, options.stage_questions),
+        **alone,
+        **stages,
         "device": describe_device(asked.device),
     }
 
@@ -134,7 +141,13 @@ def wilson_interval(n_right: int, n: int, z: float = Z_95) -> tuple[float, float
 
 
 def accuracy_by_stage(
-    student: Student, samples: pa.Table, *, check: CheckOptions, chunks: ChunkOptions, decoding: Decoding
+    student: Student,
+    samples: pa.Table,
+    *,
+    check: CheckOptions,
+    chunks: ChunkOptions,
+    decoding: Decoding,
+    progress: Progress | None = None,
 ) -> list[float]:
     """The share of right answers if the teacher's first m chunks are given and the student writes the rest.
 
@@ -147,6 +160,7 @@ def accuracy_by_stage(
         check: how answers are checked.
         chunks: how the rationales are cut: evenly, or by search on the student's losses.
         decoding: limits and batch size.
+        progress: called with (numbers of given chunks done, M + 1).
 
     Returns:
         M + 1 shares.
@@ -170,6 +184,8 @@ def accuracy_by_stage(
             for result, expected in zip(answered, gold, strict=True)
         ]
         shares.append(verdicts.count(Verdict.RIGHT) / len(verdicts))
+        if progress is not None:
+            progress(given + 1, student.n_chunks + 1)
     return shares
 
 
@@ -190,6 +206,7 @@ def _measure_stages(
     chunks: ChunkOptions,
     decoding: Decoding,
     n_questions: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Accuracy by stage on the first samples that have a rationale; None where a mode has no stages."""
     nothing: dict[str, Any] = {"stage_accuracy": None, "n_stage": 0}
@@ -201,7 +218,9 @@ def _measure_stages(
     rows = with_rationale[:n_questions]
     if not rows:
         return nothing
-    shares = accuracy_by_stage(student, samples.take(rows), check=check, chunks=chunks, decoding=decoding)
+    shares = accuracy_by_stage(
+        student, samples.take(rows), check=check, chunks=chunks, decoding=decoding, progress=progress
+    )
     return {"stage_accuracy": shares, "n_stage": len(rows)}
 
 
@@ -211,6 +230,7 @@ def _time_alone(
     answer: Callable[[list[Ints], Decoding], list[Answered]],
     decoding: Decoding,
     count: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Seconds per answer, one question at a time, on evenly spaced questions."""
     if count == 0:
@@ -220,8 +240,9 @@ def _time_alone(
     # a GPU takes other kernels for one row than for several, and loads them when they are first called
     answer([questions[rows[0]]], one)
     started = _now(student)
-    for row in rows:
+    for number, row in enumerate(rows):
         answer([questions[row]], one)
+        progress(number + 1, len(rows))
     return {"seconds_per_answer_alone": (_now(student) - started) / len(rows), "n_alone": len(rows)}
 
 

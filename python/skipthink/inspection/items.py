@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,6 +207,7 @@ class _Reader:
             return self._conversation(messages, place, first=len(turns))
         if not isinstance(prompt, str) or not isinstance(completion, str):
             raise DataError(f"{place}: prompt and completion must be texts or lists of messages")
+        _refuse_surrogates((prompt, completion), place)
         before = self.tokenizer(prompt, verbose=False)["input_ids"]
         ids = self.tokenizer(prompt + completion, verbose=False)["input_ids"]
         n_same = next(
@@ -220,6 +221,7 @@ class _Reader:
         self, messages: list[dict[str, str]], place: str, first: int = 0
     ) -> tuple[list[int], list[bool]]:
         """Messages in the tokenizer's chat template: the loss is that of the assistant's turns, from `first` on."""
+        _refuse_surrogates([message["content"] for message in messages], place)
         template = self.tokenizer.chat_template
         if template is None:
             raise InvalidInputError(
@@ -273,3 +275,14 @@ def _messages(messages: Any, place: str) -> list[dict[str, str]]:
         raise DataError(
             f"{place}: messages are lists of objects with role and content, or with from (human, gpt, system) and value"
         ) from error
+
+
+def _refuse_surrogates(texts: Iterable[Any], place: str) -> None:
+    for text in texts:
+        try:
+            str(text).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"{place} holds the lone surrogate {str(text)[error.start]!r}, which no tokenizer reads; remove or "
+                "replace it"
+            ) from None

@@ -8,7 +8,15 @@ EVENTS_FILE, LOCK_FILE = "events.jsonl", ".lock"
 JOBS_SCHEMA = 2
 """The number of the format of `jobs.json`, which says what a folder holds."""
 
-READABLE = {"teach": 1, "prepare": 1, "student": 1, "train": 2, "skip-data": 2, "evaluate": 1}
+READABLE = {
+    "teach": 1,
+    "prepare": 1,
+    "student": 1,
+    "train": 2,
+    "skip-data": 2,
+    "evaluate": 1,
+    "choose": 1,
+}
 """Per kind of job the newest format number whose files can be read here (`run.fingerprints.FORMATS`)."""
 
 SPLITS = ("train", "validation", "test")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
+
+from skipthink.exceptions import InvalidInputError
+from skipthink.io.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -15,6 +21,11 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
 """Between two progress lines where the output is not a terminal."""
+JSON_SECONDS = 5.0
+"""Between two events of progress."""
+TICK_SECONDS = 1.0
+MODES = ("auto", "plain", "json", "none")
+MODE_VARIABLE = "SKIPTHINK_DISPLAY"
 BAR_WIDTH = 24
 
 
@@ -64,46 +75,102 @@ def format_progress(
 
 
 class Display:
-    """Prints events as lines; below them, on a terminal, a bar for each piece of work that is running.
+    """Shows events as lines and, below them, what is running.
+
+    Modes: "auto": on a terminal a bar for each piece of work, redrawn in place, and elsewhere "plain"; "plain": lines,
+    and every 30 s one with the time that says how far the work is; "json": an object per line; "none": nothing.
 
     Args:
         stream: where to; standard output by default.
         clock: seconds that only grow; replaced in tests.
+        mode: one of `MODES`; None: what the environment variable SKIPTHINK_DISPLAY says, or "auto".
+
+    Raises:
+        InvalidInputError: an unknown mode.
     """
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        mode: str | None = None,
+    ) -> None:
         self.stream = sys.stdout if stream is None else stream
         self.clock = clock
         self.is_terminal = self.stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+        self.mode = check_mode(mode or os.environ.get(MODE_VARIABLE) or "auto")
+        if self.mode == "auto":
+            self.mode = "live" if self.is_terminal else "plain"
         self._live: Live | None = None
-        self._last = float("-inf") if self.is_terminal else clock()
+        self._last = float("-inf") if self.mode == "live" else clock()
 
     def line(self, text: str) -> None:
         """Prints a line that stays."""
-        if self._live is None:
-            self.stream.write(text + "\n")
-            self.stream.flush()
-        else:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if self.mode == "json":
+            self.event("line", text=text)
+        elif self.mode != "none" and self._live is None:
+            self._write(visible(text, keep="\n"))
+        elif self._live is not None:
+            self._live.console.print(visible(text, keep="\n"), markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, running: list[str]) -> None:
-        """Shows what is running; redrawn in place on a terminal, now and then printed elsewhere."""
-        now = self.clock()
-        if not running or now - self._last < (REDRAW_SECONDS if self.is_terminal else PLAIN_SECONDS):
+    def event(self, name: str, **fields: Any) -> None:
+        """Prints an event as an object, where the mode is "json"."""
+        if self.mode == "json":
+            self._write(json.dumps({"time": now(), "event": name, **fields}))
+
+    def is_due(self) -> bool:
+        """Whether `show` would show something now."""
+        pause = (
+            REDRAW_SECONDS if self.mode == "live" else PLAIN_SECONDS if self.mode == "plain" else JSON_SECONDS
+        )
+        return self.mode != "none" and self.clock() - self._last >= pause
+
+    def show(self, running: Sequence[str], jobs: Sequence[dict[str, Any]] | None = None) -> None:
+        """Shows what is running; redrawn in place on a terminal, now and then printed elsewhere.
+
+        Args:
+            running: a line per piece of work.
+            jobs: the same for programs.
+        """
+        if not running or not self.is_due():
             return
-        self._last = now
-        if not self.is_terminal:
-            self.line("  " + " | ".join(running))
-            return
-        if self._live is None:
-            self._live = _start(self.stream)
-        self._live.update(_bars(running), refresh=True)
+        self._last = self.clock()
+        if self.mode == "json":
+            self.event("progress", **({"running": list(running)} if jobs is None else {"jobs": list(jobs)}))
+        elif self.mode == "plain":
+            self._write(f"  {now()}  " + " | ".join(visible(text) for text in running))
+        else:
+            if self._live is None:
+                self._live = _start(self.stream)
+            self._live.update(_bars(running), refresh=True)
 
     def clear(self) -> None:
         """Removes the bars from a terminal."""
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def _write(self, text: str) -> None:
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+
+def check_mode(mode: str) -> str:
+    """Checks a mode of display.
+
+    Raises:
+        InvalidInputError: an unknown one.
+    """
+    if mode not in MODES:
+        raise InvalidInputError(
+            f"the display (--display, {MODE_VARIABLE}) is one of {', '.join(MODES)}, got {mode!r}"
+        )
+    return mode
+
+
+def now() -> str:
+    """The time of day with its zone, to the second: 2026-11-28T07:30:12+00:00."""
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
 
 
 def _start(stream: TextIO) -> Live:
@@ -117,7 +184,7 @@ def _start(stream: TextIO) -> Live:
     return live
 
 
-def _bars(running: list[str]) -> RenderableType:
+def _bars(running: Sequence[str]) -> RenderableType:
     """A row for each piece of work: a bar, where its share is known, and its line, cut to the width of the terminal."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -127,7 +194,7 @@ def _bars(running: list[str]) -> RenderableType:
     for text in running:
         share = getattr(text, "share", None)
         bar = Text("") if share is None else ProgressBar(1.0, share, width=BAR_WIDTH)
-        rows.add_row(bar, Text(text, no_wrap=True, overflow="ellipsis"))
+        rows.add_row(bar, Text(visible(text), no_wrap=True, overflow="ellipsis"))
     return rows
 
 
@@ -135,6 +202,7 @@ class Meter:
     """Shows the progress of one piece of work, with the time left and the rate; called with (done, in all).
 
     What was done before the first call (kept from an earlier run) counts as done, but not for rate and time left.
+    Between two calls the time goes on being shown.
 
     Args:
         name: of the work.
@@ -146,16 +214,34 @@ class Meter:
         self.name, self.unit = name, unit
         self.display = Display() if display is None else display
         self._first: tuple[int, float] | None = None
+        self._reached = (0, 0)
+        self._lock, self._ended = threading.Lock(), threading.Event()
 
     def __call__(self, done: int, total: int) -> None:
         """Shows the progress, now and then."""
-        now = self.display.clock()
         if self._first is None:
-            self._first = done, now
-        kept, started = self._first
-        line = format_progress(self.name, done, total, now - started, kept=kept, unit=self.unit)
-        self.display.show([line])
+            self._first = done, self.display.clock()
+            if self.display.mode != "none":
+                threading.Thread(target=self._tick, daemon=True).start()
+        self._reached = done, total
+        self._show()
 
     def close(self) -> None:
         """Removes the bar from a terminal."""
-        self.display.clear()
+        self._ended.set()
+        with self._lock:
+            self.display.clear()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(TICK_SECONDS):
+            self._show()
+
+    def _show(self) -> None:
+        assert self._first is not None  # noqa: S101 - called once it is
+        kept, started = self._first
+        (done, total), elapsed = self._reached, self.display.clock() - started
+        with self._lock:
+            if self.display.is_due() and not self._ended.is_set():
+                line = format_progress(self.name, done, total, elapsed, kept=kept, unit=self.unit)
+                about = {"job": self.name, "done": done, "total": total, "seconds": round(elapsed, 1)}
+                self.display.show([line], [about])

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, RecipeError, RunError
-from skipthink.inspection.layout import DONE_FILE, JOBS_FILE, JOBS_SCHEMA
+from skipthink.inspection.layout import (
+    DONE_FILE,
+    JOBS_FILE,
+    JOBS_SCHEMA,
+    LOCK_FILE,
+    RECIPE_FILE,
+    log_file,
+    progress_file,
+)
 from skipthink.io.files import parse_object, write_bytes, write_json, write_text
 from skipthink.options import first_difference
 from skipthink.run.fingerprints import Kind, maker
@@ -21,7 +29,6 @@ from skipthink.run.recipe import Recipe, parse_recipe
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LOCK_FILE = ".lock"
 RESUMED = (Kind.TRAIN, Kind.SKIP_DATA)
 """Jobs that go on from what a killed process has left; the others start anew."""
 LOCK_WAIT_SECONDS = 5.0
@@ -44,11 +51,11 @@ class RunFolder:
 
     def log(self, job: Job) -> Path:
         """What a job printed, over all its tries."""
-        return self.path / "logs" / f"{job.name.replace('/', '.')}.log"
+        return self.path / log_file(job.name)
 
     def progress(self, job: Job) -> Path:
         """How far a running job has come."""
-        return self.path / "logs" / f"{job.name.replace('/', '.')}.progress"
+        return self.path / progress_file(job.name)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[int]:
@@ -94,7 +101,7 @@ class RunFolder:
         Raises:
             RunError: the folder belongs to another recipe; names the first key that differs.
         """
-        path = self.path / "recipe.yaml"
+        path = self.path / RECIPE_FILE
         if path.exists():
             difference = first_difference(self.recipe(), recipe)
             if difference is not None:
@@ -111,7 +118,7 @@ class RunFolder:
         Raises:
             RunError: it is missing or damaged.
         """
-        path = self.path / "recipe.yaml"
+        path = self.path / RECIPE_FILE
         try:
             return parse_recipe(path.read_text(encoding="utf-8"), name=str(path))
         except (OSError, UnicodeDecodeError, RecipeError) as error:

@@ -7,26 +7,23 @@ room left on the disk · else a crash.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import logging
 import multiprocessing
 import multiprocessing.connection
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from skipthink.exceptions import SkipthinkError
 from skipthink.io.files import describe_full_disk
+from skipthink.io.job_progress import ReportFile
 from skipthink.run.fingerprints import Kind
 
 if TYPE_CHECKING:
     from skipthink.run.jobs import Job
 
-PROGRESS_SECONDS = 0.5
 REFUSED, NO_ROOM = 2, 3
 """Exit codes; the second one tells also where a log without room cannot."""
 REFUSAL = "ERROR: "
@@ -92,7 +89,7 @@ def work(run_dir: Path, name: str, threads: int) -> int:
         graph = folder.graph()
         job = graph.named(name)
         set_threads(threads, job)
-        run_job(folder, graph, job, ProgressFile(folder.progress(job)))
+        run_job(folder, graph, job, ReportFile(folder.progress(job)))
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise
@@ -112,29 +109,6 @@ def work(run_dir: Path, name: str, threads: int) -> int:
 def _fail(message: str, code: int) -> int:
     LOG.error("%s", " ".join(message.split()))  # the log may have no room either: the code tells then
     return code
-
-
-class ProgressFile:
-    """Writes (done, in all) to the file that the scheduler reads, from time to time.
-
-    Args:
-        path: a small JSON file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._last = float("-inf")
-
-    def __call__(self, done: int, total: int) -> None:
-        """Notes how far the job has come."""
-        now = time.monotonic()
-        if now - self._last < PROGRESS_SECONDS and done < total:
-            return
-        self._last = now
-        scratch = self.path.with_name(self.path.name + ".tmp")
-        with contextlib.suppress(OSError):  # only shown: not worth failing for
-            scratch.write_text(json.dumps([int(done), int(total)]), encoding="ascii")
-            scratch.replace(self.path)
 
 
 def _end_with_parent() -> None:

@@ -13,11 +13,12 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from skipthink.exceptions import RunError
-from skipthink.io.progress import Display, format_progress, format_seconds
+from skipthink.io.job_progress import Report
+from skipthink.io.progress import format_seconds
+from skipthink.run.events import Events
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job, build_graph
@@ -77,25 +78,29 @@ def shared_graph(ranks: Ranks, recipe: Recipe) -> Graph:
     return build_graph(recipe, data=store.get(key).decode("ascii") or None)
 
 
-def lead(folder: RunFolder, graph: Graph, ranks: Ranks, display: Display) -> None:
+def lead(folder: RunFolder, graph: Graph, ranks: Ranks, events: Events) -> None:
     """Runs every job that is not finished, in the order of the graph; the work of the first process.
 
     Args:
         folder: the run folder, locked, its recipe written.
         graph: the jobs.
         ranks: which process this is.
-        display: where progress is shown.
+        events: where what happens is said.
     """
     _set_up(graph.recipe)
-    display.line(f"{ranks.n_ranks} processes: they train together, one job after the other")
-    for job in graph:
+    text = f"{ranks.n_ranks} processes: they train together, one job after the other"
+    events.say("note", text, text=text)
+    for number, job in enumerate(graph):
         if folder.done(job, graph.fingerprints[job]) is not None:
             continue
-        display.line(f"start  {job.name}")
+        events.say("start", f"start  {job.name}", job=job.name)
         started = time.monotonic()
         set_threads(graph.recipe.threads, job)
-        run_job(folder, graph, job, partial(_show, display, job, started))
-        display.line(f"done   {job.name}  {format_seconds(time.monotonic() - started)}")
+        run_job(folder, graph, job, _Shown(events, job, number, len(graph)))
+        seconds = time.monotonic() - started
+        events.say(
+            "done", f"done   {job.name}  {format_seconds(seconds)}", job=job.name, seconds=round(seconds, 3)
+        )
     _leave()
 
 
@@ -130,8 +135,18 @@ def _leave() -> None:
         distributed.destroy_process_group()
 
 
-def _show(display: Display, job: Job, started: float, done: int, total: int) -> None:
-    display.show([format_progress(job.name, done, total, time.monotonic() - started)])
+class _Shown(Report):
+    """Shows what a job of this process says."""
+
+    def __init__(self, events: Events, job: Job, n_done: int, n_jobs: int) -> None:
+        super().__init__()
+        self.events, self.name, self.counts = events, job.name, (n_done, n_jobs)
+        self.started = time.monotonic()
+
+    def told(self, *, is_last: bool) -> None:
+        """Shows the state."""
+        super().told(is_last=is_last)
+        self.events.show({self.name: (self.state, time.monotonic() - self.started)}, *self.counts)
 
 
 def _say_nothing(done: int, total: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.io.progress import Display
+from skipthink.run.events import Events, command_line
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job, build_graph
@@ -66,13 +67,15 @@ def run_recipe(
             if job not in finished and (source := _take_over(folder, graph, job, others)) is not None
         }
         workers = recipe.workers if ranks.n_ranks == 1 else 1
-        display.line(f"run {recipe.name} in {folder.path}: {len(graph)} jobs, {workers} at a time")
+        events = Events(folder.path, display)
+        what = f"run {recipe.name} in {folder.path}: {len(graph)} jobs, {workers} at a time"
+        events.say("run", what, name=recipe.name, jobs=[job.name for job in graph], command=command_line())
         for job in finished:
-            display.line(f"kept   {job.name}  (finished before)")
+            events.say("kept", f"kept   {job.name}  (finished before)", job=job.name)
         for job, source in taken.items():
-            display.line(f"taken  {job.name}  (from {source})")
+            events.say("taken", f"taken  {job.name}  (from {source})", job=job.name, source=str(source))
         if ranks.n_ranks > 1:
-            lead(folder, graph, ranks, display)
+            lead(folder, graph, ranks, events)
         else:
             scheduler = Scheduler(
                 folder,
@@ -81,12 +84,25 @@ def run_recipe(
                 workers=workers,
                 threads=recipe.threads,
                 lock=lock,
-                display=display,
+                events=events,
             )
-            scheduler.run()
+            with _stop_said(events):
+                scheduler.run()
         results, table = write_report(folder, graph)
-    display.line("\n" + table)
+        events.say("finished", "\n" + table, results=str(folder.path / "results.json"))
     return results
+
+
+@contextmanager
+def _stop_said(events: Events) -> Iterator[None]:
+    """Notes that a run was stopped by its user."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        events.say("stopped")
+        raise
+    finally:
+        events.display.clear()
 
 
 def _other_run(path: str | Path) -> RunFolder:

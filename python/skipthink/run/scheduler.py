@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from skipthink.exceptions import RunError
-from skipthink.io.progress import Display, format_progress, format_seconds
+from skipthink.io.job_progress import JobState
+from skipthink.io.progress import format_seconds
+from skipthink.run.events import Events
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job
 from skipthink.run.process import NO_ROOM, REFUSAL, REFUSED, WITHOUT_TORCH, job_environment, run_child
@@ -41,9 +43,33 @@ class JobCrashedError(RunError):
 
 @dataclass
 class _Child:
+    """A job's process, and the thread that starts it: the server it is forked from may still be loading torch."""
+
     job: Job
     process: BaseProcess
     started: float
+    starting: threading.Thread = field(init=False)
+    problem: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        # where the run ends meanwhile, the process ends as soon as it has begun: it watches its parent
+        self.starting = threading.Thread(target=self._start, daemon=True)
+        self.starting.start()
+
+    def _start(self) -> None:
+        try:
+            self.process.start()
+        except BaseException as error:
+            self.problem = error
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code; None while it runs."""
+        if self.starting.is_alive():
+            return None
+        if self.problem is not None:
+            raise self.problem
+        return self.process.exitcode
 
 
 class Scheduler:
@@ -57,7 +83,7 @@ class Scheduler:
         threads: threads of each. Evaluation, which runs alone, gets no more: on a machine that does something
             else beside, threads that wait for each other would spoil its seconds.
         lock: descriptor of the folder's lock, for the children to hold too.
-        display: where progress is shown.
+        events: where what happens is said.
     """
 
     def __init__(
@@ -69,13 +95,14 @@ class Scheduler:
         workers: int,
         threads: int,
         lock: int,
-        display: Display,
+        events: Events,
     ) -> None:
-        self.folder, self.graph, self.lock, self.display = folder, graph, lock, display
+        self.folder, self.graph, self.lock, self.events = folder, graph, lock, events
         self.workers, self.threads = workers, threads
         self.sorter = TopologicalSorter(graph.needs)
         self.sorter.prepare()
         self.kept = set(finished)
+        self.n_done = len(self.kept)
         self.ready: list[Job] = []
         self.running: dict[Job, _Child] = {}
         self.failed: list[RunError] = []
@@ -108,7 +135,7 @@ class Scheduler:
                 break
             time.sleep(POLL_SECONDS)
             self._collect()
-            self.display.show([self._progress(child) for child in self.running.values()])
+            self._show()
 
     def _find_ready(self) -> None:
         """Asks which jobs have become ready; those finished before make others ready."""
@@ -122,7 +149,7 @@ class Scheduler:
         n_free = self.workers - len(self.running)
         starting, self.ready = self.ready[:n_free], self.ready[n_free:]
         for job in starting:
-            self.display.line(f"start  {job.name}")
+            self.events.say("start", f"start  {job.name}", job=job.name)
             self.running[job] = self._start(job)
 
     def _start(self, job: Job) -> _Child:
@@ -133,29 +160,35 @@ class Scheduler:
             args=(self.folder.path, job.name, self.threads, self.folder.log(job), DupFd(self.lock)),
             name=job.name,
         )
-        process.start()
         return _Child(job, process, time.monotonic())
 
     def _collect(self) -> None:
         """Handles the processes that have ended."""
         for job, child in list(self.running.items()):
-            code = child.process.exitcode
+            code = child.exit_code
             if code is None:
                 continue
+            self._show()  # the last it has said
             del self.running[job]
-            elapsed = format_seconds(time.monotonic() - child.started)
+            seconds = time.monotonic() - child.started
+            elapsed = format_seconds(seconds)
             done = self.folder.done(job, self.graph.fingerprints[job]) if code == 0 else None
             if done is not None:
                 self.sorter.done(job)
-                self.display.line(f"done   {job.name}  {elapsed}")
+                self.n_done += 1
+                self.events.say(
+                    "done", f"done   {job.name}  {elapsed}", job=job.name, seconds=round(seconds, 3)
+                )
                 for warning in done["result"].get("warnings", []):
-                    self.display.line(f"       warning: {warning}")
+                    self.events.say("warning", f"       warning: {warning}", job=job.name, text=warning)
                 continue
             self.failed.append(self._failure(job, code))
-            self.display.line(f"failed {job.name}  {elapsed}")
+            error = str(self.failed[-1])
+            self.events.say("failed", f"failed {job.name}  {elapsed}", job=job.name, error=error)
             if self.running:
                 names = ", ".join(other.name for other in self.running)
-                self.display.line(f"       {names} still at work; Ctrl-C stops, work is kept")
+                text = f"{names} still at work; Ctrl-C stops, work is kept"
+                self.events.say("note", f"       {text}", text=text)
 
     def _failure(self, job: Job, code: int) -> RunError:
         log = self.folder.log(job)
@@ -172,20 +205,21 @@ class Scheduler:
             f"the end of {log}:\n{tail}"
         )
 
-    def _progress(self, child: _Child) -> str:
-        elapsed = time.monotonic() - child.started
-        try:
-            done, total = json.loads(self.folder.progress(child.job).read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            done, total = 0, 0
-        return format_progress(child.job.name, done, total, elapsed)
+    def _show(self) -> None:
+        now = time.monotonic()
+        states = {
+            child.job.name: (JobState.read(self.folder.progress(child.job)), now - child.started)
+            for child in self.running.values()
+        }
+        self.events.show(states, self.n_done, len(self.graph))
 
     def _stop(self) -> None:
         """Ends the children that still run: asked first, then killed."""
-        for child in self.running.values():
+        begun = [child for child in self.running.values() if child.process.pid is not None]
+        for child in begun:
             child.process.terminate()
         give_up = time.monotonic() + TERMINATE_SECONDS
-        for child in self.running.values():
+        for child in begun:
             child.process.join(timeout=max(0.0, give_up - time.monotonic()))
             if child.process.exitcode is None:
                 child.process.kill()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.exceptions import RunError
+from skipthink.io.job_progress import PartReport, measure
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder, read_job_json, read_job_table
 from skipthink.run.jobs import PREPARE, TEACH, Graph, Job, evaluations
@@ -370,11 +370,12 @@ def _evaluate(task: Task) -> dict[str, Any]:
                 check=recipe.checks,
                 options=recipe.evaluation,
                 chunks=recipe.chunks_of(method),
-                progress=partial(_report_part, task.progress, index, len(parts)),
+                progress=PartReport(task.progress, index, len(parts)),
             )
+            measure(task.progress, accuracy=result["accuracy"])
             _dress(task, trained, {**result, "split": recipe.evaluation.split})
             folder.finish(part, fingerprint, result, time.monotonic() - started)
-        _report_part(task.progress, index, len(parts), 1, 1)
+        PartReport(task.progress, index, len(parts))(1, 1)
     return {"evaluated": len(parts)}
 
 
@@ -399,8 +400,9 @@ def _choose(task: Task) -> dict[str, Any]:
             check=recipe.checks,
             options=recipe.evaluation,
             chunks=recipe.chunks_of(method),
-            progress=partial(_report_part, task.progress, index, len(parts)),
+            progress=PartReport(task.progress, index, len(parts)),
         )
+        measure(task.progress, accuracy=measured[method.name, seed]["accuracy"])
         done = folder.done(part, task.graph.fingerprints[part])
         if done is None:
             raise RunError(f"{part.name} is not finished in {folder.path}")
@@ -416,11 +418,6 @@ def _choose(task: Task) -> dict[str, Any]:
     _dress(task, trained, {**tested, "split": "test"}, task.out / "student")
     write_json(task.out / CHOICE_FILE, choice)
     return choice
-
-
-def _report_part(progress: Progress, index: int, n_parts: int, done: int, total: int) -> None:
-    """Turns the progress of one part into that of all, in percent of a part."""
-    progress(100 * index + 100 * done // max(total, 1), 100 * n_parts)
 
 
 _BODIES: dict[Kind, Callable[[Task], dict[str, Any]]] = {

@@ -19,6 +19,7 @@ from skipthink.core.ledger_file import LedgerFile
 from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_json, write_parquet
+from skipthink.io.job_progress import phase_of
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.foresight import foresee, role_shares, shrink
 from skipthink.skipping.judge import Block, Flags, Judge, Subjects
@@ -149,8 +150,10 @@ def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
     Batches are composed of all its samples, whatever is answered already: so they are the same after a kill.
     """
     size, ledger = judge_.block_size, questions.ledger
-    for batch in _slices(rows, size):
-        questions.ask(judge_.block(batch), 0, np.flatnonzero(ledger.base(batch) == UNKNOWN))
+    with phase_of(questions.progress, "nothing left out", "samples") as progress:
+        for done, batch in zip(range(size, len(rows) + size, size), _slices(rows, size), strict=True):
+            questions.ask(judge_.block(batch), 0, np.flatnonzero(ledger.base(batch) == UNKNOWN))
+            progress(min(done, len(rows)), len(rows))
     for batch in _slices(rows[ledger.base(rows) == RIGHT], size):
         states = ledger.states(batch)
         if not (states == OPEN).any():

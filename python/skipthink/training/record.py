@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,13 @@ def append_log(folder: Path, entry: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG_FILE).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(dict(entry)) + "\n")
+        stream.write(_line(entry))
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    """An entry as a line; what is not finite is null, for JSON has no form for it."""
+    odd = {name for name, value in entry.items() if isinstance(value, float) and not math.isfinite(value)}
+    return json.dumps({name: None if name in odd else value for name, value in entry.items()}) + "\n"
 
 
 def write_record(
@@ -49,7 +56,7 @@ def write_record(
         encoded: the training samples.
         checkpoints: the folder of checkpoints, in which the boundaries of each epoch lie.
     """
-    write_text(out / LOG_FILE, "".join(json.dumps(dict(entry)) + "\n" for entry in history))
+    write_text(out / LOG_FILE, "".join(map(_line, history)))
     epochs = read_epochs(checkpoints / "boundaries")
     if epochs:
         write_parquet(out / EPOCHS_FILE, epochs_table(encoded.ids, epochs))

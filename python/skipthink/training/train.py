@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,11 +14,14 @@ import numpy as np
 
 from skipthink.core.ragged import Ints
 from skipthink.io.files import write_json, write_parquet
+from skipthink.io.job_progress import Report
+from skipthink.io.visible import in_a_line
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
-from skipthink.student.items import Items
+from skipthink.student.items import Items, loss_mask
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
+from skipthink.student.token_texts import as_tokens, marked_text
 from skipthink.training.arguments import make_arguments
 from skipthink.training.lora import add_lora, merge_lora
 from skipthink.training.method import Method
@@ -27,6 +31,9 @@ from skipthink.training.trainer import ItemTrainer, whole_weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SHOWN_CHARACTERS = 400
+"""Of the item that is shown when a training begins."""
 
 
 def train_method(
@@ -89,6 +96,8 @@ def train_method(
         skipped=skipped,
         progress=progress,
     )
+    if trainer.is_world_process_zero():
+        _show_item(trainer, progress)
     trainer.train_resumable()
     items = method.items(trainer.source, 0)
     summary = {
@@ -118,6 +127,26 @@ def train_method(
         write_json(out / "train.json", summary)
         _clear(out)
     return summary
+
+
+def _show_item(trainer: ItemTrainer, progress: Callable[[int, int], None] | None) -> None:
+    """Shows one item as it is trained on, the last of the first sample: prompt, target, and what carries loss."""
+    items, source = trainer.method.items(trainer.source, 0), trainer.source
+    index = int(np.flatnonzero(items.rows == items.rows[0])[-1])
+    start, end = items.tokens.offsets[index : index + 2]
+    backend: Any = trainer.student.tokenizer.backend_tokenizer
+    tokens = as_tokens(
+        backend, items.tokens[index].tolist(), loss_mask(items)[start:end].tolist(), frozenset()
+    )
+    n_trained = sum(token.is_trained for token in tokens)
+    text = (
+        f"an item of sample {in_a_line(source.encoded.ids[items.rows[index]], 60)}, {n_trained} of {len(tokens)} "
+        f"tokens trained «like this»: {marked_text(tokens, SHOWN_CHARACTERS)}"
+    )
+    if isinstance(progress, Report):
+        progress.note(text)
+    else:
+        sys.stderr.write(text + "\n")
 
 
 def save_trained(trainer: ItemTrainer, out: Path, weights: dict[str, Any] | None) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries, chunk
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_parquet
-from skipthink.io.progress import Display, Meter
+from skipthink.io.job_progress import measure, shown_phase
 from skipthink.options import pick
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
@@ -117,7 +116,7 @@ class ItemTrainer(DeviceTrainer):
         Each process scores its share of the samples; the first one searches for all, and keeps the losses.
         """
         source, is_main = self.source, self.is_world_process_zero()
-        shown = closing(Meter("scoring", "tokens", Display(sys.stderr))) if is_main else nullcontext()
+        shown = shown_phase(self.progress, "scoring", "tokens") if is_main else nullcontext()
         with shown as meter:
             losses = score_in_shares(
                 self.student,
@@ -175,6 +174,7 @@ class ItemTrainer(DeviceTrainer):
         super().log(logs | self.counts.take_window(), start_time)
         if self.is_world_process_zero():
             append_log(self.arguments.record_folder, self.state.log_history[-1])
+            measure(self.progress, loss=logs.get("loss"), accuracy=logs.get("eval_accuracy"))
 
     def count_step(self, step: int) -> None:
         """Items and tokens of the step."""
