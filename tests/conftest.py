@@ -1,10 +1,12 @@
 """What the tests of all wings share: what is trained once, which tests are slow, and that no other test trains."""
 
+import shutil
 import sys
 from unittest import mock
 
 import pytest
-from kept import Kept, fixtures_that_train, trains_for_its_module
+from kept import Kept, fixtures_that_train, trains, trains_for_its_module
+from small_run import run_small
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +14,23 @@ def kept(request, tmp_path_factory):
     """Trained folders that all processes of the tests share, from one run of the tests to the next."""
     cache = getattr(request.config, "cache", None)
     return Kept(cache.mkdir("trained") if cache else tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+@trains
+def whole_run(kept, tmp_path_factory):
+    """A finished run, not to be changed: its folder, with what it printed beside it in `printed.txt`."""
+    folder = tmp_path_factory.mktemp("small")
+    returned = kept.fill(folder, run_small)
+    (folder / "printed.txt").write_text(returned["printed"])
+    return folder / "run"
+
+
+@pytest.fixture
+def run_copy(whole_run, tmp_path):
+    """A copy of the finished run that a test may damage."""
+    shutil.copytree(whole_run, tmp_path / "run")
+    return tmp_path / "run"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,9 +1,11 @@
 """The record of a run: whole, unfinished, killed, damaged, of another format."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -220,3 +222,10 @@ def test_reading_a_run_loads_no_torch(whole_run):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_page_of_metrics_explains_all_that_is_logged(whole_run):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([a-z_]+)`", " ".join(re.findall(r"^\|([^|]+)\|", page, re.MULTILINE))))
+    logged = {name for one in open_run(whole_run).trainings() for entry in one.log for name in entry}
+    assert logged == explained

@@ -1,12 +1,14 @@
 """Mixed precision, activation checkpointing, and what goes to `transformers.TrainingArguments` as it stands."""
 
 import importlib.util
+import json
 
 import pytest
 import torch
 from kept import trains
 from safetensors.torch import load_file
 from training_calls import train_by_name
+from transformers import TrainerCallback
 
 from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.run.recipe import parse_recipe
@@ -70,6 +72,32 @@ def test_steps_are_reported_to_tensorboard(student_dir, samples, tmp_path):
     events = EventAccumulator(str(folder)).Reload()
     assert [event.value for event in events.Scalars("train/batch_items")] == [8.0] * 6
     assert len(events.Scalars("train/batch_target_tokens")) == 6
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    for name in ("loss", "learning_rate", "grad_norm"):
+        logged = [entry[name] for entry in log if name in entry]
+        assert [event.value for event in events.Scalars(f"train/{name}")] == pytest.approx(logged)
+
+
+class _Tracker(TrainerCallback):
+    """Keeps what a tracker is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def on_log(self, args, state, control, logs=None, **_):
+        self.told.append((state.global_step, dict(logs)))
+
+
+@pytest.mark.slow
+def test_trackers_are_told_what_the_log_says(student_dir, samples, tmp_path, monkeypatch):
+    """Weights & Biases, trackio and the others are callbacks that `report_to` names."""
+    tracker = _Tracker()
+    monkeypatch.setattr("transformers.trainer.get_reporting_integration_callbacks", lambda names: [tracker])
+    train(student_dir, samples, tmp_path)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [step for step, _ in tracker.told] == [entry["step"] for entry in log]
+    for (_, told), entry in zip(tracker.told, log, strict=True):
+        assert told == {name: value for name, value in entry.items() if name != "step"}
 
 
 RECIPE = """

@@ -319,7 +319,9 @@ class RunRecord:
     def _read_judged(self, job: JobRecord) -> Judged:
         folder = job.folder
         if job.is_done:
-            transcript = self._table(folder / "transcript.parquet", ("id", "chunk", "text", "right"))
+            transcript = None
+            if self.recipe["skip"].get("gate", "answer") == "answer":  # other gates ask nobody
+                transcript = self._table(folder / "transcript.parquet", ("id", "chunk", "text", "right"))
             report = self._optional(folder / "report.json") or {}
             return Judged(job, self._table(folder / "skip.parquet", ("id", "skipped")), transcript, report)
         return Judged(job, None, self._open_transcript(folder / "transcript.jsonl"), {})
