@@ -80,13 +80,14 @@ def test_ids_of_an_encoder_decoder(read, tokenizer):
 
 
 def test_prompt_and_completion(read):
-    [item, odd] = read(
+    [item, endless, odd] = read(
         {"prompt": "What is one?", "completion": " It is two.<end>"},
+        {"prompt": "What is one?", "completion": " It is two."},
         {"prompt": "What is o", "completion": "ne?"},
     )
     assert (masked(item), trained(item), item.notes) == ("What is one?", " It is two.<end>", ())
+    assert endless.notes == ("the last trained token is not the end token",)
     assert "the prompt alone has other tokens than in front of its completion" in odd.notes
-    assert "the last trained token is not the end token" in odd.notes
 
 
 @pytest.mark.parametrize("template", [PLAIN, MARKED])

@@ -153,6 +153,7 @@ def _n_chunks(record: RunRecord, seed: int, samples: pa.Table, split: str) -> np
 
 
 def _holds(record: RunRecord, samples: pa.Table, methods: Sequence[str], seed: int, text: str) -> Flags:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     tables = [(samples, [name for name in TEXT_COLUMNS if name in samples.column_names])]
@@ -164,6 +165,8 @@ def _holds(record: RunRecord, samples: pa.Table, methods: Sequence[str], seed: i
     found = np.zeros(samples.num_rows, dtype=bool)
     for table, columns in tables:
         for name in columns:
+            if pa.types.is_null(table[name].type):  # nobody has one
+                continue
             holds = pc.match_substring(table[name], text, ignore_case=True)
             found |= pc.fill_null(holds, fill_value=False).to_numpy(zero_copy_only=False)
     return found
