@@ -181,8 +181,10 @@ def test_time_goes_on_between_two_calls_of_a_meter(terminal, monkeypatch):
 
 
 def test_a_job_says_what_it_does(tmp_path):
-    report = ReportFile(tmp_path / "job.progress")
+    report = ReportFile(tmp_path / "job.progress", "steps")
+    report(1, 10)
     report(3, 10)
+    report.told(is_last=True)
     with report.phase("scoring", "tokens") as progress:
         progress(50, 200)
         progress(100, 200)
@@ -190,7 +192,7 @@ def test_a_job_says_what_it_does(tmp_path):
         state = JobState.read(tmp_path / "job.progress")
         state.phase_seconds = 10.0
         assert state.line("train/x/s0", 30.0).startswith(
-            "train/x/s0 30% (3/10, 30s, 1m10s left)  scoring 50% (100/200, 10s, 10s left, 10 tokens/s)"
+            "train/x/s0 30% (3/10, 30s, 1m10s left, 0.1 steps/s)  scoring 50% (100/200, 10s, 10s left, 10 tokens/s)"
         )
     for loss in (3.0, 2.0, 1.0, float("nan")):
         report.measure(loss=loss)
@@ -204,6 +206,13 @@ def test_a_job_says_what_it_does(tmp_path):
     assert JobState.read(tmp_path / "nothing") == JobState()
     (tmp_path / "torn").write_text('{"done": 1, "tot')
     assert JobState.read(tmp_path / "torn") == JobState()
+
+
+def test_a_job_that_goes_on_counts_what_is_fresh():
+    report = Report("steps")
+    report(800, 1000)
+    report(850, 1000)
+    assert report.state.line("a", 10.0) == "a 85% (850/1000, 10s, 30s left, 5.0 steps/s)"
 
 
 def test_a_phase_gives_a_job_without_steps_a_share():

@@ -30,6 +30,8 @@ class JobState:
     Attributes:
         done: what is done of `total`, in units of the job's own.
         total: in all; 0: not known.
+        counted: what the job counts, for its rate: "steps".
+        kept: what was done before this try: it says nothing about the time left.
         phase: what it does at the moment, where that is a part of its own: "scoring".
         phase_done: what is done of the phase.
         phase_total: of the phase in all; 0: not known.
@@ -42,6 +44,8 @@ class JobState:
 
     done: int = 0
     total: int = 0
+    counted: str = ""
+    kept: int = 0
     phase: str | None = None
     phase_done: int = 0
     phase_total: int = 0
@@ -62,7 +66,7 @@ class JobState:
 
     def line(self, name: str, elapsed: float) -> ProgressText:
         """The state as a line: share, time left, phase, losses, accuracy."""
-        text = format_progress(name, self.done, self.total, elapsed)
+        text = format_progress(name, self.done, self.total, elapsed, kept=self.kept, unit=self.counted)
         share = text.share
         parts = [str(text)]
         if self.phase is not None:
@@ -79,14 +83,22 @@ class JobState:
 
 
 class Report:
-    """Where a job says how far it has come; called with (done, in all), like any progress."""
+    """Where a job says how far it has come; called with (done, in all), like any progress.
 
-    def __init__(self) -> None:
-        self.state = JobState()
+    Args:
+        counted: what the job counts, for its rate.
+    """
+
+    def __init__(self, counted: str = "") -> None:
+        self.state = JobState(counted=counted)
         self._phase_began = time.monotonic()
+        self._is_begun = False
 
     def __call__(self, done: int, total: int) -> None:
         """Notes how far the job has come."""
+        if not self._is_begun:
+            # one that goes on begins behind what it has kept
+            self._is_begun, self.state.kept = True, int(done) if done > 1 else 0
         self.state.done, self.state.total = int(done), int(total)
         self.told(is_last=done >= total)
 
@@ -136,10 +148,11 @@ class ReportFile(Report):
 
     Args:
         path: a small JSON file.
+        counted: what the job counts, for its rate.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, counted: str = "") -> None:
+        super().__init__(counted)
         self.path = path
         self._last = float("-inf")
 

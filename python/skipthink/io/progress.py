@@ -69,7 +69,8 @@ def format_progress(
         return ProgressText(f"{name} … {format_seconds(elapsed)}")
     fresh = done - kept
     left = f", {format_seconds(elapsed / fresh * (total - done))} left" if fresh else ""
-    rate = f", {fresh / elapsed:,.0f} {unit}/s" if unit and fresh and elapsed else ""
+    speed = fresh / elapsed if elapsed else 0.0
+    rate = f", {speed:,.{0 if speed >= 10 else 1}f} {unit}/s" if unit and speed else ""
     text = f"{name} {100 * done // total}% ({done}/{total}, {format_seconds(elapsed)}{left}{rate})"
     return ProgressText(text, done / total)
 

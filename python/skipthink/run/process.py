@@ -30,6 +30,8 @@ REFUSAL = "ERROR: "
 """What the line begins with that says why a job was refused."""
 WITHOUT_TORCH = (Kind.TEACH, Kind.PREPARE)
 """Jobs that may need no torch; where a local model is the teacher, the environment bounds its threads."""
+COUNTED = {Kind.TEACH: "samples", Kind.TRAIN: "steps", Kind.SKIP_DATA: "samples"}
+"""What the progress of a job counts, where that has a rate."""
 LOG = logging.getLogger(__name__)
 
 
@@ -89,7 +91,7 @@ def work(run_dir: Path, name: str, threads: int) -> int:
         graph = folder.graph()
         job = graph.named(name)
         set_threads(threads, job)
-        run_job(folder, graph, job, ReportFile(folder.progress(job)))
+        run_job(folder, graph, job, ReportFile(folder.progress(job), COUNTED.get(job.kind, "")))
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise

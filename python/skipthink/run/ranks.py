@@ -22,7 +22,7 @@ from skipthink.run.events import Events
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job, build_graph
-from skipthink.run.process import job_environment, set_threads
+from skipthink.run.process import COUNTED, job_environment, set_threads
 from skipthink.run.recipe import Recipe
 from skipthink.run.work import run_job
 
@@ -139,7 +139,7 @@ class _Shown(Report):
     """Shows what a job of this process says."""
 
     def __init__(self, events: Events, job: Job, n_done: int, n_jobs: int) -> None:
-        super().__init__()
+        super().__init__(COUNTED.get(job.kind, ""))
         self.events, self.name, self.counts = events, job.name, (n_done, n_jobs)
         self.started = time.monotonic()
 

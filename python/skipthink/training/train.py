@@ -14,7 +14,7 @@ import numpy as np
 
 from skipthink.core.ragged import Ints
 from skipthink.io.files import write_json, write_parquet
-from skipthink.io.job_progress import Report
+from skipthink.io.job_progress import Report, phase_of
 from skipthink.io.visible import in_a_line
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
@@ -81,7 +81,8 @@ def train_method(
     # `transformers.Trainer` puts the student where it is trained, each process on a device of its own
     fresh = Student.load(student, n_chunks=chunks.M, device="cpu")
     method.refuse(options, fresh.markers)
-    encoded = fresh.encode(samples, chunks.rules)
+    with phase_of(progress, "tokenising"):
+        encoded = fresh.encode(samples, chunks.rules)
     if options.lora is not None:
         fresh = add_lora(fresh, options.lora, seed=seed)
     name = {"run_name": f"{out.parent.name}-{out.name}"}
