@@ -116,8 +116,7 @@ class ItemTrainer(DeviceTrainer):
         Each process scores its share of the samples; the first one searches for all, and keeps the losses.
         """
         source, is_main = self.source, self.is_world_process_zero()
-        shown = shown_phase(self.progress, "scoring", "tokens") if is_main else nullcontext()
-        with shown as meter:
+        with shown_phase(self.progress, "scoring", "tokens") if is_main else nullcontext() as meter:
             losses = score_in_shares(
                 self.student,
                 source.encoded.take(source.rows),
@@ -172,9 +171,6 @@ class ItemTrainer(DeviceTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the mean size of the steps since the last log in items and in tokens."""
         super().log(logs | self.counts.take_window(), start_time)
-        if self.is_world_process_zero():
-            append_log(self.arguments.record_folder, self.state.log_history[-1])
-            measure(self.progress, loss=logs.get("loss"), accuracy=logs.get("eval_accuracy"))
 
     def count_step(self, step: int) -> None:
         """Items and tokens of the step."""
@@ -220,7 +216,7 @@ def _sampler_of(
 
 
 class _Epochs(TrainerCallback):
-    """Boundaries and items of an epoch, and an optimiser that forgets where the method wants it to."""
+    """Boundaries and items of an epoch, an optimiser that forgets where the method wants it to, and the log."""
 
     def __init__(self, trainer: ItemTrainer) -> None:
         self.trainer = trainer
@@ -244,6 +240,19 @@ class _Epochs(TrainerCallback):
         if trainer.method.forgets(trainer.source, state.global_step, n_steps):
             optimizer: Any = trainer.optimizer
             getattr(optimizer, "optimizer", optimizer).state.clear()  # its learning rate stays
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Keeps what is logged, for those who look at it now or later."""
+        if state.is_world_process_zero and logs is not None:
+            append_log(self.trainer.arguments.record_folder, state.log_history[-1])
+            measure(self.trainer.progress, loss=logs.get("loss"), accuracy=logs.get("eval_accuracy"))
 
     def _find_boundaries(self, epoch: int) -> None:
         trainer, source = self.trainer, self.trainer.source
