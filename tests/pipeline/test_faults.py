@@ -148,14 +148,17 @@ def documented_files():
                 yield re.sub("METHOD|JOB", "[^/]+", pattern)
 
 
+OPTIONAL = ("teach/", "choose/", re.escape("skip-data/s0/attempts/"))
+"""Of runs with a teacher (tests/teacher/test_run.py), a choice (test_choice.py) or another gate."""
+
+
 def test_the_page_of_formats_names_every_file_of_a_finished_run(whole):
     _, out, _ = whole
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    # a run without a teacher has no folder teach; tests/teacher/test_run.py has one
     patterns = [
         pattern
         for pattern in documented_files()
-        if pattern != "train/[^/]+/s0/model/.+" and not pattern.startswith("teach/")
+        if pattern != "train/[^/]+/s0/model/.+" and not pattern.startswith(OPTIONAL)
     ]
     assert not [name for name in files if not any(re.fullmatch(pattern, name) for pattern in patterns)]
     assert not [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in files)]

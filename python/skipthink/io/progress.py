@@ -114,7 +114,7 @@ class Display:
         elif self._live is not None:
             self._live.console.print(visible(text, keep="\n"), markup=False, highlight=False, soft_wrap=True)
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, /, **fields: Any) -> None:
         """Prints an event as an object, where the mode is "json"."""
         if self.mode == "json":
             self._write(json.dumps({"time": now(), "event": name, **fields}))
