@@ -63,7 +63,10 @@ def inspect_command(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Cuts no text, however long.")] = False,
     student: Annotated[
-        str | None, typer.Option(help="Folder or name of the student that a data file is looked at with.")
+        str | None,
+        typer.Option(
+            help="Folder or name of the student that a data file is looked at with; S comes with the package."
+        ),
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="Folder or name of the tokenizer that items were made with.")
@@ -142,6 +145,7 @@ def _inspect_data(
             return list(islice(held, limit))
         return list(rows)[:limit]
 
+    student = _folder_of(student)
     for view in preview(target, student=student, n_chunks=n_chunks, rules=rules, choose=choose):
         printer.show(view)
 
@@ -155,7 +159,7 @@ def _inspect_items(
     if target.is_dir():
         target = target / "items.parquet"
     totals, n_shown = Totals(), 0
-    for item in read_items(target, load_tokenizer(tokenizer)):
+    for item in read_items(target, load_tokenizer(_folder_of(tokenizer))):
         totals.add(item)
         if n_shown < limit and (item.name == sample if sample is not None else True):
             n_shown += 1
@@ -169,3 +173,10 @@ def _inspect_items(
     for note, count in (totals.notes or {}).items():
         typer.echo(f"{count} of {totals.items}: {note}")
     totals.refuse_untrained(target)
+
+
+def _folder_of(name: str) -> str:
+    """A folder or name; of a student that comes with the package, its folder."""
+    from skipthink.testbed import NAMES, student_path
+
+    return str(student_path(name)) if name in NAMES and not Path(name).exists() else name

@@ -79,7 +79,7 @@ def preview(
                 "split": None,
                 **{name: sample[name] for name in ("question", "rationale", "answer")},
                 "steps": encoded.steps[row],
-                "losses": {student: {**rows_of_losses[row], "epoch": None}},
+                "losses": {"the student": {**rows_of_losses[row], "epoch": None}},
                 "boundaries": boundaries,
                 "items": {},
                 "gate": {},

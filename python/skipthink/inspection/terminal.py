@@ -236,14 +236,15 @@ def token_text(tokens: Sequence[Token], longest: int | None = None) -> Text:
 
 
 def main_boundaries(view: dict[str, Any]) -> tuple[list[int], str]:
-    """The boundaries a view is coloured by: the last ones of a training, else average ones; and where they are from."""
+    """The boundaries a view is coloured by: the last ones of a training, else greedy or average ones; and their source."""
     trained = [entry for entry in view["boundaries"] if "/" in entry["source"]]
     if trained:
         first = trained[0]["source"]
         last = [entry for entry in trained if entry["source"] == first][-1]
         return last["boundaries"], first
     if view["boundaries"]:
-        entry = view["boundaries"][-1]
+        greedy = (entry for entry in view["boundaries"] if entry["source"] == "greedy")
+        entry = next(greedy, view["boundaries"][0])
         return entry["boundaries"], entry["source"]
     return [0, len(view["steps"])], "no search"
 
