@@ -236,7 +236,7 @@ def token_text(tokens: Sequence[Token], longest: int | None = None) -> Text:
 
 
 def main_boundaries(view: dict[str, Any]) -> tuple[list[int], str]:
-    """The boundaries a view is coloured by: the last ones of a training, else greedy or average ones; and their source."""
+    """The boundaries of a view's colours: the last of a training, else greedy or average ones; and their source."""
     trained = [entry for entry in view["boundaries"] if "/" in entry["source"]]
     if trained:
         first = trained[0]["source"]
