@@ -209,6 +209,11 @@ def test_folders_that_are_none_of_ours_are_refused_in_one_line(run_copy, tmp_pat
         assert "\n" not in str(raised.value)
     (run_copy / "jobs.json").write_text("{")
     assert open_run(run_copy).missing[0].what == "jobs.json"
+    (run_copy / "recipe.yaml").write_text("name: x\n")
+    with pytest.raises(
+        DataError, match="has no section chunks: it is not the recipe that skipthink run wrote"
+    ):
+        open_run(run_copy)
     (run_copy / "recipe.yaml").write_text("- [")
     with pytest.raises(DataError, match=r"cannot read .*recipe\.yaml"):
         open_run(run_copy)

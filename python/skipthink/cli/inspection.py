@@ -13,6 +13,7 @@ import typer
 from skipthink.cli.app import Rules, app
 from skipthink.exceptions import InvalidInputError
 from skipthink.inspection.layout import RECIPE_FILE
+from skipthink.io.visible import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,7 +120,7 @@ def _inspect_run(
         more = "" if len(shown) == len(listing.rows) else f"; {len(shown)} are shown, --limit shows more"
         typer.echo(f"{len(listing.rows)} of {listing.total} samples of the split {listing.split}{more}")
     for entry in record.missing:
-        typer.echo(f"missing: {entry}", err=True)
+        typer.echo(f"missing: {visible(str(entry))}", err=True)
 
 
 def _inspect_data(

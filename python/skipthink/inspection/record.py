@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 T = TypeVar("T")
+SECTIONS = ("chunks", "skip", "evaluation")
+"""What is read of a recipe; a run writes it with every default."""
 
 
 @dataclass(frozen=True)
@@ -443,6 +445,9 @@ def _read_recipe(folder: Path) -> dict[str, Any]:
         raise DataError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds {type(content).__name__}, not a recipe")
+    absent = [name for name in SECTIONS if not isinstance(content.get(name), dict)]
+    if absent:
+        raise DataError(f"{path} has no section {absent[0]}: it is not the recipe that skipthink run wrote")
     return content
 
 
