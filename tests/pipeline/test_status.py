@@ -96,7 +96,8 @@ def test_a_run_is_watched_killed_and_gone_on_with(tmp_path):
     events = events_of(out)
     assert [entry["event"] for entry in events].count("run") == 2
     assert events[-1]["event"] == "finished"
-    done = {entry["job"] for entry in events if entry["event"] == "done"}
+    # a job may end in the moment of the kill, before its end is said
+    done = {entry["job"] for entry in events if entry["event"] in ("done", "kept")}
     assert done == {job["name"] for job in watched["jobs"]}
     items = [entry["text"] for entry in events if entry["event"] == "note" and entry["job"] == "train/stt/s0"]
     assert "[skip]" in items[0]
