@@ -12,7 +12,7 @@ export PYO3_PYTHON := $(abspath $(BIN)/python)
 export UV_HTTP_TIMEOUT ?= 300
 
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
-PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name '*.yaml' -o -name 'py.typed')
+PYTHON_SOURCES := $(shell find python -name '*.py' -o -name '*.pyi' -o -name '*.yaml' -o -name 'py.typed' -o -path '*/assets/*')
 
 # A wheel for Linux is linked by zig against the symbols of glibc 2.17, so that it runs on every distribution since
 # 2014; what is built elsewhere, or without zig, asks for the system libraries of the machine it is built on.
@@ -69,6 +69,8 @@ test-rust: $(VENV)/.deps.stamp ## Tests of the core
 
 .PHONY: test-python
 test-python: env ## Tests of the package, README and pipeline
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	echo "no Chromium here: tests that look at reports in a browser are left out (apt-get install chromium)"
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 .PHONY: test-quick

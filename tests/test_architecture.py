@@ -34,7 +34,7 @@ WINGS = [
     ["skipping"],
     ["training", "publish"],
     ["testbed", "inspection"],
-    ["run"],
+    ["run", "plots"],
     ["cli"],
     ["__main__"],
 ]

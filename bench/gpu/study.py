@@ -23,7 +23,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from skipthink.evaluation.measure import wilson_interval
+from skipthink.evaluation.intervals import wilson_interval
 from skipthink.io.files import write_json, write_text
 
 HERE = Path(__file__).parent

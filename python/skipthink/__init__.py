@@ -30,6 +30,8 @@ if DEBUG_BUILD:
 _ON_DEMAND = (
     "data",
     "evaluation",
+    "inspection",
+    "plots",
     "publish",
     "run",
     "scoring",

@@ -109,7 +109,7 @@ def test_the_wheel_holds_the_package_and_nothing_else():
     binary = {name for name in parts if re.fullmatch(r"skipthink/_core(\.abi3)?\.(so|pyd)", name)}
     sources = {
         path.relative_to(PACKAGE).as_posix()
-        for pattern in ("*.py", "*.pyi", "*.yaml", "py.typed")
+        for pattern in ("*.py", "*.pyi", "*.yaml", "py.typed", "page.*", "browser.js")
         for path in PACKAGE.rglob(pattern)
     }
     students = {path.relative_to(PACKAGE).as_posix() for path in STUDENTS.rglob("*") if path.is_file()}

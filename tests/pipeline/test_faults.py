@@ -102,7 +102,7 @@ def jobs_of(recipe):
 def test_results_have_the_schema_of_the_readme(whole):
     _, out, printed = whole
     content = results(out)
-    assert list(content) == ["schema", "task", "recipe", "versions", "methods", "summary"]
+    assert list(content) == ["schema", "task", "recipe", "versions", "machine", "methods", "summary"]
     assert (content["schema"], content["task"], content["recipe"]) == (2, "multi_step_arithmetic", "tiny")
     assert [row["method"] for row in content["methods"]] == list(load_recipe(whole[0]).methods)
     for row in content["methods"]:

@@ -7,7 +7,8 @@ from kept import trains
 from training_calls import evaluate_folder
 
 from skipthink.answers.options import CheckOptions
-from skipthink.evaluation.measure import accuracy_by_stage, wilson_interval
+from skipthink.evaluation.intervals import wilson_interval
+from skipthink.evaluation.measure import accuracy_by_stage
 from skipthink.scoring import ChunkOptions
 from skipthink.student.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
 from skipthink.student.student import Student

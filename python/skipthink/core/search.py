@@ -24,9 +24,13 @@ from skipthink.core.ragged import (
 )
 from skipthink.core.steps import StepSpans, split_steps_batch
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
+from skipthink.io import markup
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SHOWN_ROWS = 5
+"""Rows that a notebook shows of a chunking; `show` shows any."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,37 @@ class Chunking:
             raise IndexError(f"row {row} is outside the {len(self)} rows")
         row %= len(self)
         return self._steps.chunks(row, self.boundaries[row].tolist())
+
+    def show(self, row: int = 0) -> None:
+        """Shows the chunks of one row: in colours in a notebook, as numbered lines elsewhere.
+
+        Raises:
+            InvalidInputError: the call was given no rationales.
+            IndexError: no such row.
+        """
+        text = f"{self._title(row)}\n{markup.chunks_text(self[row])}"
+        markup.show(markup.framed(*self._row_html(row)), lambda: print(text))  # noqa: T201 - what it is for
+
+    def _repr_html_(self) -> str:
+        """The first rows, in a notebook."""
+        shown = range(min(len(self), SHOWN_ROWS))
+        parts = [f"<p>{len(self):,} rows in {self.boundaries.shape[1] - 1} chunks</p>"]
+        for row in shown:
+            parts += [f"<p>{self._title(row)}</p>"] if self._steps is None else self._row_html(row)
+        if len(self) > len(shown):
+            parts.append(f"<p>… and {len(self) - len(shown):,} more rows: <code>.show(row)</code></p>")
+        return markup.framed(*parts)
+
+    def _row_html(self, row: int) -> list[str]:
+        return [f"<p><b>{self._title(row)}</b></p>", markup.chunks_html(self[row])]
+
+    def _title(self, row: int) -> str:
+        cuts = ", ".join(map(str, self.boundaries[row].tolist()))
+        found, before = float(self.objective[row]), float(self.initial_objective[row])
+        gain = "" if np.isnan(found) else f", J = {found:.4g}"
+        if found < before:
+            gain += f" (before the search {before:.4g})"
+        return f"row {row % len(self)}: boundaries {cuts}{gain}"
 
     def to_arrow(self) -> pa.Table:
         """A table with the columns boundaries, objective, initial_objective, searched and, with text, chunks."""

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from skipthink.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from skipthink.evaluation.measure import check_text, evaluate, wilson_interval
+    from skipthink.evaluation.intervals import wilson_interval
+    from skipthink.evaluation.measure import check_text, evaluate
     from skipthink.evaluation.options import EvaluationOptions
 
 __all__ = [
@@ -21,6 +22,6 @@ __getattr__ = lazy_names(
         "EvaluationOptions": "options",
         "check_text": "measure",
         "evaluate": "measure",
-        "wilson_interval": "measure",
+        "wilson_interval": "intervals",
     },
 )

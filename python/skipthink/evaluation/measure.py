@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from skipthink.core.options import SearchOptions
 from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries, chunk
 from skipthink.evaluation.confidence import ONE_PASS, confidences
+from skipthink.evaluation.intervals import wilson_interval
 from skipthink.evaluation.options import EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_parquet
@@ -31,9 +31,6 @@ from skipthink.student.student import Student
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Z_95 = 1.959963984540054
-"""97.5 % quantile of the standard normal distribution."""
 
 
 def evaluate(
@@ -120,24 +117,6 @@ def evaluate(
         **stages,
         "device": describe_device(asked.device),
     }
-
-
-def wilson_interval(n_right: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """The Wilson score interval of a share (Wilson 1927); it holds near 0 and 1, where mean ± z·sd does not.
-
-    Args:
-        n_right: successes.
-        n: trials, at least 1.
-        z: quantile of the standard normal distribution; 95 % by default.
-
-    Returns:
-        Lower and upper end, within 0 … 1.
-    """
-    share, spread = n_right / n, z * z / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    # rounding must not push the ends past what was seen
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def accuracy_by_stage(

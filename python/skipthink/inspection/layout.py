@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 DONE_FILE, JOBS_FILE, RECIPE_FILE = "done.json", "jobs.json", "recipe.yaml"
+REPORT_FILE = "report.html"
 EVENTS_FILE, LOCK_FILE = "events.jsonl", ".lock"
 
 JOBS_SCHEMA = 2

@@ -15,6 +15,7 @@ from skipthink.core.search import average_boundaries, chunk
 from skipthink.core.steps import split_steps_batch
 from skipthink.exceptions import InvalidInputError, SkipthinkError
 from skipthink.inspection.record import Judged, RunRecord, Trained
+from skipthink.inspection.view import SampleView
 from skipthink.student.token_texts import as_tokens, special_ids
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class SampleViews:
                 found.setdefault(str(name), (split, row))
         return found
 
-    def find(self, sample_id: str) -> dict[str, Any]:
-        """The view of a sample.
+    def find(self, sample_id: str) -> SampleView:
+        """The view of a sample, which shows itself in a notebook, and by `show()` anywhere.
 
         Raises:
             InvalidInputError: the run has no such sample.
@@ -68,7 +69,7 @@ class SampleViews:
             near = [name for name in self.rows_by_id if sample_id in name][:5]
             hint = f"; near to it are {', '.join(near)}" if near else ""
             raise InvalidInputError(f"{self.record.path} has no sample {sample_id!r}{hint}")
-        return self.views(place[0], [place[1]])[0]
+        return SampleView(self.views(place[0], [place[1]])[0])
 
     def views(self, split: str, rows: Sequence[int], *, with_items: bool = True) -> list[dict[str, Any]]:
         """Views of some samples of a split.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +97,7 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
         "task": recipe.task_name,
         "recipe": recipe.name,
         "versions": versions(),
+        "machine": machine(),
         "methods": with_speedups(rows, reference),
     }
     results["summary"] = summarise(results["methods"])
@@ -129,6 +132,25 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def machine() -> dict[str, str]:
+    """The machine a run is on: system, processor and cores; the devices of methods stand with their measures."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": f"{usable} usable of {os.cpu_count()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
 
 
 def with_speedups(rows: Sequence[dict[str, Any]], reference: str | None) -> list[dict[str, Any]]:

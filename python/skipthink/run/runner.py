@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from skipthink.exceptions import RunError
+from skipthink.inspection.layout import REPORT_FILE
 from skipthink.io.progress import Display
 from skipthink.run.events import Events, command_line
 from skipthink.run.fingerprints import Kind
@@ -89,8 +91,23 @@ def run_recipe(
             with _stop_said(events):
                 scheduler.run()
         results, table = write_report(folder, graph)
-        events.say("finished", "\n" + table, results=str(folder.path / "results.json"))
+        page = _write_page(folder)
+        events.say("finished", f"\n{table}\n\n{page}", results=str(folder.path / "results.json"))
     return results
+
+
+def _write_page(folder: RunFolder) -> str:
+    """Writes the page of a finished run; says where it is, or why there is none: the results are there without it."""
+    from skipthink.inspection import open_run
+    from skipthink.inspection.page import write_page
+
+    path = folder.path / REPORT_FILE
+    started = time.monotonic()
+    try:
+        write_page([open_run(folder.path)], path)
+    except Exception as error:
+        return f"no {REPORT_FILE}: {error}; skipthink report {folder.path} tries again"
+    return f"report: {path} ({time.monotonic() - started:.1f} s)"
 
 
 @contextmanager
