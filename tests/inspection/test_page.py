@@ -401,3 +401,25 @@ def test_a_sample_shows_itself(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert r"<b>question\u202e</b>" in printed
     assert "There are 0 apples." in printed
+
+
+def test_a_run_ends_with_its_report(whole_run):
+    page = (whole_run / "report.html").read_text(encoding="utf-8")
+    index, block = data_of(page, "index"), data_of(page, "block-0")
+    assert [method["label"] for method in index["methods"]] == ["base/s0", "base+sbc/s0", "stt/s0"]
+    samples = dict(zip(index["ids"], block["samples"], strict=True))
+    trained = [sample for sample in samples.values() if "items" in sample]
+    assert len(trained) == 32
+    for sample in trained:
+        labels = {item["of"] for item in sample["items"]}
+        assert labels == {"base/s0", "base+sbc/s0", "stt/s0"}
+        assert [entry["of"] for entry in sample["losses"]] == ["base+sbc/s0"]
+        assert len(sample["losses"][0]["steps"]) == len(sample["steps"])
+        assert sample["gate"][0]["questions"]
+        base = next(item for item in sample["items"] if item["of"] == "base/s0")
+        texts = [block["pieces"][number][0] for number in base["ids"]]
+        assert "".join(texts).startswith(sample["question"])
+        assert "".join(sample["steps"]) in "".join(texts)
+    assert "<li>" not in page.split("</header>")[1].split("Recipe and machine")[0]
+    printed = (whole_run.parent / "printed.txt").read_text()
+    assert re.search(r"report: .*report\.html \(\d", printed)
