@@ -5,6 +5,7 @@ PACKAGES = (
     "skipthink.answers",
     "skipthink.data",
     "skipthink.evaluation",
+    "skipthink.inspection",
     "skipthink.reference",
     "skipthink.scoring",
     "skipthink.skipping",
