@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -100,9 +101,8 @@ def show(page: str, write: Callable[[], None]) -> None:
     """
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is not None and getattr(shell, "kernel", None) is not None:
-        from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
-
-        display(HTML(page))
+        notebook: Any = importlib.import_module("IPython.display")
+        notebook.display(notebook.HTML(page))
     else:
         write()
 
