@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from kept import trains
 
-from skipthink.exceptions import RecipeError
+from skipthink.exceptions import RecipeError, RunError
 from skipthink.run.folder import RunFolder
 from skipthink.run.gates import skip_by_rule
 from skipthink.run.jobs import build_graph
+from skipthink.run.ranks import Ranks, lead
 from skipthink.run.recipe import load_recipe, parse_recipe
 from skipthink.run.skip_report import format_skips, skip_summary
 from skipthink.run.work import run_job
@@ -69,6 +70,12 @@ def test_decisions_depend_on_how_students_are_trained(change, same):
     )
     skips = before.named("skip-data/s0")
     assert (before.fingerprints[skips] == after.fingerprints[skips]) is same
+
+
+def test_several_processes_are_told_to_make_trials_in_one(tmp_path):
+    graph = build_graph(parse_recipe(RECIPE, name="r"))
+    with pytest.raises(RunError, match="skip-data/s0: trials train in a single process"):
+        lead(RunFolder(tmp_path), graph, Ranks(0, 2), None)
 
 
 def test_folds_are_refused_with_the_key():

@@ -86,7 +86,17 @@ def lead(folder: RunFolder, graph: Graph, ranks: Ranks, events: Events) -> None:
         graph: the jobs.
         ranks: which process this is.
         events: where what happens is said.
+
+    Raises:
+        RunError: the gate `trial` has not decided yet: it trains in a single process.
     """
+    trials = [job for job in graph if job.kind is Kind.SKIP_DATA and graph.recipe.skip.gate == "trial"]
+    waiting = [job.name for job in trials if folder.done(job, graph.fingerprints[job]) is None]
+    if waiting:
+        raise RunError(
+            f"{', '.join(waiting)}: trials train in a single process; give the command once without torchrun, stop it "
+            "when skip-data are done, then give it with torchrun"
+        )
     _set_up(graph.recipe)
     text = f"{ranks.n_ranks} processes: they train together, one job after the other"
     events.say("note", text, text=text)
