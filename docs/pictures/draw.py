@@ -5,6 +5,7 @@ Chromium and the packages `skipthink[report]` and playwright; the run of the pic
 """
 
 import argparse
+import runpy
 import sys
 import tempfile
 from pathlib import Path
@@ -86,15 +87,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="a finished run, such as runs/demo")
     parser.add_argument(
-        "out", type=Path, nargs="?", default=Path(__file__).parent, help="where to; beside this file"
+        "out", type=Path, nargs="?", help="folder of all pictures; by default each replaces the one in docs"
     )
     options = parser.parse_args()
     if chromium.PATH is None:
         raise SystemExit(chromium.WHY_NOT)
     record = open_run(options.run)
-    options.out.mkdir(parents=True, exist_ok=True)
-    draw_figures(record, options.out)
-    draw_page(record, options.out)
+    out = options.out or Path(__file__).parent
+    out.mkdir(parents=True, exist_ok=True)
+    explanation = ROOT / "docs" / "explanation" / "figures"
+    runpy.run_path(str(explanation / "draw.py"))["draw_all"](options.out or explanation)
+    draw_figures(record, out)
+    draw_page(record, out)
 
 
 if __name__ == "__main__":

@@ -62,10 +62,12 @@ def test_every_guide_is_linked_from_the_start_page():
 
 
 def test_public_packages_are_in_the_reference(site):
-    """Packages that say which of their names are public, by `__all__`."""
+    """Packages, and single modules, that say which of their names are public, by `__all__`."""
+    parts = {f"skipthink.{path.parent.name}": path for path in PACKAGE.glob("*/__init__.py")}
+    parts |= {f"skipthink.{path.stem}": path for path in PACKAGE.glob("*.py") if path.name != "__init__.py"}
     public = {
-        f"skipthink.{path.parent.name}"
-        for path in PACKAGE.glob("*/__init__.py")
+        name
+        for name, path in parts.items()
         if re.search(r"^__all__ = ", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     packages = set(site("public_names").PACKAGES)

@@ -184,13 +184,12 @@ def draw_questions() -> Figure:
 FIGURES = {"chunks": draw_chunks, "items": draw_items, "questions": draw_questions}
 
 
-def main() -> None:
-    """Writes the figures into the folder named on the command line, or beside this file."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+def draw_all(folder: Path = HERE) -> None:
+    """Writes the figures into a folder."""
     for name, draw in FIGURES.items():
         with matplotlib.rc_context(STYLE):
             draw().savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
 
 
 if __name__ == "__main__":
-    main()
+    draw_all(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
