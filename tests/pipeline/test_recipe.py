@@ -236,6 +236,18 @@ def test_the_test_bed_has_a_valid_recipe_for_every_task(task):
     assert step_sizes["base+sbc"] == step_sizes["base"] * (recipe.chunks.M + 1)
 
 
+def test_the_verbose_recipe_of_the_test_bed_is_valid():
+    recipe = load_recipe(ROOT / "recipes" / "testbed" / "verbose_arithmetic.yaml")
+    assert recipe.data.task_options["styles"] == ["calculate"]
+    how = {method.name: recipe.options_of(method) for method in recipe.chosen}
+    step_sizes = {
+        name: options.batch_size * options.gradient_accumulation_steps for name, options in how.items()
+    }
+    assert step_sizes["base+ac"] == step_sizes["base"] * (recipe.chunks.M + 1)
+    assert step_sizes["stt"] == step_sizes["base"] * 2
+    assert {options.average_last for options in how.values()} == {6}
+
+
 @pytest.mark.parametrize("student", [
     "{path: org/name}", "{path: org/name, prompt_format: chat, system: 'a: b', think: true, markers: text}",
     "{markers: text, think: true, hidden_size: 8}",

@@ -1,7 +1,16 @@
 //! Costs of any chunk of a row in constant time, for searches that look at few chunks of many.
+#![allow(clippy::inline_always)] // a call per candidate would cost these searches a third
 
 use crate::losses::{Objective, Row};
 use crate::search::running::charge_of;
+
+/// Which formula a cost has: one comparison per cost, as there are few operations beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Mean,
+    Variance,
+    Ours,
+}
 
 /// Prefix sums of one row; reused from row to row. They are taken of losses less a centre near the row's mean,
 /// so that little cancels when they are subtracted.
@@ -9,6 +18,7 @@ use crate::search::running::charge_of;
 pub struct PrefixCosts {
     objective: Objective,
     balance: f64,
+    kind: Kind,
     m: usize,
     n_stages: usize,
     centre: f64,
@@ -26,6 +36,11 @@ impl PrefixCosts {
         Self {
             objective,
             balance,
+            kind: match objective {
+                Objective::Mean | Objective::Max if balance == 0.0 => Kind::Mean,
+                Objective::Variance if balance == 0.0 => Kind::Variance,
+                _ => Kind::Ours,
+            },
             m: 1,
             n_stages: 1,
             centre: 0.0,
@@ -75,34 +90,67 @@ impl PrefixCosts {
     }
 
     /// Cost of chunk `m` (0-based) over steps `start..end`.
-    #[inline]
+    #[inline(always)]
     pub fn cost(&self, m: usize, start: usize, end: usize) -> f64 {
-        let cost = self.cost_of_losses(m, start, end);
-        if self.balance > 0.0 {
-            cost + charge_of(self.balance, end - start, self.n_steps, self.m)
+        if self.kind == Kind::Mean {
+            self.mean(m, start, end)
+        } else if self.kind == Kind::Variance {
+            self.variance(m, start, end)
         } else {
-            cost
+            self.ours(m, start, end)
         }
     }
 
-    #[inline]
-    fn cost_of_losses(&self, m: usize, start: usize, end: usize) -> f64 {
-        let sums = if self.n_stages == 1 { 0 } else { m * (self.n_steps + 1) };
-        let weight = self.weight[end] - self.weight[start];
-        let sum = self.first[sums + end] - self.first[sums + start];
-        if self.objective == Objective::Variance {
-            if weight <= 0.0 || end - start < 2 {
-                return 0.0;
-            }
-            return (self.second[sums + end] - self.second[sums + start] - sum * sum / weight).max(0.0);
-        }
-        let total = if weight > 0.0 { sum + self.centre * weight } else { 0.0 };
-        if self.objective == Objective::Mass {
-            return (total - 1.0) * (total - 1.0);
-        }
+    /// Sums of a chunk: its weight, and its losses less the centre.
+    #[inline(always)]
+    fn sums(&self, m: usize, start: usize, end: usize) -> (f64, f64) {
+        let sums = self.stage(m);
+        (self.weight[end] - self.weight[start], self.first[sums + end] - self.first[sums + start])
+    }
+
+    #[inline(always)]
+    fn stage(&self, m: usize) -> usize {
+        if self.n_stages == 1 { 0 } else { m * (self.n_steps + 1) }
+    }
+
+    #[inline(always)]
+    fn total(&self, weight: f64, sum: f64) -> f64 {
+        if weight > 0.0 { sum + self.centre * weight } else { 0.0 }
+    }
+
+    #[inline(always)]
+    fn mean(&self, m: usize, start: usize, end: usize) -> f64 {
+        let (weight, sum) = self.sums(m, start, end);
+        let total = self.total(weight, sum);
         if !self.ends.is_empty() {
             return (total + self.ends[m * (self.n_steps + 1) + end]) / (weight + 1.0);
         }
         if weight > 0.0 { total / weight } else { 0.0 }
+    }
+
+    #[inline(always)]
+    fn variance(&self, m: usize, start: usize, end: usize) -> f64 {
+        let (weight, sum) = self.sums(m, start, end);
+        if weight <= 0.0 || end - start < 2 {
+            return 0.0;
+        }
+        let sums = self.stage(m);
+        (self.second[sums + end] - self.second[sums + start] - sum * sum / weight).max(0.0)
+    }
+
+    /// The cost under what few searches ask for: equal mass, or a charge for lengths.
+    #[cold]
+    #[inline(never)]
+    fn ours(&self, m: usize, start: usize, end: usize) -> f64 {
+        let cost = match self.objective {
+            Objective::Mean | Objective::Max => self.mean(m, start, end),
+            Objective::Variance => self.variance(m, start, end),
+            Objective::Mass => {
+                let (weight, sum) = self.sums(m, start, end);
+                let off = self.total(weight, sum) - 1.0;
+                off * off
+            }
+        };
+        cost + charge_of(self.balance, end - start, self.n_steps, self.m)
     }
 }

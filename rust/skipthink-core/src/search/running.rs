@@ -247,6 +247,12 @@ impl Lengths {
         self.balance > 0.0
     }
 
+    /// The cost of a chunk of n steps with what it is charged for its length.
+    #[inline(always)]
+    pub fn charged(&self, cost: f64, n: usize) -> f64 {
+        if self.is_balanced() { cost + self.charge[n + Self::PAD] } else { cost }
+    }
+
     /// What chunks are charged for their length, for n from `first` on; without meaning for n < 0.
     pub fn charges(&self, first: isize) -> &[f64] {
         &self.charge[Self::at(first)..]
@@ -287,7 +293,7 @@ pub fn charge_of(balance: f64, n: usize, k: usize, m: usize) -> f64 {
     balance * (off * off)
 }
 
-/// The costs of chunk `m` that ends at `end`, for starts from `end` down to 0.
+/// The costs of chunk `m` that ends at `end`, not charged for lengths, for starts from `end` down to 0.
 #[inline(always)]
 pub fn costs_to_the_left<'a, C: Running>(
     row: &'a Row,
@@ -297,20 +303,20 @@ pub fn costs_to_the_left<'a, C: Running>(
 ) -> impl Iterator<Item = (usize, f64)> + use<'a, C> {
     let (end_loss, end_weight) = row.end(m, end).map_or((0.0, 0.0), |loss| (loss, 1.0));
     let mut sums = C::open(Scalar, end_loss, end_weight);
-    let charges = lengths.charges(0);
-    let empty = std::iter::once((end, C::cost(Scalar, sums) + charges[0]));
+    let empty = std::iter::once((end, C::cost(Scalar, sums)));
     let steps = row.stage(m)[..end].iter().zip(&row.weights[..end]).enumerate().rev();
     empty.chain(steps.map(move |(start, (loss, weight))| {
         sums = C::push(Scalar, sums, lengths.step(Scalar, end - start, *loss, *weight));
-        (start, C::cost(Scalar, sums) + charges[end - start])
+        (start, C::cost(Scalar, sums))
     }))
 }
 
 /// J of boundaries `b_0 … b_M`.
 pub fn total<C: Running>(row: &Row, lengths: &Lengths, boundaries: &[usize]) -> f64 {
     boundaries.windows(2).enumerate().fold(C::start(), |joined, (m, pair)| {
-        let cost = costs_to_the_left::<C>(row, lengths, m, pair[1]).nth(pair[1] - pair[0]);
-        C::join(Scalar, joined, cost.expect("a chunk starts at 0 or later").1)
+        let found = costs_to_the_left::<C>(row, lengths, m, pair[1]).nth(pair[1] - pair[0]);
+        let cost = found.expect("a chunk starts at 0 or later").1;
+        C::join(Scalar, joined, lengths.charged(cost, pair[1] - pair[0]))
     })
 }
 

@@ -102,14 +102,37 @@ pub fn fill<C: Running>(
     initial: &mut [f64; MOST_ROWS],
 ) {
     lengths.fit(group.k, group.m);
-    if group.k <= NOTED {
-        arch.dispatch(Fill::<C, true> { space, lengths, group, start, initial, costs: PhantomData });
+    // two programmes: what charges lengths would slow down, within its loops, what does not
+    if lengths.is_balanced() {
+        fill_charged::<C, true>(arch, space, lengths, group, start, initial);
     } else {
-        arch.dispatch(Fill::<C, false> { space, lengths, group, start, initial, costs: PhantomData });
+        fill_charged::<C, false>(arch, space, lengths, group, start, initial);
     }
 }
 
-struct Fill<'a, C, const NOTES: bool> {
+fn fill_charged<C: Running, const CHARGED: bool>(
+    arch: pulp::Arch,
+    space: &mut Space,
+    lengths: &Lengths,
+    group: &Group<'_>,
+    start: &[usize],
+    initial: &mut [f64; MOST_ROWS],
+) {
+    if group.k <= NOTED {
+        arch.dispatch(Fill::<C, true, CHARGED> { space, lengths, group, start, initial, costs: PhantomData });
+    } else {
+        arch.dispatch(Fill::<C, false, CHARGED> {
+            space,
+            lengths,
+            group,
+            start,
+            initial,
+            costs: PhantomData,
+        });
+    }
+}
+
+struct Fill<'a, C, const NOTES: bool, const CHARGED: bool> {
     space: &'a mut Space,
     lengths: &'a Lengths,
     group: &'a Group<'a>,
@@ -121,7 +144,7 @@ struct Fill<'a, C, const NOTES: bool> {
 /// One number per row.
 type Lanes<S> = [<S as Simd>::f64s; VECTORS];
 
-impl<C: Running, const NOTES: bool> WithSimd for Fill<'_, C, NOTES> {
+impl<C: Running, const NOTES: bool, const CHARGED: bool> WithSimd for Fill<'_, C, NOTES, CHARGED> {
     type Output = ();
 
     #[inline(always)]
@@ -134,7 +157,7 @@ impl<C: Running, const NOTES: bool> WithSimd for Fill<'_, C, NOTES> {
         let per_stage = n_stages > 1 || !ends.is_empty();
         let (losses, weights, ends) = (lanes_of::<S>(losses), lanes_of::<S>(weights), lanes_of::<S>(ends));
         let programme = Programme { simd, lengths, losses, weights, ends, n_stages, k, min_steps };
-        lanes_of_mut::<S>(&mut initial[..S::F64_LANES * VECTORS])[0] = programme.total::<C>(start);
+        lanes_of_mut::<S>(&mut initial[..S::F64_LANES * VECTORS])[0] = programme.total::<C, CHARGED>(start);
         let (best, costs) = (lanes_of_mut::<S>(best), lanes_of_mut::<S>(costs));
         let choices = lanes_of_mut::<S>(choices);
         best[0] = [simd.splat_f64s(C::start()); VECTORS];
@@ -149,9 +172,9 @@ impl<C: Running, const NOTES: bool> WithSimd for Fill<'_, C, NOTES> {
             let last = if all_layers || last_end == k { m } else { m - 1 };
             let layers = low..last_end.checked_div(min_steps).unwrap_or(m).min(last) + 1;
             if both {
-                programme.sweep::<C, 2, NOTES>(layers, end, per_stage, best, costs, choices);
+                programme.sweep::<C, 2, NOTES, CHARGED>(layers, end, per_stage, best, costs, choices);
             } else {
-                programme.sweep::<C, 1, NOTES>(layers, end, per_stage, best, costs, choices);
+                programme.sweep::<C, 1, NOTES, CHARGED>(layers, end, per_stage, best, costs, choices);
             }
             end = last_end + 1;
         }
@@ -246,7 +269,7 @@ struct Programme<'a, S: Simd> {
 impl<S: Simd> Programme<'_, S> {
     /// Fills layers at `ENDS` ends from `end` on.
     #[inline(always)]
-    fn sweep<C: Running, const ENDS: usize, const NOTES: bool>(
+    fn sweep<C: Running, const ENDS: usize, const NOTES: bool, const CHARGED: bool>(
         &self,
         layers: Range<usize>,
         end: usize,
@@ -264,7 +287,7 @@ impl<S: Simd> Programme<'_, S> {
             let first = (layer - 1) * self.min_steps;
             if per_stage || layer == layers.start {
                 for (at, column) in costs.iter_mut().enumerate() {
-                    self.costs::<C>(layer - 1, first.min(end)..end + at, column);
+                    self.costs::<C, CHARGED>(layer - 1, first.min(end)..end + at, column);
                 }
             }
             let (before, after) = best.split_at_mut(layer * width);
@@ -332,7 +355,12 @@ impl<S: Simd> Programme<'_, S> {
 
     /// Costs of a chunk that ends where `starts` ends, for all starts from there down to its beginning.
     #[inline(always)]
-    fn costs<C: Running>(&self, chunk: usize, starts: Range<usize>, costs: &mut [Lanes<S>]) {
+    fn costs<C: Running, const CHARGED: bool>(
+        &self,
+        chunk: usize,
+        starts: Range<usize>,
+        costs: &mut [Lanes<S>],
+    ) {
         let mut sums = self.open::<C>(chunk, starts.end);
         for v in 0..VECTORS {
             costs[starts.end][v] = C::cost(self.simd, sums[v]);
@@ -343,10 +371,11 @@ impl<S: Simd> Programme<'_, S> {
                 costs[start][v] = C::cost(self.simd, sums[v]);
             }
         }
-        if self.lengths.is_balanced() {
-            for start in starts.start..=starts.end {
-                for v in 0..VECTORS {
-                    costs[start][v] = self.charged(costs[start][v], starts.end - start);
+        if CHARGED {
+            let charged = costs[starts.start..=starts.end].iter_mut().rev();
+            for (n, costs) in charged.enumerate() {
+                for cost in costs {
+                    *cost = self.charged(*cost, n);
                 }
             }
         }
@@ -360,7 +389,7 @@ impl<S: Simd> Programme<'_, S> {
 
     /// J of the same boundaries in all rows.
     #[inline(always)]
-    fn total<C: Running>(&self, boundaries: &[usize]) -> Lanes<S> {
+    fn total<C: Running, const CHARGED: bool>(&self, boundaries: &[usize]) -> Lanes<S> {
         let mut joined = [self.simd.splat_f64s(C::start()); VECTORS];
         for (chunk, pair) in boundaries.windows(2).enumerate() {
             let mut sums = self.open::<C>(chunk, pair[1]);
@@ -368,7 +397,10 @@ impl<S: Simd> Programme<'_, S> {
                 self.push::<C>(&mut sums, chunk, start, pair[1]);
             }
             for v in 0..VECTORS {
-                let cost = self.charged(C::cost(self.simd, sums[v]), pair[1] - pair[0]);
+                let mut cost = C::cost(self.simd, sums[v]);
+                if CHARGED {
+                    cost = self.charged(cost, pair[1] - pair[0]);
+                }
                 joined[v] = C::join(self.simd, joined[v], cost);
             }
         }

@@ -255,7 +255,8 @@ fn walk_back<C: Running>(
         let end = cuts[chunk + 1];
         let goal = best(chunk + 1, end);
         let reaches = |(start, cost): &(usize, f64)| {
-            end - start >= min_steps && C::join(Scalar, best(chunk, *start), *cost) == goal
+            let cost = lengths.charged(*cost, end - start);
+            end - start >= min_steps && C::join(Scalar, best(chunk, *start), cost) == goal
         };
         let found = costs_to_the_left::<C>(row, lengths, chunk, end).find(reaches);
         cuts[chunk] = found.expect("the same operations on the same numbers give the same optimum").0;
