@@ -31,7 +31,7 @@ from skipthink.evaluation.options import EvaluationOptions
 from skipthink.io.files import write_json
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student import Student
-from skipthink.training import ItemSource, Method, train_method
+from skipthink.training import BudgetOptions, train_method
 from skipthink.training.methods import own_methods
 
 TASK = "multi_step_arithmetic"
@@ -89,10 +89,9 @@ def climb(rung: str, seed: int, made: dict[str, Any], out: Path, target_tokens: 
         "batch_size": STEP_ITEMS // 2, "gradient_accumulation_steps": 2, "learning_rate": 2e-3, "weight_decay": 0.1,
         "adam_beta2": 0.99, "batching": "shuffled", "save_steps": 10_000, **own,
     }  # fmt: skip
-    per_epoch = tokens_of_epoch(method, method.Options(**common), out / "fresh", samples, seed, given)
     summary = train_method(
         method, student=out / "fresh", samples=samples, out=out / "train", chunks=chunks, seed=seed,
-        options=method.Options(**common, epochs=target_tokens / per_epoch), **given,
+        options=method.Options(**common, budget=BudgetOptions(target_tokens=target_tokens)), **given,
     )  # fmt: skip
     found = evaluate(
         student=out / "train" / "model", samples=table(made["test"]), mode=method.mode, out=out / "evaluate",
@@ -120,19 +119,6 @@ def true_decisions(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for place, row in enumerate(rows):
         skipped[place, : len(row["roles"])] = [role != CORE for role in row["roles"]]
     return {"boundaries": boundaries, "skipped": skipped}
-
-
-def tokens_of_epoch(
-    method: Method, options: Any, fresh: Path, samples: pa.Table, seed: int, given: dict[str, Any]
-) -> int:
-    """Target tokens of an epoch."""
-    student = Student.load(fresh, device="cpu")
-    encoded = student.encode(samples)
-    boundaries = given.get("boundaries", average_boundaries(encoded.n_steps, N_CHUNKS))
-    source = ItemSource(
-        encoded, student.markers, options, boundaries, seed, STEP_ITEMS, skipped=given.get("skipped")
-    )
-    return int(method.items(source, 0).n_loss.sum())
 
 
 def table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -8,7 +8,9 @@ import sys
 from skipthink.exceptions import SkipthinkError
 from skipthink.io.files import describe_full_disk
 
-EXTRAS = {"typer": "cli", "pyarrow": "cli", "openai": "teacher", "httpx2": "teacher"}
+EXTRAS = {
+    "typer": "cli", "pyarrow": "cli", "openai": "teacher", "httpx2": "teacher", "scipy": "compare",
+}  # fmt: skip
 """Packages to the extra that brings them; the others come with `train`."""
 
 

@@ -33,7 +33,7 @@ from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampl
 from skipthink.training.loss import TargetHead
 from skipthink.training.methods import own_methods
 from skipthink.training.methods.stepwise import stepwise_items
-from skipthink.training.steps import Layout
+from skipthink.training.steps import Layout, StepPlan
 
 M = 3
 SIZES = {"hidden_size": 48, "num_layers": 2, "num_heads": 2, "max_length_tokens": 160}
@@ -214,7 +214,7 @@ def test_the_objective_of_the_search_is_the_sum_of_item_losses(t5):
     found = skipthink.chunk(None, M=M, eta=0.0, method="optimal", min_steps=0, **losses.chunk_arguments())
     items = build_items(encoded, encoded.plan("chunkwise", found.boundaries), markers)
     items = take_items(items, np.flatnonzero(items.stages >= 1))
-    sampler = StageBatchSampler(dataset := ItemDataset(items), Layout(8), seed=0, loss_norm="item")
+    sampler = StageBatchSampler(dataset := ItemDataset(items), Layout(8), StepPlan(8, 0), loss_norm="item")
     assert len(sampler) > 1
     nll, rows, _ = TargetHead(model).token_nll(
         model, PadCollator(markers)([dataset[k] for k in range(len(items))])

@@ -23,7 +23,7 @@ from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampl
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
 from skipthink.training.loss import TargetHead
-from skipthink.training.steps import Layout, loss_denominators, plan_steps
+from skipthink.training.steps import Layout, StepPlan, loss_denominators, plan_steps
 
 SETTINGS = {
     "batch_size": 8,
@@ -40,8 +40,8 @@ def chunkwise_items(encoded, markers):
     return build_items(encoded, encoded.plan("chunkwise", average_boundaries(encoded.n_steps, 3)), markers)
 
 
-def sampler_of(items, layout, **options):
-    return StageBatchSampler(ItemDataset(items), layout, seed=1, **options)
+def sampler_of(items, layout, by_stage=True):
+    return StageBatchSampler(ItemDataset(items), layout, StepPlan(layout.step_size, 1, by_stage))
 
 
 def test_stage_batches_hold_one_stage_and_every_item_once(chunkwise_items):
@@ -497,7 +497,7 @@ def test_a_checkpoint_of_steps_of_another_size_is_refused(student_dir, samples, 
             "base", student=student_dir, samples=samples, out=tmp_path, n_chunks=3, seed=5,
             settings={**SETTINGS, "epochs": 4}, progress=progress,
         )  # fmt: skip
-    with pytest.raises(InvalidInputError, match="made with 8 items an optimiser step, but it is 4 now"):
+    with pytest.raises(InvalidInputError, match="made with 8 items an optimiser step, but it is 4 items now"):
         train(student_dir, samples, tmp_path, method="base", epochs=4, batch_size=4)
     # as many items, dealt out differently, go on
     train(

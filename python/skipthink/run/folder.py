@@ -212,7 +212,8 @@ class RunFolder:
     def take_over(self, job: Job, fingerprint: str, other: RunFolder) -> bool:
         """Copies a job that another run has finished with the same inputs; False if there is none.
 
-        What says that it is finished is copied last: after a kill in between it is copied again.
+        Files are linked where the file system can: finished jobs replace files, and never write into them. What says
+        that it is finished is copied last: after a kill in between it is copied again.
 
         Raises:
             RunError: its files cannot be copied.
@@ -222,7 +223,8 @@ class RunFolder:
             done = (source / DONE_FILE).read_bytes()
             if parse_object(done, "it").get("fingerprint") != fingerprint:
                 return False
-            shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(DONE_FILE))
+            shutil.rmtree(target, ignore_errors=True)  # what a kill has left of an earlier copy
+            shutil.copytree(source, target, copy_function=_link, ignore=shutil.ignore_patterns(DONE_FILE))
             write_bytes(target / DONE_FILE, done)
         except FileNotFoundError:
             return False
@@ -256,6 +258,15 @@ def _described(job: Job) -> dict[str, Any]:
         "fold": job.fold,
         "folder": job.folder,
     }
+
+
+def _link(source: str, target: str) -> str:
+    """Links a file, or copies it to another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _named(made_by: dict[str, Any]) -> str:

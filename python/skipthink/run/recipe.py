@@ -26,6 +26,7 @@ from skipthink.teacher.options import TeacherOptions
 from skipthink.training.method import Method
 from skipthink.training.methods import find_method, own_methods
 from skipthink.training.options import TrainingOptions
+from skipthink.training.study_options import StudyOptions
 
 RUN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
@@ -78,6 +79,7 @@ class Recipe(CheckOptions):
     seeds: tuple[int, ...] = option(
         (0,), "every method is trained once per seed; the data stay the same", min_length=1
     )
+    study: StudyOptions = option(StudyOptions, "how a study tunes", affects_results=False)
     workers: int = option(1, "jobs that run side by side, one process each", ge=1, affects_results=False)
     threads: int = option(1, "threads of each job", ge=1, affects_results=False)
 

@@ -29,6 +29,7 @@ def run_recipe(
     *,
     reuse: Sequence[str | Path] = (),
     display: Display | None = None,
+    cheapest_first: bool = False,
 ) -> dict[str, Any]:
     """Runs a recipe in a folder: finished jobs are kept, killed ones resumed.
 
@@ -40,6 +41,7 @@ def run_recipe(
         reuse: other run folders: jobs they have finished with the same inputs are copied from there. `evaluate` is
             not, because seconds compare within one process only.
         display: where progress is shown; standard output by default.
+        cheapest_first: starts jobs that few others need first, in the order of the recipe; else the longest chain.
 
     Returns:
         The content of `results.json`; nothing in the processes that follow the first one.
@@ -87,6 +89,7 @@ def run_recipe(
                 threads=recipe.threads,
                 lock=lock,
                 events=events,
+                cheapest_first=cheapest_first,
             )
             with _stop_said(events):
                 scheduler.run()

@@ -84,6 +84,7 @@ class Scheduler:
             else beside, threads that wait for each other would spoil its seconds.
         lock: descriptor of the folder's lock, for the children to hold too.
         events: where what happens is said.
+        cheapest_first: starts the shortest chain first; else the longest one, which ends sooner with several workers.
     """
 
     def __init__(
@@ -96,9 +97,11 @@ class Scheduler:
         threads: int,
         lock: int,
         events: Events,
+        cheapest_first: bool = False,
     ) -> None:
         self.folder, self.graph, self.lock, self.events = folder, graph, lock, events
         self.workers, self.threads = workers, threads
+        self.sign = 1 if cheapest_first else -1
         self.sorter = TopologicalSorter(graph.needs)
         self.sorter.prepare()
         self.kept = set(finished)
@@ -108,7 +111,7 @@ class Scheduler:
         self.failed: list[RunError] = []
 
     def run(self) -> None:
-        """Runs what is not finished, the longest chain first.
+        """Runs what is not finished, the longest chain first unless `cheapest_first`.
 
         After a failure nothing new is started, but what runs is run to its end: its work is kept.
 
@@ -145,7 +148,7 @@ class Scheduler:
 
     def _start_ready(self) -> None:
         self._find_ready()
-        self.ready.sort(key=lambda job: -self.graph.ranks[job])
+        self.ready.sort(key=lambda job: self.sign * self.graph.ranks[job])
         n_free = self.workers - len(self.running)
         starting, self.ready = self.ready[:n_free], self.ready[n_free:]
         for job in starting:

@@ -32,7 +32,8 @@ from skipthink.teacher.options import (
 )
 from skipthink.testbed.options import CorpusOptions, PretrainingOptions, PretrainRecipe
 from skipthink.training.methods import own_methods
-from skipthink.training.options import LoraOptions, TrainingOptions
+from skipthink.training.options import BudgetOptions, LoraOptions, TrainingOptions
+from skipthink.training.study_options import StudyOptions
 
 PLACE = re.compile(r"(<!-- options: ([a-z ]+) -->\n\n)(.*?)(\n\n<!-- end of options -->)", re.DOTALL)
 
@@ -68,9 +69,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "student": lambda: table_of(StudentOptions),
     "chunks": lambda: table_of(ChunkOptions),
     "training": lambda: table_of(TrainingOptions),
+    "budget": lambda: table_of(BudgetOptions),
     "lora": lambda: table_of(LoraOptions),
     "methods": method_table,
     "skip": lambda: table_of(SkipOptions),
+    "study": lambda: table_of(StudyOptions),
     "evaluation": lambda: table_of(EvaluationOptions),
     "choose": lambda: table_of(ChooseOptions),
     "pretrain": lambda: table_of(PretrainRecipe),

@@ -138,17 +138,14 @@ class Trials:
                 start="fresh",
                 chunk_dropout=0.0,
                 epochs=epochs,
-                **dict.fromkeys(self._limits()),
+                max_steps=None,
+                budget=None,
             ),
             chunks=self.chunks,
             seed=self.seed,
             boundaries=self.boundaries,
             skipped=skipped,
         )
-
-    def _limits(self) -> list[str]:
-        """Options that would say instead of `epochs` how long a training is."""
-        return [name for name in ("max_steps", "budget") if hasattr(self.training, name)]
 
     def _answer(self, model: Path) -> dict[str, Any]:
         student = Student.load(model)

@@ -47,6 +47,19 @@ def choose_device(name: str | None = None) -> torch.device:
     return torch.device("cpu") if accelerator is None else accelerator
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bfloat16 products (AMX, AVX-512 BF16, a GPU of 2020 or later).
+
+    Without them bfloat16 is emulated, which takes longer than float32.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
 def describe_device(device: torch.device) -> str:
     """A device in words, for reports: its type and, where it says so, its model."""
     if device.type != "cuda":

@@ -7,12 +7,13 @@ from skipthink.lazy import lazy_names
 if TYPE_CHECKING:
     from skipthink.training.arguments import ItemArguments, make_arguments
     from skipthink.training.method import Method, Needs
-    from skipthink.training.options import LoraOptions, TrainingOptions
+    from skipthink.training.options import BudgetOptions, LoraOptions, TrainingOptions
     from skipthink.training.source import ItemSource
     from skipthink.training.train import train_method
     from skipthink.training.trainer import ItemTrainer
 
 __all__ = [
+    "BudgetOptions",
     "ItemArguments",
     "ItemSource",
     "ItemTrainer",
@@ -30,6 +31,7 @@ __getattr__ = lazy_names(
         "ItemArguments": "arguments",
         "ItemSource": "source",
         "ItemTrainer": "trainer",
+        "BudgetOptions": "options",
         "LoraOptions": "options",
         "Method": "method",
         "Needs": "method",

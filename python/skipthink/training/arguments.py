@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.devices import check_one_device, uses_accelerator
+from skipthink.student.devices import check_one_device, choose_device, multiplies_bf16, uses_accelerator
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.options import TrainingOptions
 from skipthink.training.steps import Layout
@@ -31,7 +31,6 @@ SAME_NAMES = (
     "weight_decay",
     "adam_beta2",
     "max_grad_norm",
-    "bf16",
     "fp16",
     "save_steps",
     "fsdp",
@@ -39,6 +38,10 @@ SAME_NAMES = (
     "deepspeed",
 )
 """Options that `transformers` knows by the same name."""
+
+ENDLESS_EPOCHS = 1_000_000
+BF16_WEIGHTS = 20_000_000
+"""Weights from which `bf16: auto` takes bfloat16: small students are fast enough in float32, and exact."""
 
 CHECKPOINTING = next(
     name
@@ -106,20 +109,24 @@ class ItemArguments(TrainingArguments):
         return "bfloat16" if self.bf16 else "float16" if self.fp16 else None
 
 
-def make_arguments(options: TrainingOptions, out: str | Path, *, seed: int, **more: Any) -> ItemArguments:
+def make_arguments(
+    options: TrainingOptions, out: str | Path, *, seed: int, n_weights: int = 0, **more: Any
+) -> ItemArguments:
     """The arguments of a training.
 
     Args:
         options: the method's options.
         out: folder for checkpoints.
         seed: seeds the order of the data, and whatever torch draws.
+        n_weights: weights of the student, by which `bf16: auto` decides.
         more: further fields of `transformers.TrainingArguments`; they win.
     """
     arguments: dict[str, Any] = {
         "output_dir": str(out),
         "seed": seed,
         "data_seed": seed,
-        "num_train_epochs": options.epochs,
+        # a budget ends training by itself
+        "num_train_epochs": options.epochs if options.budget is None else ENDLESS_EPOCHS,
         "max_steps": -1 if options.max_steps is None else options.max_steps,
         "per_device_train_batch_size": options.batch_size,
         "lr_scheduler_type": options.lr_scheduler,
@@ -129,10 +136,17 @@ def make_arguments(options: TrainingOptions, out: str | Path, *, seed: int, **mo
         "report_to": list(options.report_to) or "none",
         "disable_tqdm": True,
         "log_level": "error",
+        "bf16": _uses_bf16(options, n_weights),
         CHECKPOINTING: options.activation_checkpointing,
         **{name: getattr(options, name) for name in SAME_NAMES},
     }
     return ItemArguments(**{**arguments, **more})
+
+
+def _uses_bf16(options: TrainingOptions, n_weights: int) -> bool:
+    if options.bf16 != "auto":
+        return options.bf16
+    return not options.fp16 and n_weights >= BF16_WEIGHTS and multiplies_bf16(choose_device())
 
 
 def _logging_steps(save_steps: int) -> int:

@@ -15,7 +15,7 @@ from skipthink.student.inputs import model_inputs
 from skipthink.student.items import Items
 from skipthink.student.markers import Markers
 from skipthink.student.prompts import NOTHING
-from skipthink.training.steps import Layout, loss_denominators, plan_steps
+from skipthink.training.steps import Layout, StepPlan, cut_off, loss_denominators
 
 IGNORED_LABEL = -100
 
@@ -115,40 +115,34 @@ class StageBatchSampler(Sampler[list[int]]):
     Args:
         dataset: the items; told what each counts, epoch by epoch.
         layout: how steps are dealt out.
-        seed: of the run.
-        by_stage: see `plan_steps`.
+        plan: which items each step holds.
         loss_norm: see `loss_denominators`.
-        in_order: whether items come in the order given; else it is drawn.
     """
 
     def __init__(
-        self,
-        dataset: ItemDataset,
-        layout: Layout,
-        *,
-        seed: int,
-        by_stage: bool = True,
-        loss_norm: str = "batch_tokens",
-        in_order: bool = False,
+        self, dataset: ItemDataset, layout: Layout, plan: StepPlan, *, loss_norm: str = "batch_tokens"
     ) -> None:
-        self.dataset, self.layout, self.seed = dataset, layout, seed
-        self.by_stage, self.loss_norm, self.in_order = by_stage, loss_norm, in_order
+        self.dataset, self.layout, self.plan, self.loss_norm = dataset, layout, plan, loss_norm
         self.begin_epoch(0, dataset.items)
 
     def begin_epoch(self, epoch: int, items: Items) -> None:
-        """Plans the steps of an epoch over its items.
+        """Plans the steps of an epoch, counted from 0, over its items.
 
         Raises:
             InvalidInputError: the stages differ from those of the epoch before, or where the order is given their
                 number does, so an epoch would change length.
         """
-        size = self.layout.step_size
-        if self.in_order:
-            self.steps = np.split(np.arange(len(items)), np.arange(size, len(items), size))
-        else:
-            self.steps = plan_steps(items.stages, size, seed=self.seed, epoch=epoch, by_stage=self.by_stage)
+        self.steps = self.plan.steps(items.stages, items.n_loss, epoch)
+        self._set(items)
+
+    def end_after(self, target_tokens: int) -> None:
+        """Ends the epoch with the item that reaches a number of target tokens."""
+        self.steps = cut_off(self.steps, self.dataset.items.n_loss, target_tokens)
+        self._set(self.dataset.items)
+
+    def _set(self, items: Items) -> None:
         denominators = loss_denominators(self.steps, items.n_loss, self.loss_norm)
-        self.dataset.set_items(items, denominators, stages=not self.in_order)
+        self.dataset.set_items(items, denominators, stages=not self.plan.in_order)
 
     def __len__(self) -> int:
         return len(self.steps) * self.layout.accumulation

@@ -31,12 +31,14 @@ class StepCounts:
         train_tokens: their tokens, without padding.
         train_target_tokens: those of them that carry loss.
         steps: optimiser steps.
+        seconds: of training, over all tries; steps that are repeated after a kill count once.
     """
 
     train_items: int = 0
     train_tokens: int = 0
     train_target_tokens: int = 0
     steps: int = 0
+    seconds: float = 0.0
     _window: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), repr=False)
 
     def add(self, items: Items, step: Ints) -> None:
@@ -75,7 +77,13 @@ def mark_complete(folder: Path, counts: StepCounts, layout: Layout) -> None:
     """Marks a checkpoint as complete, and saves in it the counts of the steps so far and the sizes of its files."""
     content = {name: value for name, value in asdict(counts).items() if not name.startswith("_")}
     files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
-    write_json(folder / COMPLETE_MARK, {**content, "step_size": layout.step_size, "files": files})
+    write_json(folder / COMPLETE_MARK, {**content, **_size_of_steps(layout), "files": files})
+
+
+def _size_of_steps(layout: Layout) -> dict[str, int | None]:
+    """What must be the same when training goes on: steps of target tokens do not depend on the number of processes."""
+    tokens = layout.step_target_tokens
+    return {"step_size": layout.step_size if tokens is None else None, "step_target_tokens": tokens}
 
 
 def read_counts(folder: Path, layout: Layout) -> StepCounts:
@@ -88,19 +96,34 @@ def read_counts(folder: Path, layout: Layout) -> StepCounts:
     try:
         content = parse_object((folder / COMPLETE_MARK).read_bytes(), COMPLETE_MARK)
         _check_sizes(folder, content.pop("files"))
-        step_size, counts = content.pop("step_size"), StepCounts(**content)
+        size = {
+            "step_size": content.pop("step_size"),
+            "step_target_tokens": content.pop("step_target_tokens", None),
+        }
+        counts = StepCounts(**content)
     except (OSError, DataError, KeyError, TypeError) as error:
         raise DataError(
             f"cannot go on from {folder}: {error}; delete it, and training goes on from the checkpoint before it"
         ) from error
-    if step_size != layout.step_size:
+    if size != (now := _size_of_steps(layout)):
+        how = (
+            ""
+            if now["step_size"] is None
+            else (
+                f" ({layout.batch_size} a batch, {layout.accumulation} batches, {layout.n_ranks} processes)"
+            )
+        )
         raise InvalidInputError(
-            f"{folder} was made with {step_size} items an optimiser step, but it is {layout.step_size} now "
-            f"({layout.batch_size} a batch, {layout.accumulation} batches, {layout.n_ranks} processes); go on with "
-            f"as many as before, or delete {folder.parent} to train anew"
+            f"{folder} was made with {_in_words(size)} an optimiser step, but it is {_in_words(now)} now{how}; go on "
+            f"with as many as before, or delete {folder.parent} to train anew"
         )
     counts.take_window()  # a log stands at every checkpoint
     return counts
+
+
+def _in_words(size: dict[str, int | None]) -> str:
+    tokens, items = size["step_target_tokens"], size["step_size"]
+    return f"{items} items" if tokens is None else f"{tokens} target tokens"
 
 
 def _check_sizes(folder: Path, files: dict[str, int]) -> None:

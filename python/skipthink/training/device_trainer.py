@@ -42,7 +42,8 @@ class DeviceTrainer(ResumableTrainer):
         """
         train = super().training_step
         if self.accelerator.num_processes > 1 or self.is_deepspeed_enabled:
-            return train(model, inputs, num_items_in_batch)
+            losses = [train(model, piece, num_items_in_batch) for piece in self.pieces(inputs)]
+            return torch.stack(losses).sum()
         if self.state.global_step != self._step:
             self._step = self.state.global_step
             self.halving.begin_step()
@@ -55,17 +56,17 @@ class DeviceTrainer(ResumableTrainer):
             sys.stderr.write(f"out of memory: at most {self.halving.most_items} items at once from here on\n")
         return loss
 
+    def pieces(self, inputs: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        """A micro-batch in as many pieces in every process of several; one by default."""
+        return [inputs]
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs.
 
         Raises:
             InvalidInputError: the loss is not finite.
         """
-        if not math.isfinite(logs.get("loss", 0.0)):
-            raise InvalidInputError(
-                f"the loss is {logs['loss']} by step {self.state.global_step}: training has diverged; lower "
-                "learning_rate, lengthen warmup_steps, or train with bf16 instead of fp16"
-            )
+        refuse_divergence(logs.get("loss", 0.0), self.state.global_step)
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
@@ -82,3 +83,16 @@ class DeviceTrainer(ResumableTrainer):
             inputs = {name: part.to(self.args.device, non_blocking=True) for name, part in inputs.items()}
         prepared: dict[str, Any] = super()._prepare_inputs(inputs)
         return prepared
+
+
+def refuse_divergence(loss: float, step: int) -> None:
+    """Refuses a loss that is not finite.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if not math.isfinite(loss):
+        raise InvalidInputError(
+            f"the loss is {loss} by step {step}: training has diverged; lower learning_rate, lengthen warmup_steps, or "
+            "train with bf16 instead of fp16"
+        )

@@ -23,13 +23,15 @@ class Halving:
     up to the order of additions. A backward pass that runs out of memory leaves a part of its gradients behind: then
     all micro-batches of the step are fed again.
 
+    Args:
+        most_items: items that are computed at once; None: those of a micro-batch, as long as memory does not run out.
+
     Attributes:
-        most_items: items that fit; None as long as memory has not run out.
-        halved: how often it has.
+        halved: how often memory has run out.
     """
 
-    def __init__(self) -> None:
-        self.most_items: int | None = None
+    def __init__(self, most_items: int | None = None) -> None:
+        self.most_items = most_items
         self.halved = 0
         self._earlier: list[Batch] = []
 
@@ -90,14 +92,31 @@ class Halving:
         if self.most_items is None or n_items <= self.most_items:
             return [batch]
         return [
-            _cut(batch, first, min(first + self.most_items, n_items))
+            cut_batch(batch, first, min(first + self.most_items, n_items))
             for first in range(0, n_items, self.most_items)
         ]
 
 
-def _cut(batch: Batch, first: int, end: int) -> Batch:
-    """Items first … end - 1 of a batch."""
+def cut_batch(batch: Batch, first: int, end: int) -> Batch:
+    """Items first … end - 1 of a batch in the host's memory, without columns that are padding in all of them."""
     rows = batch["target_rows"]
     inside = (rows >= first) & (rows < end)
     piece: dict[str, Any] = {name: batch[name][first:end] for name in batch.keys() - set(POSITIONS)}
+    width = int(piece["attention_mask"].sum(dim=1).max())
+    read = ("input_ids", "attention_mask")
+    # what a decoder reads has a width of its own
+    names = read if "decoder_input_ids" in batch else (*read, "labels")
+    piece |= {name: piece[name][:, :width] for name in names}
     return {**piece, "target_rows": rows[inside] - first, "target_columns": batch["target_columns"][inside]}
+
+
+def cut_into(batch: Batch, n_pieces: int) -> list[Batch]:
+    """A batch in a number of pieces; one without items is the first item without its targets."""
+    cuts = [len(batch["labels"]) * place // n_pieces for place in range(n_pieces + 1)]
+    pieces = []
+    for first, end in zip(cuts, cuts[1:], strict=False):
+        piece = cut_batch(batch, first, max(end, first + 1))
+        if end == first:
+            piece |= {name: piece[name][:0] for name in POSITIONS}
+        pieces.append(piece)
+    return pieces

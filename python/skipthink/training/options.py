@@ -22,16 +22,40 @@ class LoraOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BudgetOptions(Options):
+    """What a training spends in all, the same for all methods (`skipthink.training.budget`)."""
+
+    target_tokens: int | None = option(None, "tokens that carry loss, over all steps", ge=1)
+    seconds: float | None = option(None, "seconds of training, searches for chunks included", gt=0)
+
+    def check(self) -> None:
+        """There is one limit."""
+        given = [name for name in ("target_tokens", "seconds") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise OptionError(
+                given[-1] if given else "target_tokens",
+                "is set beside target_tokens; give one of them" if given else "or seconds must be given",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Options):
-    """How a student is trained, for `epochs` or for `max_steps`, which has precedence.
+    """How a student is trained: for `epochs`, or for `max_steps` or a `budget`, which have precedence.
 
     `fsdp`, `fsdp_config`, `deepspeed` and `report_to` are passed to `transformers.TrainingArguments` unchanged.
     """
 
     epochs: float = option(3.0, "passes over the items", gt=0)
     max_steps: int | None = option(None, "optimiser steps instead of `epochs`", ge=1)
+    budget: BudgetOptions | None = option(None, "target tokens or seconds in all, instead of `epochs`")
     batch_size: int = option(32, "items per batch of one process", ge=1)
     gradient_accumulation_steps: int = option(1, "batches per optimiser step", ge=1)
+    step_target_tokens: int | None = option(
+        None,
+        "target tokens per optimiser step, about; null: a number of items, `batch_size` times "
+        "`gradient_accumulation_steps`",
+        ge=1,
+    )
     learning_rate: float = option(1e-3, "highest learning rate", gt=0)
     lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = option(
         "linear", "how the learning rate falls"
@@ -40,10 +64,17 @@ class TrainingOptions(Options):
     weight_decay: float = option(0.0, "AdamW's weight decay", ge=0)
     adam_beta2: float = option(0.999, "AdamW's second beta", gt=0, lt=1)
     max_grad_norm: float = option(1.0, "norm that gradients are clipped to; 0: not clipped", ge=0)
-    bf16: bool = option(False, "whether to train with bfloat16 autocast")
+    bf16: bool | Literal["auto"] = option(
+        "auto",
+        "whether to train with bfloat16 autocast; auto: students of 20 million weights or more, where the processor or "
+        "GPU multiplies bfloat16",
+    )
     fp16: bool = option(False, "whether to train with float16 autocast")
     activation_checkpointing: bool = option(False, "whether to compute activations twice to save memory")
     lora: LoraOptions | None = option(None, "low-rank adapters instead of all weights")
+    last_layers: int | None = option(
+        None, "trains this number of the upper layers and the head alone; null: all weights", ge=1
+    )
     loss_norm: Literal["batch_tokens", "item"] = option(
         "batch_tokens", "whether the loss of a step is a mean over its target tokens or over its items"
     )
@@ -76,7 +107,26 @@ class TrainingOptions(Options):
 
     def check(self) -> None:
         """Options that exclude or need one another."""
-        if self.bf16 and self.fp16:
+        if self.budget is not None and self.max_steps is not None:
+            raise OptionError("budget", "is set beside max_steps; give one of them")
+        if self.budget is not None and self.warmup_steps >= 1:
+            raise OptionError(
+                "warmup_steps", f"must be below 1, a share of the budget, got {self.warmup_steps}"
+            )
+        if self.budget is not None and self.average_last > 1:
+            raise OptionError(
+                "average_last",
+                "is above 1 beside a budget, whose last steps are not known beforehand: set it to 1",
+            )
+        if self.step_target_tokens is not None and self.gradient_accumulation_steps > 1:
+            raise OptionError(
+                "step_target_tokens",
+                "says how large a step is, and batch_size how many items are computed at once; leave "
+                "gradient_accumulation_steps at 1",
+            )
+        if self.step_target_tokens is not None and self.deepspeed is not None:
+            raise OptionError("step_target_tokens", "is set beside deepspeed, which counts batches per step")
+        if self.bf16 is True and self.fp16:
             raise OptionError("bf16", "is set beside fp16; give one of them")
         if self.fsdp and self.deepspeed is not None:
             raise OptionError("fsdp", "is set beside deepspeed; give one of them")
@@ -88,6 +138,8 @@ class TrainingOptions(Options):
             raise OptionError(
                 "average_last", "is above 1 beside sharding, where no process has all weights: set it to 1"
             )
+        if self.last_layers is not None and (self.lora or self.fsdp or self.deepspeed is not None):
+            raise OptionError("last_layers", "is set beside lora, fsdp or deepspeed; leave those out")
         if self.lora is not None and (self.fsdp or self.deepspeed is not None):
             raise OptionError(
                 "lora", "is set beside sharding; adapters are small: leave out fsdp and deepspeed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,9 @@ class ResumableTrainer(Trainer):
         """
         self.counts = read_counts(checkpoint, self.layout)
 
+    def save_more(self, checkpoint: Path) -> None:
+        """Writes into a checkpoint, before it is marked as complete; called in all processes."""
+
     def train_resumable(self) -> None:
         """Trains, from the newest complete checkpoint in `output_dir` where there is one.
 
@@ -67,17 +71,30 @@ class ResumableTrainer(Trainer):
 
 
 class _Steps(TrainerCallback):
-    """Counts steps, shows progress, and marks checkpoints that are whole."""
+    """Counts steps and seconds, shows progress, and marks checkpoints that are whole."""
 
     def __init__(self, trainer: ResumableTrainer) -> None:
         self.trainer = trainer
+        self.began = 0.0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Goes on with the seconds of the tries before."""
+        self.began = time.monotonic() - self.trainer.counts.seconds
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Counts what the step held in all processes, before the learning rate of the next one is asked for."""
+        self.trainer.counts.seconds = time.monotonic() - self.began
+        self.trainer.count_step(state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Counts what the step held in all processes."""
+        """Shows progress."""
         trainer = self.trainer
-        trainer.count_step(state.global_step - 1)
         if trainer.progress is not None:
             trainer.progress(*trainer.progress_of(state))
 
@@ -87,6 +104,7 @@ class _Steps(TrainerCallback):
         """Marks the checkpoint as complete once every process has written its part."""
         trainer = self.trainer
         trainer.accelerator.wait_for_everyone()
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        trainer.save_more(folder)
         if state.is_world_process_zero:
-            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             mark_complete(folder, trainer.counts, trainer.layout)

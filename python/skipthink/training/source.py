@@ -13,7 +13,7 @@ from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, build_items, take_items
 from skipthink.student.markers import Markers
 from skipthink.student.token_rows import Bools
-from skipthink.training.steps import plan_steps
+from skipthink.training.steps import StepPlan
 
 
 @dataclass
@@ -45,6 +45,9 @@ class ItemSource:
     def __post_init__(self) -> None:
         if not len(self.rows):
             self.rows = np.arange(len(self.encoded))
+        self.step_plan = StepPlan(
+            self.step_size, self.seed, self.options.batching == "stage", self.options.step_target_tokens
+        )
 
     def planned(self, scheme: str, **options: Any) -> Items:
         """The items of a scheme of `skipthink.plan_items`, of all samples that are trained on.
@@ -74,8 +77,7 @@ class ItemSource:
 
     def steps(self, items: Items, epoch: int) -> list[Ints]:
         """The items of each optimiser step of an epoch, int64; known before the epoch begins."""
-        by_stage = self.options.batching == "stage"
-        return plan_steps(items.stages, self.step_size, seed=self.seed, epoch=epoch, by_stage=by_stage)
+        return self.step_plan.steps(items.stages, items.n_loss, epoch)
 
     def rationale_lengths(self, items: Items) -> Ints:
         """Tokens of the rationale of each item's sample, int64 (n_items,)."""

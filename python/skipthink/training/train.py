@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
 from skipthink.student.token_texts import as_tokens, marked_text
 from skipthink.training.arguments import make_arguments
+from skipthink.training.last_layers import only_last_layers
 from skipthink.training.lora import add_lora, merge_lora
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
@@ -70,14 +70,15 @@ def train_method(
         arguments: further fields of `transformers.TrainingArguments`; they win.
 
     Returns:
-        What `train.json` holds: train_steps, train_items, train_tokens, train_target_tokens, seconds, processes,
-        effective_batch (means per step), items per stage, loss, report; averaged_steps and earlier where there are any.
-        Files are written by the first process.
+        What `train.json` holds: train_steps, train_items, train_tokens, train_target_tokens, seconds (of training,
+        searches included, over all tries), budget (what it is `of`, its limit, what was spent; or None), precision (of
+        forward passes), trained_weights (their number), processes, effective_batch (means per step), items per stage,
+        loss, loss_steps and loss_target_tokens (the curve of the training loss, see `LossCurve.points`), report;
+        averaged_steps and earlier where there are any. Files are written by the first process.
 
     Raises:
         InvalidInputError: options, samples or student do not fit the method, or skip data are missing.
     """
-    started = time.monotonic()
     # `transformers.Trainer` puts the student where it is trained, each process on a device of its own
     fresh = Student.load(student, n_chunks=chunks.M, device="cpu")
     method.refuse(options, fresh.markers)
@@ -89,7 +90,13 @@ def train_method(
     trainer = ItemTrainer(
         fresh,
         method,
-        make_arguments(options, out / "checkpoints", seed=seed, **{**name, **(arguments or {})}),
+        make_arguments(
+            options,
+            out / "checkpoints",
+            seed=seed,
+            n_weights=fresh.model.num_parameters(),
+            **{**name, **(arguments or {})},
+        ),
         encoded=encoded,
         options=options,
         chunks=chunks,
@@ -99,18 +106,23 @@ def train_method(
     )
     if trainer.is_world_process_zero():
         _show_item(trainer, progress)
-    trainer.train_resumable()
+    with only_last_layers(fresh.model, options.last_layers):
+        n_trained = fresh.model.num_parameters(only_trainable=True)
+        trainer.train_resumable()
     items = method.items(trainer.source, 0)
     summary = {
         "method": method.name,
         "seed": seed,
         "train_steps": int(trainer.state.global_step),
         **trainer.counts.totals(),
-        "seconds": round(time.monotonic() - started, 3),
+        "seconds": round(trainer.counts.seconds, 3),
+        "budget": None if trainer.budget is None else trainer.budget.summary(trainer.counts),
+        "precision": trainer.arguments.autocast or "float32",
+        "trained_weights": n_trained,
         "processes": trainer.layout.n_ranks,
         "effective_batch": trainer.counts.effective_batch(),
         "items": {str(stage): int((items.stages == stage).sum()) for stage in np.unique(items.stages)},
-        "loss": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        **trainer.curve.points(),
         "report": encoded.report | trainer.report,
     }
     if earlier is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from skipthink.core.options import SearchOptions
@@ -29,11 +29,11 @@ from skipthink.training.arguments import ItemArguments
 from skipthink.training.averaging import WeightAverage
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.boundaries import from_main, score_in_shares
-from skipthink.training.device_trainer import DeviceTrainer
 from skipthink.training.fresh import Scoring
 from skipthink.training.loss import TargetHead
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
+from skipthink.training.planned_trainer import PlannedTrainer
 from skipthink.training.record import LOSSES_FILE, append_log, losses_table
 from skipthink.training.resumable import Progress
 from skipthink.training.source import ItemSource
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState
 
 
-class ItemTrainer(DeviceTrainer):
+class ItemTrainer(PlannedTrainer):
     """Trains a student on the items of a method; chunks may be searched again before each epoch.
 
     Args:
@@ -83,16 +83,22 @@ class ItemTrainer(DeviceTrainer):
         self.search = "average" if boundaries is not None else method.search_of(chunks)
         if boundaries is None:
             boundaries = average_boundaries(encoded.n_steps, student.n_chunks)
+        layout = replace(args.layout, step_target_tokens=options.step_target_tokens)
         self.source: ItemSource = ItemSource(
-            encoded, student.markers, options, boundaries, args.seed, args.layout.step_size, skipped
+            encoded, student.markers, options, boundaries, args.seed, layout.step_size, skipped
         )
         method.prepare(self.source, Scoring.of(student, args, chunks))
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)
         items = method.items(self.source, 0)
         self.report |= _count_empty_targets(items) | _count_searched(self) | method.report(self.source, items)
-        self.batch_sampler = _sampler_of(ItemDataset(items), args, method, options)
-        kwargs |= {"train_dataset": self.batch_sampler.dataset, "data_collator": PadCollator(student.markers)}
-        super().__init__(layout=args.layout, progress=progress, model=student.model, args=args, **kwargs)
+        self.source.step_plan.in_order = method.keeps_order(options)
+        sampler = StageBatchSampler(
+            ItemDataset(items), layout, self.source.step_plan, loss_norm=options.loss_norm
+        )
+        kwargs |= {"train_dataset": sampler.dataset, "data_collator": PadCollator(student.markers)}
+        super().__init__(
+            sampler, options, layout=layout, progress=progress, model=student.model, args=args, **kwargs
+        )
         # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
         self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
         if self.searches and (self.is_fsdp_enabled or _zero_stage(args) == 3):
@@ -141,17 +147,6 @@ class ItemTrainer(DeviceTrainer):
             _keep_losses(self, losses, epoch)
         return from_main(found, self.accelerator)
 
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches of this process; their order depends on seed and epoch alone."""
-        # not prepared by accelerate: the sampler deals steps out itself, without repeated or lost items
-        return DataLoader(
-            self.train_dataset,  # type: ignore[arg-type]
-            batch_sampler=self.batch_sampler,
-            collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory and self.args.device.type == "cuda",
-        )
-
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -168,21 +163,12 @@ class ItemTrainer(DeviceTrainer):
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs, with the mean size of the steps since the last log in items and in tokens."""
-        super().log(logs | self.counts.take_window(), start_time)
-
-    def count_step(self, step: int) -> None:
-        """Items and tokens of the step."""
-        steps = self.batch_sampler.steps
-        self.counts.add(self.batch_sampler.dataset.items, steps[step % len(steps)])
-
     def restore(self, checkpoint: Path) -> None:
-        """The counts, and the chunks of the epoch that the checkpoint lies in or ends."""
+        """The counts, the losses, and the chunks of the epoch that the checkpoint lies in or ends."""
         super().restore(checkpoint)
         if self.searches:
             # a checkpoint at the end of an epoch: the next search begins from its chunks, or they are the last ones
-            epoch = (self.counts.steps - 1) // len(self.batch_sampler.steps)
+            epoch = (self.counts.steps - 1) // self.steps_per_epoch
             folder, current = self.arguments.boundary_folder, self.source.boundaries
             saved = folder.load_everywhere(epoch, current, self.accelerator)
             self.source.boundaries = current if saved is None else saved
@@ -201,20 +187,6 @@ def _keep_losses(trainer: ItemTrainer, losses: StepLosses, epoch: int) -> None:
     write_parquet(trainer.arguments.boundary_folder.path / LOSSES_FILE, losses_table(ids, losses, epoch))
 
 
-def _sampler_of(
-    dataset: ItemDataset, args: ItemArguments, method: Method, options: TrainingOptions
-) -> StageBatchSampler:
-    """The order of the items."""
-    return StageBatchSampler(
-        dataset,
-        args.layout,
-        seed=args.seed,
-        by_stage=options.batching == "stage",
-        loss_norm=options.loss_norm,
-        in_order=method.keeps_order(options),
-    )
-
-
 class _Epochs(TrainerCallback):
     """Boundaries and items of an epoch, an optimiser that forgets where the method wants it to, and the log."""
 
@@ -229,15 +201,14 @@ class _Epochs(TrainerCallback):
         epoch = int((state.epoch or 0.0) + 1e-6)  # fractional where a run resumes within an epoch
         if trainer.searches:
             self._find_boundaries(epoch)
-        trainer.batch_sampler.begin_epoch(epoch, trainer.method.items(trainer.source, epoch))
+        trainer.plan_epoch(epoch, trainer.method.items(trainer.source, epoch))
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Depends on the step alone, so a resumed run forgets where an uninterrupted one does."""
         trainer = self.trainer
-        n_steps = len(trainer.batch_sampler.steps)
-        if trainer.method.forgets(trainer.source, state.global_step, n_steps):
+        if trainer.method.forgets(trainer.source, state.global_step, trainer.steps_per_epoch):
             optimizer: Any = trainer.optimizer
             getattr(optimizer, "optimizer", optimizer).state.clear()  # its learning rate stays
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from skipthink.core.ragged import Ints
+from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError, option
 from skipthink.student.items import Items, drop_places
+from skipthink.student.markers import Markers
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
 from skipthink.training.source import ItemSource
@@ -79,15 +82,25 @@ class IcotSi(Method):
     def report(self, source: ItemSource, items: Items) -> dict[str, int]:
         """Tokens of the rationales, and what of them is gone in the last step."""
         options: IcotOptions = source.options
+        n_rationale = source.rationale_lengths(items)
+        if options.budget is not None:  # what is gone at the end depends on what the steps spend
+            return {"rationale_tokens": int(n_rationale.sum())}
         n_steps = len(source.steps(items, 0))
         n_run = options.max_steps or math.ceil(options.epochs * n_steps)
-        n_rationale = source.rationale_lengths(items)
         n_gone = np.minimum(n_rationale, options.n_due(max(n_run - 1, 0), n_steps))
         return {
             "rationale_tokens": int(n_rationale.sum()),
             "rationale_tokens_gone_at_end": int(n_gone.sum()),
             "rationales_gone_at_end": int((n_gone == n_rationale).sum()),
         }
+
+    def refuse(self, options: Any, markers: Markers) -> None:
+        """What an item loses depends on the step that holds it, which must not depend on what it loses."""
+        if options.step_target_tokens is not None:
+            raise InvalidInputError(
+                f"{self.name} removes tokens step by step, so its steps hold a number of items; leave out "
+                "step_target_tokens for it (training.methods: {icot-si: {step_target_tokens: null}})"
+            )
 
     def forgets(self, source: ItemSource, step: int, steps_per_epoch: int) -> bool:
         """Where one more token is gone than in the step before, while there is one left."""

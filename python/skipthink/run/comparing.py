@@ -1,0 +1,239 @@
+"""The answers of run folders side by side: `skipthink compare` (docs/how-to/compare.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skipthink.evaluation.comparison import Answers, compare_answers
+from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.io.own_code import is_own_code
+from skipthink.io.recipes import read_mapping, read_text
+from skipthink.run.fingerprints import Kind
+from skipthink.run.folder import DONE_FILE, read_job_json, read_job_table
+from skipthink.run.skip_report import align
+from skipthink.training.methods import own_methods
+
+SEED = re.compile(r"s(\d+)")
+RIGHT = "right"
+TEST_RUN = "test-s"
+"""What the names of a study's runs on the test split begin with."""
+NOT_COMPARED = ("name", "task", "seeds", "methods", "workers", "threads")
+"""Keys of recipes in which the runs of one experiment may differ."""
+
+
+def compare_runs(
+    runs: Sequence[str | Path], *, against: str | None = None, margin: float = 0.03, all_pairs: bool = False
+) -> dict[str, Any]:
+    """Compares all methods that are evaluated in some run folders.
+
+    Runs with the same recipe, seeds and methods aside, are taken together: a method has the seeds of all of them.
+    Otherwise the methods of each run are compared on their own, as `method@folder`. No code of the runs is executed.
+
+    Args:
+        runs: run folders; those of a study are found below its folder.
+        against: the method that all others are compared with, of several runs that of the first; None: Base, or the
+            first method where Base is not there.
+        margin: accuracy that may be lost, as a share.
+        all_pairs: compares every pair instead.
+
+    Returns:
+        As `compare_answers`, with `schema`, `runs` and `unfinished` (methods and seeds that are not evaluated yet).
+
+    Raises:
+        RunError: a folder is no run folder, or its files are damaged.
+        InvalidInputError: nothing is evaluated, or what is cannot be compared.
+    """
+    folders = [folder for run in runs for folder in run_folders(Path(run))]
+    parts = [part for folder in folders for part in find_parts(folder)]
+    if not parts:
+        names = ", ".join(map(str, folders))
+        raise InvalidInputError(f"no method is evaluated yet in {names}; finish the run first")
+    recipes = {
+        folder: read_mapping(read_text(folder / "recipe.yaml"), name=str(folder)) for folder in folders
+    }
+    first, *others = ({**recipe, **dict.fromkeys(NOT_COMPARED)} for recipe in recipes.values())
+    pooled = all(other == first for other in others)
+    answers = collect_answers(parts, pooled=pooled)
+    found = compare_answers(
+        answers, against=None if all_pairs else _reference(answers, against), margin=margin
+    )
+    done = {(part.run, part.method, part.seed) for part in parts}
+    missing = [
+        f"{method} seed {seed} of {folder}"
+        for folder, recipe in recipes.items()
+        for method in map(str, recipe.get("methods", []))
+        for seed in recipe.get("seeds", [])
+        if not is_own_code(method) and (folder, method, seed) not in done
+    ]
+    return {"schema": 1, "runs": [str(folder) for folder in folders], "unfinished": missing, **found}
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The run folder at a path, or the runs on the test split of the study there.
+
+    Raises:
+        RunError: there is neither.
+    """
+    if (path / "recipe.yaml").exists():
+        return [path]
+    found = sorted(file.parent for file in path.glob(f"{TEST_RUN}*/recipe.yaml"))
+    if not found:
+        raise RunError(
+            f"{path} is no run folder: it holds no recipe.yaml, nor the runs of a study; name a folder of runs/"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """A method with a seed that a run has evaluated.
+
+    Attributes:
+        run: the run folder.
+        method: the method.
+        seed: the seed.
+        path: the folder of the evaluation.
+    """
+
+    run: Path
+    method: str
+    seed: int
+    path: Path
+
+
+def find_parts(folder: Path) -> list[Part]:
+    """What a run has evaluated by now, seed by seed."""
+    parts = []
+    for done in folder.glob(f"{Kind.EVALUATE}/*/s*/{DONE_FILE}"):
+        place = done.parent
+        if (seed := SEED.fullmatch(place.name)) is not None:
+            parts.append(Part(folder, place.parent.name, int(seed[1]), place))
+    return sorted(parts, key=lambda part: (part.seed, part.method))
+
+
+def collect_answers(parts: Sequence[Part], *, pooled: bool) -> list[Answers]:
+    """The answers of each method, in the order in which runs and recipes name them.
+
+    Args:
+        parts: what is evaluated.
+        pooled: whether a method has the seeds of all runs; else each run's methods are called `method@folder`.
+
+    Raises:
+        InvalidInputError: a method has the same seed in two runs, or seeds of a method answered other questions.
+        RunError: a file is damaged.
+    """
+    groups: dict[str, dict[int, Part]] = {}
+    for part in parts:
+        label = part.method if pooled else f"{part.method}@{part.run.name}"
+        known = groups.setdefault(label, {}).setdefault(part.seed, part)
+        if known is not part:
+            raise InvalidInputError(
+                f"{part.method} is evaluated with seed {part.seed} in {known.run} and in {part.run}; name one of them"
+            )
+    return [_read(label, [group[seed] for seed in sorted(group)]) for label, group in groups.items()]
+
+
+def _read(label: str, parts: Sequence[Part]) -> Answers:
+    """The answers of one method."""
+    tables = [read_job_table(part.path / "predictions.parquet") for part in parts]
+    ids = tuple(tables[0]["id"].to_pylist())
+    for part, table in zip(parts, tables, strict=True):
+        if tuple(table["id"].to_pylist()) != ids:
+            raise InvalidInputError(
+                f"{part.path} and {parts[0].path} hold answers to other questions; compare runs on the same data"
+            )
+    notes = [read_job_json(part.path / DONE_FILE)["result"] for part in parts]
+    trained = [
+        read_job_json(part.run / Kind.TRAIN / part.method / f"s{part.seed}" / "train.json") for part in parts
+    ]
+    return Answers(
+        label=label,
+        seeds=tuple(part.seed for part in parts),
+        ids=ids,
+        right=np.asarray(
+            [np.asarray(table["verdict"].to_pylist()) == RIGHT for table in tables], dtype=np.float64
+        ),
+        tokens=np.asarray([table["tokens"].to_numpy() for table in tables], dtype=np.float64),
+        seconds=np.asarray([note["seconds_per_answer"] for note in notes], dtype=np.float64),
+        train_target_tokens=np.asarray([one["train_target_tokens"] for one in trained], dtype=np.float64),
+        train_seconds=np.asarray([one["seconds"] for one in trained], dtype=np.float64),
+    )
+
+
+def _reference(answers: Sequence[Answers], wanted: str | None) -> str:
+    """The label that is meant: `wanted` itself, or the first of that method in a run."""
+    labels = [one.label for one in answers]
+    names = [wanted] if wanted is not None else [m.name for m in own_methods().values() if m.is_reference]
+    found = [label for name in names for label in labels if label == name or label.partition("@")[0] == name]
+    return found[0] if found else wanted or labels[0]
+
+
+def format_comparison(found: dict[str, Any]) -> str:
+    """A comparison as two tables.
+
+    Args:
+        found: what `compare_answers` returns.
+    """
+    percent = round(100 * found["level"])
+    head = [
+        "method",
+        "seeds",
+        f"accuracy % [{percent} %]",
+        "SD of seeds",
+        "tokens",
+        "ms",
+        "trained on",
+        "front",
+    ]
+    lines = [head]
+    for row in found["methods"]:
+        fronts = [name for name in ("tokens", "seconds") if row[f"front_{name}"]]
+        lines.append([
+            row["method"],
+            str(len(row["seeds"])),
+            f"{_points(row['accuracy'])} [{_points(row['low'])}, {_points(row['high'])}]",
+            "-" if row["sd_seeds"] is None else _points(row["sd_seeds"]),
+            f"{row['tokens_per_answer']:.1f}",
+            f"{1000 * row['seconds_per_answer']:.1f}",
+            f"{row['train_target_tokens']:,.0f}",
+            ", ".join(fronts) or "-",
+        ])  # fmt: skip
+    pairs = [
+        ["method", "against", "seeds", f"difference [{percent} %]", "SD of seeds", "p (Holm)", "detectable",
+         "fewer tokens", f"within {_points(found['margin'])} points"]
+    ]  # fmt: skip
+    for row in found["pairs"]:
+        fewer = row["times_fewer_tokens"]
+        pairs.append([
+            row["method"],
+            row["against"],
+            str(len(row["seeds"])),
+            f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]",
+            "-" if row["sd_seeds"] is None else _points(row["sd_seeds"]),
+            f"{row['p_holm']:.3f}",
+            _points(row["detectable"]),
+            "-" if fewer is None else f"{fewer:.2f}x",
+            row["verdict"],
+        ])  # fmt: skip
+    tables = [f"{found['n_questions']} questions", align(lines)]
+    if found["pairs"]:
+        tables += [
+            "",
+            "Differences in points of accuracy, the same questions and seeds in pairs:",
+            align(pairs),
+        ]
+    return "\n".join(tables)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}"
