@@ -12,10 +12,11 @@ import numpy as np
 
 from skipthink.evaluation.comparison import Answers, compare_answers
 from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.inspection.layout import DONE_FILE
 from skipthink.io.own_code import is_own_code
 from skipthink.io.recipes import read_mapping, read_text
 from skipthink.run.fingerprints import Kind
-from skipthink.run.folder import DONE_FILE, read_job_json, read_job_table
+from skipthink.run.folder import read_job_json, read_job_table
 from skipthink.run.skip_report import align
 from skipthink.training.methods import own_methods
 
