@@ -235,4 +235,4 @@ def test_schema_has_every_option_and_those_of_methods_of_ones_own(tmp_path):
 def test_help_is_what_the_declarations_say():
     text = " ".join(call_cli("chunk", "--help").stdout.split())
     assert "Least gain of an accepted change, in nats. [default: 0.1]" in text
-    assert "What the search minimises (mean, variance, max). [default: mean]" in text
+    assert "What the search minimises (mean, variance, max, mass). [default: mean]" in text
