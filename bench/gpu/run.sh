@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does STEPs on a borrowed GPU machine without a network: bench/gpu/README.md says how it is used.
-#   OUT=FOLDER bench/gpu/run.sh STEP…      probe, tests, speed, student, study; none but installs
+#   OUT=FOLDER bench/gpu/run.sh STEP…      probe, tests, speed, testbed, student, study, gather; none but installs
 # Every result is in OUT the moment it is there. It stops by itself LIMIT seconds after its start (570), the study 30
 # seconds before that. REHEARSE=1: two training steps of everything, on the CPU.
 set -uo pipefail
@@ -21,6 +21,7 @@ export PYTHONPATH=$ROOT/site PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
 # many processes share the device: what one of them has freed must not stay lying in pieces
 export PYTORCH_ALLOC_CONF=expandable_segments:True
+TESTBED_REHEARSAL="--set training.budget={target_tokens:2000} --set data.sizes={train:16,validation:4,test:4} --set seeds=[0]"
 if [ -n "${REHEARSE:-}" ]; then export SKIPTHINK_DEVICE=cpu CUDA_VISIBLE_DEVICES=; fi
 
 say() { printf '%4d s  %s\n' "$SECONDS" "$*" | tee -a "$LOG"; }
@@ -95,8 +96,30 @@ study() {
     ${REHEARSE:+--rehearse} "${variants[@]}"
 }
 
-export -f probe tests speed student study
-export OUT ROOT LIMIT PYTHON GGUF GGUF_SHA256 REHEARSE=${REHEARSE:-} SIDE=${SIDE:-} VARIANTS=${VARIANTS:-}
+# Starts the test bed's runs, which go on beside what comes after: small students train on cores of the processor.
+# Processes that begin a session of their own are left running when a call returns.
+testbed() {
+  local name methods
+  mkdir -p "$ROOT/testbed"
+  while read -r name methods; do
+    SKIPTHINK_DEVICE=cpu CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS=1 setsid nohup "$PYTHON" -m skipthink run bench/gpu/testbed.yaml \
+      --out "$ROOT/testbed/$name" --set "methods=[$methods]" ${REHEARSE:+$TESTBED_REHEARSAL} \
+      > "$ROOT/testbed/$name.log" 2>&1 < /dev/null &
+  done <<'END'
+gated stt,pruned-judge
+plain answer-only,base,base-trim,base+ac,pruned-rule,pruned-random
+END
+}
+
+# what the test bed's runs have by now, without weights
+gather() {
+  tar -C "$ROOT" -czf "$OUT/testbed.tar.gz.tmp" --exclude='*.safetensors' --exclude=checkpoints --exclude='*.tmp' testbed
+  [ $? -le 1 ] || return 1  # 1: a file grew while it was read
+  mv "$OUT/testbed.tar.gz.tmp" "$OUT/testbed.tar.gz"
+}
+
+export -f probe tests speed testbed student study gather
+export OUT ROOT LIMIT PYTHON GGUF GGUF_SHA256 TESTBED_REHEARSAL ONLY=${ONLY:-} REHEARSE=${REHEARSE:-} SIDE=${SIDE:-} VARIANTS=${VARIANTS:-}
 
 collect
 say "installed in $ROOT/site"
@@ -106,9 +129,11 @@ for name in "$@"; do
     probe) limit=60 ;;
     tests) limit=100 ;;
     speed) limit=140 ;;
+    testbed) limit=20 ;;
+    gather) limit=20 ;;
     student) limit=120 ;;
     study) limit=$LIMIT ;;
-    *) say "no step $name: probe, tests, speed, student, study"; exit 2 ;;
+    *) say "no step $name: probe, tests, speed, testbed, student, study, gather"; exit 2 ;;
   esac
   [ -z "$REHEARSE" ] || limit=$LIMIT
   step "$name" "$limit" bash -c "SECONDS=$SECONDS; set -uo pipefail; $name" || failed=1
