@@ -94,12 +94,15 @@ class Run:
 
 
 def plan(seeds=SEEDS):
-    """The parts in the order in which they start: arithmetic, then the tasks where search has something to choose."""
+    """The parts in the order in which they start: arithmetic with three seeds, the tasks where search has something to
+    choose, then both with further seeds."""
     parts = []
-    for seed in range(seeds):
-        parts += [Part(ARITH, "plain", seed, PLAIN), Part(ARITH, "judged", seed, JUDGED)]
-        parts.append(Part(ARITH, "stt-trial", seed, GATED, TRIAL))
-        parts += [Part(task, "chunkers", seed, CHUNKERS) for task in (TRACKING, LETTERS)]
+    for some in (range(min(3, seeds)), range(3, seeds)):
+        for seed in some:
+            parts += [Part(ARITH, "plain", seed, PLAIN), Part(ARITH, "stt-trial", seed, GATED, TRIAL)]
+            parts.append(Part(ARITH, "judged", seed, JUDGED))
+        for seed in some:
+            parts += [Part(task, "chunkers", seed, CHUNKERS) for task in (TRACKING, LETTERS)]
     return parts
 
 

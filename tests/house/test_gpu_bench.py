@@ -87,8 +87,8 @@ def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
     parts = study.plan(2)
     assert [part.run for part in parts[:3]] == [
         "arith-plain-s0",
-        "arith-judged-s0",
         "arith-stt-trial-s0",
+        "arith-judged-s0",
     ]
     assert len(parts) == len({part.run for part in parts}) == 10
     for part in parts:
@@ -105,7 +105,7 @@ def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
 
 
 def test_a_variant_takes_over_the_judge(study, tmp_path, monkeypatch):
-    plain, judged = study.plan(1)[:2]
+    plain, _, judged = study.plan(1)[:3]
     texts = ["teacher skip.continuation=teacher skip.max_growth=null"]
     assert study.variants_of(plain, texts) == []
     (variant,) = study.variants_of(judged, texts)
@@ -147,7 +147,7 @@ def test_wrong_calls_are_named(tmp_path):
     (tmp_path / "root" / "site").mkdir()
     (tmp_path / "root" / "site" / ".complete").touch()
     wrong = run("prob", OUT=str(tmp_path / "out"))
-    assert (wrong.returncode, "no step prob: probe, tests, speed, student, study" in wrong.stdout) == (
+    assert (wrong.returncode, "no step prob: probe, tests, speed, testbed, student, study, gather" in wrong.stdout) == (
         2,
         True,
     )
