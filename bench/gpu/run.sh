@@ -21,7 +21,8 @@ export PYTHONPATH=$ROOT/site PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
 # many processes share the device: what one of them has freed must not stay lying in pieces
 export PYTORCH_ALLOC_CONF=expandable_segments:True
-TESTBED_REHEARSAL="--set training.budget={target_tokens:2000} --set data.sizes={train:16,validation:4,test:4} --set seeds=[0]"
+TESTBED_REHEARSAL='--set training.budget={"target_tokens":2000} --set data.sizes={"train":16,"validation":4,"test":4} --set seeds=[0]'
+TESTBED_REHEARSAL+=' --set skip.trial_questions=4'
 if [ -n "${REHEARSE:-}" ]; then export SKIPTHINK_DEVICE=cpu CUDA_VISIBLE_DEVICES=; fi
 
 say() { printf '%4d s  %s\n' "$SECONDS" "$*" | tee -a "$LOG"; }
