@@ -147,7 +147,10 @@ def test_wrong_calls_are_named(tmp_path):
     (tmp_path / "root" / "site").mkdir()
     (tmp_path / "root" / "site" / ".complete").touch()
     wrong = run("prob", OUT=str(tmp_path / "out"))
-    assert (wrong.returncode, "no step prob: probe, tests, speed, testbed, student, study, gather" in wrong.stdout) == (
+    assert (
+        wrong.returncode,
+        "no step prob: probe, tests, speed, testbed, student, study, gather" in wrong.stdout,
+    ) == (
         2,
         True,
     )
