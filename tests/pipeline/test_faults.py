@@ -148,7 +148,8 @@ def documented_files():
                 yield re.sub("METHOD|JOB", "[^/]+", pattern)
 
 
-OPTIONAL = ("teach/", "choose/", re.escape("skip-data/s0/attempts/"))
+OTHER_GATES = ("attempts/", "soft.parquet", "orders.npz")
+OPTIONAL = ("teach/", "choose/", *(re.escape(f"skip-data/s0/{name}") for name in OTHER_GATES))
 """Of runs with a teacher (tests/teacher/test_run.py), a choice (test_choice.py) or another gate."""
 
 
