@@ -128,7 +128,7 @@ failed=0
 for name in "$@"; do
   case $name in
     probe) limit=60 ;;
-    tests) limit=100 ;;
+    tests) limit=150 ;;
     speed) limit=140 ;;
     testbed) limit=20 ;;
     gather) limit=20 ;;

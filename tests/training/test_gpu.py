@@ -263,10 +263,11 @@ def gpu(monkeypatch):
 def little_memory(gpu):
     """Leaves this process a GiB more than it holds."""
     torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(gpu).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved(gpu) + GIB) / total, gpu)
+    index = torch.cuda.current_device()  # a fraction wants the number of the device
+    total = torch.cuda.get_device_properties(index).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved(index) + GIB) / total, index)
     yield
-    torch.cuda.set_per_process_memory_fraction(1.0, gpu)
+    torch.cuda.set_per_process_memory_fraction(1.0, index)
     torch.cuda.empty_cache()
 
 
