@@ -64,9 +64,13 @@ def pretrain(recipe: PretrainRecipe, folder: str | Path) -> Path:
         return finished
     student = Student.load(folder / "start", n_chunks=recipe.markers_up_to, device="cpu")
     model, tokenizer = student.model, student.tokenizer
-    trainer = _Pretrainer(recipe, folder, student, Meter("pretrain", "tokens", Display(sys.stderr)))
+    meter = Meter("pretrain", "tokens", Display(sys.stderr))
+    trainer = _Pretrainer(recipe, folder, student, meter)
     started = time.monotonic()
-    trainer.train_resumable()
+    try:
+        trainer.train_resumable()
+    finally:
+        meter.close()
     if trainer.is_world_process_zero():
         seconds = time.monotonic() - started
         losses = held_out_losses(model, tokenizer, recipe)
