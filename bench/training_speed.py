@@ -4,9 +4,9 @@
 
 Items of chunk-wise training, made of arithmetic samples, are trained on with `ItemTrainer` and, in the same batches, by
 a loop of forward pass, loss on target positions and backward pass: no optimiser, no data loader, no clipping.
-`against_bare` is the ratio of tokens per second (aim: 0.9 or more); what else ours does is the optimiser, the loader and
-clipping. Both take turns, and the fastest of each counts. On one thread seconds are those of the process, which a busy machine spoils
-less. `last_layers` is the time of an epoch on all layers divided by that on the last ones.
+`against_bare` is the ratio of tokens per second (aim: 0.9 or more); what else ours does is the optimiser, the loader
+and clipping. Both take turns, and the fastest of each counts. On one thread seconds are those of the process, which a
+busy machine spoils less. `last_layers` is the time of an epoch on all layers divided by that on the last ones.
 """
 
 import argparse
