@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skipthink
@@ -272,11 +272,22 @@ def test_core_equals_reference(text, rules):
 
 
 @settings(max_examples=60, deadline=None)
+@example(text="so it is 4im 2. ", lead=0, times=2)
 @given(text=texts, lead=st.integers(0, 5000), times=st.integers(1, 40))
 def test_core_equals_reference_on_long_texts(text, lead, times):
     """The core reads 64 bytes and 4096 bytes at a time: rules hold over these edges too."""
     text = "word " * (lead // 5) + "x" * (lead % 5) + text * times
     assert skipthink.split_steps(text) == reference.split_steps(text)
+
+
+@pytest.mark.parametrize("word", sorted(rules_as_written.BEFORE_ORDINAL | {"und", "bis", "am", "ab", "seit"}))
+def test_core_equals_reference_whatever_stands_before_an_ordinal(word):
+    """The core looks at the last letters of a word first, and must not rely on what stands in front of it."""
+    for front in ("", " ", "(", "*", '"', "„", "4", "-", "x", "é", "\n", "—"):
+        for written in (word, word.capitalize(), word.upper()):
+            for behind in ("Schritt ist", "so it is", "Mai war"):
+                text = f"Das ist {front}{written} 2. {behind} gut."
+                assert skipthink.split_steps(text) == reference.split_steps(text), text
 
 
 @settings(max_examples=30, deadline=None)

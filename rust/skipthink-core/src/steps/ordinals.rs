@@ -29,9 +29,9 @@ struct Beginnings([u64; 1 << (SLOT_BITS - 6)]);
 
 const SLOT_BITS: u32 = 11;
 const NAMES: Beginnings = Beginnings::none().with(DATES.as_bytes()).with(SHARED.as_bytes());
-/// The last three letters of all words that may stand in front of an ordinal number that is no date.
-const LEADS: Beginnings =
-    Beginnings::none().with(b"der die das den dem des  im (im *im zum zur vom eim ede und bis");
+/// The last three letters of all words that may stand in front of an ordinal number that is no date; "im" has two.
+const LEADS: Beginnings = Beginnings::none().with(b"der die das den dem des zum zur vom eim ede und bis");
+const IM: u16 = u16::from_le_bytes(*b"im");
 
 impl Beginnings {
     const fn none() -> Self {
@@ -72,7 +72,8 @@ pub fn may_be(last: u64, digits: u64, behind: u32) -> bool {
     let front = last.checked_shl(length).unwrap_or(0);
     let [.., third, space] = front.to_le_bytes();
     let is_space = |byte: u8| (byte == b' ') | (byte.wrapping_sub(b'\t') < 5);
-    let may_lead = LEADS.may_hold((front >> 32) as u32) | is_space(third);
+    let is_im = (front >> 40) as u16 | 0x2020 == IM;
+    let may_lead = LEADS.may_hold((front >> 32) as u32) | is_im | is_space(third);
     (length > 0) & (NAMES.may_hold(behind) | (is_space(space) & may_lead))
 }
 
