@@ -74,7 +74,9 @@ pub fn may_be(last: u64, digits: u64, behind: u32) -> bool {
     let is_space = |byte: u8| (byte == b' ') | (byte.wrapping_sub(b'\t') < 5);
     let is_im = (front >> 40) as u16 | 0x2020 == IM;
     let may_lead = LEADS.may_hold((front >> 32) as u32) | is_im | is_space(third);
-    (length > 0) & (NAMES.may_hold(behind) | (is_space(space) & may_lead))
+    // quotes and brackets may open what is behind
+    let may_open = !(behind as u8).is_ascii_alphanumeric();
+    (length > 0) & (NAMES.may_hold(behind) | may_open | (is_space(space) & may_lead))
 }
 
 /// Whether the number before the period at `at`, in a step that starts at `start`, is an ordinal number of what is
