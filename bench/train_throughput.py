@@ -21,19 +21,17 @@ import time
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import pyarrow as pa
 import torch
 from datasets import Dataset, disable_progress_bars
 from transformers import PrinterCallback
 from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 
-from skipthink import tasks
 from skipthink.scoring import ChunkOptions
 from skipthink.student import Student
-from skipthink.student.models import make_student
 from skipthink.training import ItemArguments, ItemTrainer
 from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
+from training_inputs import make_inputs
 
 N_CHUNKS = 4
 
@@ -64,15 +62,7 @@ def main():
 
 def measure(options, folder):
     """Trains with both in turn."""
-    rows = tasks.make("multi_step_arithmetic", train=options.samples, validation=0, test=0, seed=1)["train"]
-    samples = pa.Table.from_pylist(rows).select(["id", "question", "rationale", "answer"])
-    texts = [text for name in ("question", "rationale", "answer") for text in samples[name].to_pylist()]
-    model, tokenizer = make_student(
-        texts, n_chunks=N_CHUNKS, seed=0, hidden_size=options.hidden_size, num_layers=options.layers
-    )
-    # a vocabulary of usual size: what the head costs is part of the comparison
-    model.resize_token_embeddings(options.vocabulary, mean_resizing=False)
-    encoded = Student.of(model, tokenizer, n_chunks=N_CHUNKS).encode(samples)
+    model, tokenizer, encoded = make_inputs(options, N_CHUNKS)
     common = {
         "per_device_train_batch_size": options.batch_size, "num_train_epochs": 1, "learning_rate": 1e-3,
         "use_cpu": True, "report_to": "none", "save_strategy": "no", "logging_strategy": "no",

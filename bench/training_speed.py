@@ -20,18 +20,16 @@ import time
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import pyarrow as pa
 import torch
 from transformers.utils import logging
 
-from skipthink import tasks
 from skipthink.scoring import ChunkOptions
 from skipthink.student import Student
-from skipthink.student.models import make_student
 from skipthink.training import ItemTrainer, make_arguments
 from skipthink.training.last_layers import only_last_layers
 from skipthink.training.loss import TargetHead
 from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
+from training_inputs import make_inputs
 
 N_CHUNKS = 4
 
@@ -58,15 +56,7 @@ def main():
 
 def measure(options, folder):
     """Seconds of an epoch, in turns: the trainer, the bare passes, the trainer on the last layers."""
-    rows = tasks.make("multi_step_arithmetic", train=options.samples, validation=0, test=0, seed=1)["train"]
-    samples = pa.Table.from_pylist(rows).select(["id", "question", "rationale", "answer"])
-    texts = [text for name in ("question", "rationale", "answer") for text in samples[name].to_pylist()]
-    model, tokenizer = make_student(
-        texts, n_chunks=N_CHUNKS, seed=0, hidden_size=options.hidden_size, num_layers=options.layers,
-        num_heads=options.hidden_size // 64 or 2,
-    )  # fmt: skip
-    model.resize_token_embeddings(options.vocabulary, mean_resizing=False)
-    encoded = Student.of(model, tokenizer, n_chunks=N_CHUNKS).encode(samples)
+    model, tokenizer, encoded = make_inputs(options, N_CHUNKS, num_heads=options.hidden_size // 64 or 2)
     training = ChunkwiseOptions(
         epochs=1, batch_size=options.batch_size, learning_rate=1e-4, last_layers=None, save_steps=10_000
     )
