@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,25 @@ def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
     choices = choices_of(hint_of(kind, name))
     listed = f" ({', '.join(choices)})" if choices else ""
     return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]}{listed}.")
+
+
+@contextlib.contextmanager
+def going_on(folder: Path) -> Iterator[None]:
+    """Ends a command of jobs with what to do next: exit code 1 where a job failed, 130 where it was interrupted.
+
+    Args:
+        folder: where the same command goes on from.
+    """
+    from skipthink.run.scheduler import JobCrashedError
+
+    try:
+        yield
+    except JobCrashedError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; the same command goes on from where {folder} stands", err=True)
+        raise typer.Exit(130) from None
 
 
 DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample per row.")]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Changes, ShownAs, app
+from skipthink.cli.app import Changes, ShownAs, app, going_on
 from skipthink.options import Options
 
 
@@ -32,18 +32,11 @@ def run(
     del display  # its callback has set it
     from skipthink.run.recipe import load_recipe
     from skipthink.run.runner import run_recipe
-    from skipthink.run.scheduler import JobCrashedError
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
     folder = Path("runs") / loaded.name if out is None else out
-    try:
+    with going_on(folder):
         run_recipe(loaded, folder, reuse=reuse or ())
-    except JobCrashedError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo(f"\nstopped; the same command goes on from where {folder} stands", err=True)
-        raise typer.Exit(130) from None
 
 
 @app.command()

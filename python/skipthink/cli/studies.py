@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Changes, ShownAs, app
+from skipthink.cli.app import Changes, ShownAs, app, going_on
 
 
 @app.command()
@@ -26,7 +26,6 @@ def study(
     del display  # its callback has set it
     from skipthink.io.progress import Display
     from skipthink.run.recipe import load_recipe
-    from skipthink.run.scheduler import JobCrashedError
     from skipthink.run.study import Study
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
@@ -35,14 +34,8 @@ def study(
     if plan:
         typer.echo("\n".join(planned.plan()))
         return
-    try:
+    with going_on(folder):
         planned.run()
-    except JobCrashedError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo(f"\nstopped; the same command goes on from where {folder} stands", err=True)
-        raise typer.Exit(130) from None
 
 
 @app.command()
