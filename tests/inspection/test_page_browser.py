@@ -18,12 +18,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.started() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
     run = MadeRun(folder / "run", n_test=450, n_train=60).write()
@@ -36,14 +30,6 @@ def both(tmp_path_factory):
     one = MadeRun(folder / "one", n_test=40).write()
     other = MadeRun(folder / "other", n_test=44, seeds=(1,)).write()
     return write_page([open_run(one), open_run(other)], folder / "both.html")
-
-
-@pytest.fixture
-def page(browser, report):
-    watched = Watched(browser, viewport={"width": 1280, "height": 900}).open(report)
-    yield watched
-    assert watched.is_quiet()
-    watched.context.close()
 
 
 def test_a_report_opens_from_disk_with_its_first_sample(page):

@@ -40,12 +40,6 @@ def hostile(field, text):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium.started() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A run in which every text of others means harm, the names of files, methods and recipe included."""
     folder = tmp_path_factory.mktemp("hostile")
@@ -65,14 +59,6 @@ def report(tmp_path_factory):
     results["versions"]["<script>hit('version')</script>"] = hostile("version", "\ud800 alone")
     (run / "results.json").write_text(json.dumps(results))
     return write_page([open_run(run)], folder / "report.html")
-
-
-@pytest.fixture
-def page(browser, report):
-    watched = Watched(browser, viewport={"width": 1280, "height": 900}).open(report)
-    yield watched
-    assert watched.is_quiet()
-    watched.context.close()
 
 
 def shown(text):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 from kept import trains
+from small_jobs import run_jobs
 
 from skipthink.evaluation.options import ChooseOptions
 from skipthink.exceptions import RecipeError
 from skipthink.run import choosing
 from skipthink.run.choosing import Point, choose_point, format_choice, make_choice
-from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.report import write_report
@@ -84,12 +84,7 @@ def test_without_the_option_there_is_no_such_job():
 @trains
 def run(tmp_path_factory):
     """A finished run, its report written."""
-    folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
-    (folder.path / "logs").mkdir()
-    folder.adopt(recipe)
-    graph = build_graph(recipe)
-    for job in graph:
-        run_job(folder, graph, job, lambda done, total: None)
+    folder, graph = run_jobs(tmp_path_factory.mktemp("run"), RECIPE)
     return folder, graph, *write_report(folder, graph)
 
 

@@ -5,12 +5,11 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from kept import trains
+from small_jobs import run_jobs
 
-from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.skip_report import format_skips, skip_summary
-from skipthink.run.work import run_job
 
 RECIPE = """
 name: folds
@@ -31,15 +30,7 @@ methods: [stt]
 @trains
 def run(tmp_path_factory):
     """A run up to its skip data."""
-    folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
-    (folder.path / "logs").mkdir()
-    folder.adopt(recipe)
-    graph = build_graph(recipe)
-    for job in graph:
-        run_job(folder, graph, job, lambda done, total: None)
-        if job.kind == "skip-data":
-            break
-    return folder, graph
+    return run_jobs(tmp_path_factory.mktemp("run"), RECIPE, last="skip-data")
 
 
 def test_the_jobs_of_cross_fitting():

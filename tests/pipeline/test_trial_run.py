@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kept import trains
+from small_jobs import run_jobs
 
 from skipthink.exceptions import RecipeError, RunError
 from skipthink.run.folder import RunFolder
@@ -16,7 +17,6 @@ from skipthink.run.jobs import build_graph
 from skipthink.run.ranks import Ranks, lead
 from skipthink.run.recipe import load_recipe, parse_recipe
 from skipthink.run.skip_report import format_skips, skip_summary
-from skipthink.run.work import run_job
 from skipthink.scoring import ChunkOptions
 from skipthink.skipping import SkipOptions
 from skipthink.student.models import make_student, save_student
@@ -40,14 +40,7 @@ methods: [stt, skip-all]
 @trains
 def run(tmp_path_factory):
     """A run up to its students."""
-    folder, recipe = RunFolder(tmp_path_factory.mktemp("run")), parse_recipe(RECIPE, name="r")
-    (folder.path / "logs").mkdir()
-    folder.adopt(recipe)
-    graph = build_graph(recipe)
-    for job in graph:
-        if job.kind != "evaluate":
-            run_job(folder, graph, job, lambda done, total: None)
-    return folder, graph
+    return run_jobs(tmp_path_factory.mktemp("run"), RECIPE, leave_out=("evaluate",))
 
 
 def test_no_judge_is_trained():

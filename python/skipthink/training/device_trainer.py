@@ -70,7 +70,7 @@ class DeviceTrainer(ResumableTrainer):
         super().log(logs, start_time)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """None: `transformers` would count all parameters anew at every step, for a figure that nothing here reads."""
+        """Zero: `transformers` would count all parameters at every step, for a figure that nothing here reads."""
         return 0
 
     def _forget(self, model: torch.nn.Module) -> None:
