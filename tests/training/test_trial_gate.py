@@ -141,6 +141,34 @@ def test_a_fall_within_its_standard_error_is_allowed_and_no_more():
     assert not is_as_good(np.array([False]), np.array([True]))
 
 
+def test_a_role_that_was_missed_is_tried_again_once_others_are_gone():
+    exams = {(): 80, (0,): 60, (1,): 80, (1, 2): 50, (1, 0): 81, (1, 0, 2): 50}
+    attempt, asked = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2], attempt, passes=2)) == (1, 0)
+    assert asked == [(), (0,), (1,), (1, 2), (1, 0), (1, 0, 2)]
+    attempt, asked = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2], attempt)) == (1,)
+    assert len(asked) == 4
+    # a third pass has nothing to try that was not tried
+    attempt, asked = exam(exams)
+    eliminate([0, 1, 2], attempt, passes=9)
+    assert len(asked) == 6
+
+
+def test_what_nothing_has_changed_for_is_not_tried_again():
+    attempt, asked = exam({(): 80})
+    assert dropped_by(eliminate([0, 1], attempt, passes=5)) == ()
+    assert asked == [(), (0,), (1,)]
+
+
+def test_a_fall_within_the_tolerance_is_allowed():
+    exams = {(): 80, (0,): 77, (0, 1): 76, (0, 2): 77}
+    attempt, _ = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2], attempt, within=0.03)) == (0, 2)  # falls do not add up
+    attempt, _ = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2], attempt, within=0.02)) == ()
+
+
 def test_who_can_do_nothing_misses_nothing_and_drops_nothing():
     attempt, _ = exam({(): 2, (0,): 3, (0, 1): 3})
     tried = eliminate([0, 1], attempt)
@@ -264,6 +292,14 @@ def test_what_was_made_before_a_kill_is_not_made_again_and_comes_out_the_same(
     assert made[2] == made[3]  # what was killed
     assert len(set(made)) == len(made) - 1 == 4
     assert {**again, "seconds": 0} == {**report, "seconds": 0}
+
+
+def test_another_rule_of_decision_keeps_the_attempts(tried, fresh, monkeypatch):
+    report, out = tried
+    monkeypatch.setattr(trials, "train_method", None)
+    given = arguments_of(fresh, out)
+    options = given["options"].replace(trial_within=report["curve"][0]["accuracy"], trial_passes=1)
+    assert try_roles(**{**given, "options": options})["asked"] == report["asked"]
 
 
 def test_attempts_of_other_inputs_are_refused(tried, fresh):

@@ -66,7 +66,7 @@ class Trials:
         training: how students are trained: options of `stt`.
         chunks: the step rules.
         check: how answers are checked.
-        options: `trial_epochs`, `batch_size`.
+        options: `trial_epochs`, `batch_size`; what decides on attempts does not change them.
         out: folder for the attempts.
         seed: of the run.
     """
@@ -97,7 +97,8 @@ class Trials:
             noted = self._make(folder, dropped)
         if self.progress is not None:
             self.n_made += 1
-            self.progress(self.n_made, self.roles.n_roles + 1)
+            n, again = self.roles.n_roles, self.options.trial_passes - 1
+            self.progress(self.n_made, 1 + n + again * (n - 1))
         right = np.array([mark == "1" for mark in noted["right"]])
         return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
 
@@ -195,7 +196,8 @@ class Trials:
         return noted
 
     def _fingerprint(self) -> str:
-        declared = [self.options.to_dict(), self.training.to_dict(), self.check.to_dict(), self.seed]
+        made_with = {"trial_epochs": self.options.trial_epochs, "batch_size": self.options.batch_size}
+        declared = [made_with, self.training.to_dict(), self.check.to_dict(), self.seed]
         texts = [
             self.samples.to_pylist(),
             self.validation.to_pylist(),
@@ -236,10 +238,10 @@ def try_roles(
         progress: called with (attempts, most attempts there can be).
 
     Returns:
-        The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per role
-        that was tried: role, dropped, may_go, accuracy, best_accuracy, tokens_per_answer), rescued (samples that
-        keep a chunk although its role may go, as they would hold none), asked, tokens_generated,
-        train_target_tokens (of all attempts), seconds.
+        The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per trial:
+        role, dropped, may_go, accuracy, best_accuracy, tokens_per_answer), rescued (samples that keep a chunk although
+        its role may go, as they would hold none), asked, tokens_generated, train_target_tokens (of all attempts),
+        seconds.
 
     Raises:
         RunError: there is no validation question, or an attempt is of other inputs.
@@ -254,7 +256,12 @@ def try_roles(
         student, samples, validation, encoded, boundaries, roles, training, chunks, check, options,
         out / "attempts", seed, progress,
     )  # fmt: skip
-    tried = eliminate(least_new_first(roles, chunk_lengths(encoded, boundaries)), trials.attempt)
+    tried = eliminate(
+        least_new_first(roles, chunk_lengths(encoded, boundaries)),
+        trials.attempt,
+        within=options.trial_within / 100,
+        passes=options.trial_passes,
+    )
     dropped = dropped_by(tried)
     skipped, n_rescued = skip_roles(roles, dropped)
     made, n = trials.attempts(), validation.num_rows

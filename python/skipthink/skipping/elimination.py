@@ -49,33 +49,46 @@ class Trial:
         role: which it is without, on top of those that are gone.
         without: that student.
         best: the most accurate student that only those were taken from which may go.
+        within: fall of the accuracy that is allowed in any case, a share.
     """
 
     role: int
     without: Attempt
     best: Attempt
+    within: float = 0.0
 
     @property
     def may_go(self) -> bool:
         """Whether the role is not missed."""
-        return is_as_good(self.without.right, self.best.right)
+        return is_as_good(self.without.right, self.best.right, self.within)
 
 
-def eliminate(roles: Sequence[int], attempt: Callable[[Dropped], Attempt]) -> list[Trial]:
-    """Tries to do without one role after the other; each is tried once, on top of those that are gone by then.
+def eliminate(
+    roles: Sequence[int], attempt: Callable[[Dropped], Attempt], *, within: float = 0.0, passes: int = 1
+) -> list[Trial]:
+    """Tries to do without one role after the other, on top of those that are gone by then.
+
+    A role that was missed may be one that is missed no longer once others are gone: a further pass tries those again
+    that stayed, as long as a role has gone since.
 
     Args:
         roles: in the order in which they are tried.
         attempt: of the roles that are left out; all from the same weights, on the same number of target tokens.
+        within: fall of the accuracy below the best that is allowed even where it is beyond its standard error.
+        passes: over the roles that are left, at most.
 
     Returns:
-        A trial per role, in this order.
+        The trials, in the order in which they were made.
     """
     best = attempt(())
     dropped: Dropped = ()
-    trials = []
-    for role in roles:
-        trial = Trial(role, attempt((*dropped, role)), best)
+    trials: list[Trial] = []
+    tried_without: dict[int, Dropped] = {}
+    for role in [*roles] * passes:
+        if role in dropped or tried_without.get(role) == dropped:
+            continue
+        tried_without[role] = dropped
+        trial = Trial(role, attempt((*dropped, role)), best, within)
         trials.append(trial)
         if trial.may_go:
             dropped = trial.without.dropped
@@ -95,17 +108,18 @@ def is_at_floor(trials: Sequence[Trial]) -> bool:
     return all(max(trial.best.accuracy, trial.without.accuracy) < FLOOR for trial in trials)
 
 
-def is_as_good(right: Bools, other: Bools) -> bool:
+def is_as_good(right: Bools, other: Bools, within: float = 0.0) -> bool:
     """Whether answers are right as often as others to the same questions, up to the standard error of the difference.
 
     Args:
         right: bool (n,).
         other: bool (n,).
+        within: share of the questions by which they may fall short even if that is more than the standard error.
     """
     differences = other.astype(np.float64) - right
     n = len(differences)
     error = float(differences.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
-    return float(differences.mean()) <= error + 1e-12
+    return float(differences.mean()) <= max(error, within) + 1e-12
 
 
 def least_new_first(roles: Roles, chunk_tokens: Ints) -> list[int]:

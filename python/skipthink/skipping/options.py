@@ -23,6 +23,18 @@ class SkipOptions(Options):
         2.0, "length of a trial: target tokens of so many epochs on whole rationales", gt=0
     )
     trial_questions: int = option(200, "validation questions that are answered after a trial", ge=1)
+    trial_within: float = option(
+        2.0,
+        "points (percent) by which a trial may fall below the best one and its role still go; two students that were "
+        "trained alike differ by about as much",
+        ge=0,
+        le=100,
+    )
+    trial_passes: int = option(
+        2,
+        "passes over the roles at most: a role that was missed is tried again once others are gone",
+        ge=1,
+    )
     own_weight: float | None = option(
         None,
         "weight of a judge's decision on a chunk, the rest being the share of skipped chunks of its role; a weight of "
