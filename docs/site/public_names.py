@@ -10,6 +10,7 @@ PACKAGES = (
     "skipthink.reference",
     "skipthink.scoring",
     "skipthink.skipping",
+    "skipthink.stream",
     "skipthink.student",
     "skipthink.tasks",
     "skipthink.teacher",

@@ -19,8 +19,9 @@ from skipthink.core.search import Chunking, average_boundaries, chunk
 from skipthink.core.steps import StepSpans, split_steps, split_steps_batch
 from skipthink.core.suggest import ChunkCounts, suggest_n_chunks
 from skipthink.exceptions import SkipthinkError
-from skipthink.stream.chunker import Chunker, chunk_batches
+from skipthink.stream.chunker import Chunker
 from skipthink.stream.files import chunk_file
+from skipthink.stream.readers import chunk_batches
 
 if DEBUG_BUILD:
     warnings.warn(

@@ -248,13 +248,13 @@ def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int,
     """Prints the chunks of a file as JSON lines; rows, those not searched, and long ones not split."""
     from skipthink.io.tables import read_batches
     from skipthink.io.writer import json_lines, print_lines
-    from skipthink.stream.chunker import stream
     from skipthink.stream.files import count_unsplit_rows
+    from skipthink.stream.readers import map_batches
 
     counts = [0, 0, 0]
 
     def counted() -> Iterator[pa.RecordBatch]:
-        for batch in stream(read_batches(file, chunker.columns, absent=absent), chunker):
+        for batch in map_batches(read_batches(file, chunker.columns, absent=absent), chunker):
             counts[0] += batch.num_rows
             counts[1] += batch.num_rows - batch["searched"].true_count
             counts[2] += count_unsplit_rows(batch)

@@ -1,4 +1,7 @@
-"""The texts of chunks as Arrow arrays that share the rationales' bytes (method §4)."""
+"""The texts of steps and chunks as Arrow arrays that share the rationales' bytes (method §4).
+
+They are of the type string whatever comes in, so that a column has one type in all batches.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from skipthink.core.ragged import Ints, text_rows
+from skipthink.core.arrow_columns import is_list_type
+from skipthink.core.ragged import Ints, first_null_row, text_rows
 from skipthink.core.steps import StepSpans
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
 
@@ -16,12 +20,13 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 
+MOST_BYTES = 2**31 - 1
+"""Bytes that the texts of one array of the type string may hold."""
+
 
 def is_list_column(column: Any) -> bool:
-    """Whether an Arrow column holds lists: steps already split."""
-    import pyarrow as pa
-
-    return isinstance(column.type, pa.ListType | pa.LargeListType | pa.FixedSizeListType)
+    """Whether an Arrow column of a plain type holds lists: steps already split."""
+    return is_list_type(column.type)
 
 
 def step_offsets(column: Any) -> Ints:
@@ -34,14 +39,12 @@ def step_offsets(column: Any) -> Ints:
     import pyarrow as pa
 
     offsets = _list_offsets(column)
-    if column.values.type not in (pa.string(), pa.large_string()):
-        raise InvalidTypeError(f"rationale must hold texts or lists of texts, got {column.type}")
     if column.values.null_count:
-        nulls = np.flatnonzero(column.values.is_null().to_numpy(zero_copy_only=False))
-        nulls = nulls[(nulls >= offsets[0]) & (nulls < offsets[-1])]
-        if len(nulls):
-            row = int(np.searchsorted(offsets, nulls[0], side="right")) - 1
+        row = first_null_row(column.values, offsets)
+        if row is not None:
             raise InvalidInputError(f"rationale of row {row} has a step that is null; drop the row")
+    if column.values.type not in (pa.string(), pa.large_string(), pa.null()):
+        raise InvalidTypeError(f"rationale must hold texts or lists of texts, got {column.type}")
     return offsets
 
 
@@ -49,7 +52,7 @@ def texts_of_lists(column: Any, boundaries: Ints) -> pa.Array:
     """Chunks of step lists, lists of M strings."""
     data, offsets = _text_buffers(column.values)
     steps = _list_offsets(column)
-    return _lists(column.values.type, data, offsets[steps[:-1, None] + boundaries])
+    return _lists(data, offsets[steps[:-1, None] + boundaries])
 
 
 def texts_of_spans(texts: Any, spans: StepSpans, boundaries: Ints) -> pa.Array:
@@ -60,14 +63,35 @@ def texts_of_spans(texts: Any, spans: StepSpans, boundaries: Ints) -> pa.Array:
         spans: their steps.
         boundaries: int64 (n, M + 1).
     """
-    import pyarrow as pa
-
     data, offsets = _text_buffers(texts)
     # the end of chunk m is the end of its last step; a boundary of 0 is the beginning of the text
     last = np.maximum(spans.offsets[:-1, None] + boundaries - 1, 0)
     edges = np.where(boundaries > 0, spans.ends[last], 0) if len(spans.ends) else np.zeros_like(boundaries)
-    kind = texts.type if texts.type == pa.string() else pa.large_string()
-    return _lists(kind, data, _byte_edges(data, offsets, edges))
+    rows = np.arange(len(spans))[:, None]
+    return _lists(data, _byte_edges(data, offsets, rows, edges))
+
+
+def steps_of_spans(texts: Any, spans: StepSpans) -> pa.Array:
+    """Steps of texts, lists of strings.
+
+    Args:
+        texts: n strings, Arrow.
+        spans: their steps; none where a text is white space.
+    """
+    import pyarrow as pa
+
+    data, offsets = _text_buffers(texts)
+    rows = np.repeat(np.arange(len(spans)), spans.n_steps)
+    ends = _byte_edges(data, offsets, rows, spans.ends)
+    # a text without a step is one piece here, so that pieces tile the bytes, and is left out below
+    n_pieces = np.maximum(spans.n_steps, 1)
+    is_step = np.repeat(spans.n_steps > 0, n_pieces)
+    cuts = np.repeat(offsets[1:], n_pieces)
+    cuts[is_step] = ends
+    pieces = _strings(data, np.concatenate([offsets[:1], cuts]))
+    if not is_step.all():
+        pieces = pieces.filter(pa.array(is_step))
+    return pa.ListArray.from_arrays(pa.array(spans.offsets.astype(np.int32)), pieces)
 
 
 def _text_buffers(texts: Any) -> tuple[Bytes, Ints]:
@@ -75,28 +99,39 @@ def _text_buffers(texts: Any) -> tuple[Bytes, Ints]:
     return np.asarray(data), np.asarray(offsets, dtype=np.int64)
 
 
-def _byte_edges(data: Bytes, offsets: Ints, edges: Ints) -> Ints:
-    """Places in the bytes, from places in code points, for each text."""
+def _byte_edges(data: Bytes, offsets: Ints, rows: Ints, edges: Ints) -> Ints:
+    """Places in the bytes, from places in code points within the texts of `rows`."""
     start, end = int(offsets[0]), int(offsets[-1])
     used = data[start:end]
     if not (used & 0x80).any():
-        moved: Ints = offsets[:-1, None] + edges
+        moved: Ints = offsets[rows] + edges
         return moved
     points = np.flatnonzero((used & 0xC0) != 0x80) + start
     first = np.searchsorted(points, offsets[:-1])
-    found: Ints = np.append(points, end)[first[:, None] + edges]
+    found: Ints = np.append(points, end)[first[rows] + edges]
     return found
 
 
-def _lists(kind: Any, data: Bytes, edges: Ints) -> pa.Array:
+def _lists(data: Bytes, edges: Ints) -> pa.Array:
     """Rows of M strings that tile the bytes: only offsets are new."""
     import pyarrow as pa
 
     n, m = edges.shape[0], edges.shape[1] - 1
     cuts = np.append(edges[:, :-1].ravel(), edges[-1:, -1] if n else 0)
-    dtype, array = (np.int32, pa.StringArray) if kind == pa.string() else (np.int64, pa.LargeStringArray)
-    texts = array.from_buffers(n * m, pa.py_buffer(cuts.astype(dtype)), pa.py_buffer(data))
-    return pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * m, texts)
+    return pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * m, _strings(data, cuts))
+
+
+def _strings(data: Bytes, cuts: Ints) -> pa.Array:
+    """Strings that tile the bytes, string i from `cuts[i]` to `cuts[i + 1]`."""
+    import pyarrow as pa
+
+    first = 0 if cuts[-1] <= MOST_BYTES else int(cuts[0])
+    if cuts[-1] - first > MOST_BYTES:
+        raise InvalidInputError(
+            f"the texts of a batch of {len(cuts) - 1} pieces hold more than 2 GiB; use smaller batches"
+        )
+    buffers = (pa.py_buffer((cuts - first).astype(np.int32)), pa.py_buffer(data[first:]))
+    return pa.StringArray.from_buffers(len(cuts) - 1, *buffers)
 
 
 def _list_offsets(column: Any) -> Ints:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from skipthink.core.arrow_columns import arrow_array, is_list_type
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
 
 Ints = npt.NDArray[np.int64]
@@ -200,52 +201,27 @@ def _from_rows(name: str, rows: list[Any]) -> Ragged:
     return Ragged(np.ascontiguousarray(values), offsets)
 
 
-def arrow_array(name: str, data: Any) -> Any:
-    """What exports Arrow data as one `pyarrow.Array`.
-
-    Raises:
-        InvalidTypeError: pyarrow is missing or cannot read it.
-    """
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise InvalidTypeError(
-            f"{name} is Arrow data, which needs pyarrow: pip install skipthink[cli]"
-        ) from error
-    try:
-        if not isinstance(data, pa.Array | pa.ChunkedArray):
-            data = pa.chunked_array(data) if hasattr(data, "__arrow_c_stream__") else pa.array(data)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InvalidTypeError(f"{name} exports no Arrow array: {error}") from error
-    array = data
-    if isinstance(data, pa.ChunkedArray):
-        # combining copies, even a single chunk
-        array = data.chunk(0) if data.num_chunks == 1 else data.combine_chunks()
-    if array.null_count:
-        row = array.is_null().to_numpy(zero_copy_only=False).argmax()
-        raise InvalidInputError(f"{name} of row {row} is null; drop the row or fill it in")
-    return array
-
-
 def _from_arrow(name: str, data: Any) -> Ragged:
     import pyarrow as pa
 
     array = arrow_array(name, data)
+    if pa.types.is_null(array.type):  # of no row: a null in a row has been refused
+        return Ragged(np.empty(0), np.zeros(1, np.int64))
     values, offsets = _list_parts(name, array)
-    if isinstance(values.type, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
-        inner, cuts = _list_parts(name, values)
-        used = np.diff(cuts[offsets[0] : offsets[-1] + 1])
-        if len(used) and (used != used[0]).any():
-            position = int(np.flatnonzero(used != used[0])[0]) + int(offsets[0])
-            row = int(np.searchsorted(offsets, position, side="right")) - 1
-            raise InvalidInputError(
-                f"{name} of row {row} holds {cuts[position + 1] - cuts[position]} values at a position, "
-                f"rows before hold {used[0]}; give the same number everywhere"
-            )
-        width = int(used[0]) if len(used) else 1
-        numbers = _arrow_numbers(name, inner)[cuts[offsets[0]] : cuts[offsets[-1]]]
-        return Ragged(numbers.reshape(-1, width), offsets - offsets[0])
-    return Ragged(_arrow_numbers(name, values), offsets)
+    if not is_list_type(values.type):
+        return Ragged(_arrow_numbers(name, values, offsets), offsets)
+    inner, cuts = _list_parts(name, values)
+    used = np.diff(cuts[offsets[0] : offsets[-1] + 1])
+    if len(used) and (used != used[0]).any():
+        position = int(np.flatnonzero(used != used[0])[0]) + int(offsets[0])
+        row = int(np.searchsorted(offsets, position, side="right")) - 1
+        raise InvalidInputError(
+            f"{name} of row {row} holds {cuts[position + 1] - cuts[position]} values at a position, "
+            f"rows before hold {used[0]}; give the same number everywhere"
+        )
+    width = int(used[0]) if len(used) else 1
+    numbers = _arrow_numbers(name, inner, cuts[offsets])[cuts[offsets[0]] : cuts[offsets[-1]]]
+    return Ragged(numbers.reshape(-1, width), offsets - offsets[0])
 
 
 def _list_parts(name: str, array: Any) -> tuple[Any, AnyInts]:
@@ -255,15 +231,30 @@ def _list_parts(name: str, array: Any) -> tuple[Any, AnyInts]:
     if isinstance(array.type, pa.FixedSizeListType):
         start, size = array.offset, array.type.list_size
         return array.values, (np.arange(len(array) + 1, dtype=np.int64) + start) * size
-    if not isinstance(array.type, pa.ListType | pa.LargeListType):
+    if not is_list_type(array.type):
         raise InvalidTypeError(f"{name} must be an Arrow list array, got {array.type}")
     return array.values, np.asarray(array.offsets)
 
 
-def _arrow_numbers(name: str, values: Any) -> AnyFloats:
+def _arrow_numbers(name: str, values: Any, offsets: AnyInts) -> AnyFloats:
+    """All child values of lists, of which those of the rows must be numbers."""
     if values.null_count:
-        raise InvalidInputError(f"{name} holds null values; fill them in or drop their rows")
+        row = first_null_row(values, offsets)
+        if row is not None:
+            raise InvalidInputError(f"{name} of row {row} holds a null; fill it in or drop the row")
     return to_floats(name, values.to_numpy(zero_copy_only=False))
+
+
+def first_null_row(values: Any, offsets: AnyInts) -> int | None:
+    """The first row of lists that holds a null value; None where there is none.
+
+    Args:
+        values: child values, Arrow; those of no row count for nothing.
+        offsets: offsets of the rows into them, integers (n + 1,).
+    """
+    nulls = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
+    nulls = nulls[(nulls >= offsets[0]) & (nulls < offsets[-1])]
+    return int(np.searchsorted(offsets, nulls[0], side="right")) - 1 if len(nulls) else None
 
 
 def text_rows(name: str, data: Any) -> list[str] | tuple[npt.NDArray[np.uint8], Ints]:
@@ -286,8 +277,8 @@ def _arrow_texts(name: str, data: Any) -> tuple[npt.NDArray[np.uint8], Ints]:
     import pyarrow as pa
 
     array = arrow_array(name, data)
-    if isinstance(array.type, pa.DictionaryType) or array.type == pa.string_view():
-        array = array.cast(pa.large_string())
+    if pa.types.is_null(array.type):  # of no row
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
     if array.type not in (pa.string(), pa.large_string()):
         raise InvalidTypeError(f"{name} must be an Arrow string array, got {array.type}")
     dtype: npt.DTypeLike = np.int32 if array.type == pa.string() else np.int64

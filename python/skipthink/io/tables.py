@@ -127,9 +127,11 @@ def read_batches(
         yield from split_batch(batch, batch_rows)
 
 
-def split_batch(batch: pa.RecordBatch, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """Slices of a batch, without a copy, of at most `batch_rows` rows and about `BATCH_BYTES`."""
-    fitting = BATCH_BYTES * batch.num_rows // max(1, batch.nbytes)
+def split_batch(
+    batch: pa.RecordBatch, batch_rows: int = BATCH_ROWS, batch_bytes: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Slices of a batch, without a copy, of at most `batch_rows` rows and about `batch_bytes` (`BATCH_BYTES`)."""
+    fitting = (batch_bytes or BATCH_BYTES) * batch.num_rows // max(1, batch.nbytes)
     size = max(1, min(batch_rows, fitting))
     if batch.num_rows <= size:
         yield batch

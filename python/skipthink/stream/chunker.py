@@ -1,24 +1,22 @@
-"""Chunking of streams: batch by batch, with the same result for every size of batch (method §4)."""
+"""Chunking of batches: boundaries and texts of chunks as columns, the same for every size of batch (method §4)."""
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from pathlib import Path
+from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skipthink.core.arrow_columns import arrow_array
 from skipthink.core.chunk_texts import is_list_column, step_offsets, texts_of_lists, texts_of_spans
 from skipthink.core.options import Anneal, Method, to_method
-from skipthink.core.ragged import Ints, Ragged, arrow_array, check_lengths, is_step_lists, to_ragged
+from skipthink.core.ragged import Ints, Ragged, check_lengths, is_step_lists, to_ragged
 from skipthink.core.search import Chunking, average_boundaries, chunk
 from skipthink.core.steps import StepSpans, split_steps_batch
-from skipthink.exceptions import InvalidInputError, InvalidTypeError, SkipthinkError
-from skipthink.io.tables import BATCH_ROWS, read_batches, split_batch
+from skipthink.exceptions import InvalidInputError, InvalidTypeError
+from skipthink.stream.function import BatchFunction, OnError
+from skipthink.stream.threads import worker_threads
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,12 +25,10 @@ COLUMNS = ("boundaries", "objective", "initial_objective", "searched", "chunks")
 """What chunking adds to a row."""
 
 
-class Chunker:
-    """`skipthink.chunk` with its options, as a function of batches: for `datasets.map`, readers and loops.
+class Chunker(BatchFunction):
+    """`skipthink.chunk` with its options, as a function of batches: for `datasets.map`, readers, engines and loops.
 
-    A batch is a `pyarrow.Table` or `RecordBatch`, to which columns are appended, or a mapping of columns, for which
-    the new columns are returned (what `Dataset.map(…, batched=True)` wants, with or without format "arrow").
-    It can be pickled and hashed by `datasets`; in worker processes of `datasets` it uses one thread.
+    See `skipthink.stream.function.BatchFunction` for what a batch is and how it is called.
 
     Args:
         M: number of chunks.
@@ -44,10 +40,13 @@ class Chunker:
         init: column of the boundaries to start from; None: average chunks.
         keep: columns that stay in the result of a table; None: all.
         texts: whether to add the column chunks, the M texts of a row.
+        fixed_lists: whether boundaries are lists of the fixed size M + 1; False: plain lists.
         method: as in `chunk`.
         rules: as in `chunk`.
-        num_threads: as in `chunk`.
-        options: further options of `chunk`: objective, min_steps, seed.
+        id_column: as in `BatchFunction`.
+        on_error: as in `BatchFunction`.
+        num_threads: as in `BatchFunction`.
+        options: further options of `chunk`: objective, balance, min_steps, seed.
 
     Raises:
         InvalidInputError: options that `chunk` refuses.
@@ -65,8 +64,11 @@ class Chunker:
         init: str | None = None,
         keep: Sequence[str] | None = None,
         texts: bool = True,
+        fixed_lists: bool = True,
         method: Method = "greedy",
         rules: str | Sequence[str] = "auto",
+        id_column: str | None = None,
+        on_error: OnError = "raise",
         num_threads: int | None = None,
         **options: Any,
     ) -> None:
@@ -78,13 +80,13 @@ class Chunker:
             raise InvalidInputError(
                 'losses may be None only with method="average" and a column of rationales'
             )
+        super().__init__(keep=keep, id_column=id_column, on_error=on_error, num_threads=num_threads)
         self.M, self.eta = M, eta
         self.rationale, self.losses = rationale, losses
         self.n_tokens, self.end_losses, self.init = n_tokens, end_losses, init
-        self.keep = None if keep is None else tuple(keep)
         self.texts = texts and rationale is not None
+        self.fixed_lists = fixed_lists
         self.rules = rules if isinstance(rules, str) else tuple(rules)
-        self.num_threads = num_threads
         self.method = to_method(method)
         self.options = dict(sorted(options.items()))
         nothing = (np.empty(0), np.zeros(1, dtype=np.int64))
@@ -92,60 +94,44 @@ class Chunker:
         chunk(None, nothing, M, eta, method=self.method, num_threads=num_threads, **options)
         split_steps_batch([], rules=rules)
 
-    def __repr__(self) -> str:
-        return f"Chunker({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+    @property
+    def reads(self) -> dict[str, str]:
+        """See `BatchFunction.reads`."""
+        kinds = {
+            self.rationale: "texts or lists of texts",
+            self.losses: "lists of numbers, or of lists of them",
+            self.n_tokens: "lists of numbers",
+            self.end_losses: "lists of numbers, or of lists of them",
+            self.init: "lists of numbers",
+        }
+        return {name: kind for name, kind in kinds.items() if name is not None}
 
     @property
-    def inputs(self) -> list[str]:
-        """The columns that are read."""
-        named = (self.rationale, self.losses, self.n_tokens, self.end_losses, self.init)
-        return [name for name in named if name is not None]
+    def replaced(self) -> set[str]:
+        """See `BatchFunction.replaced`: boundaries to start from give way to those found."""
+        return set() if self.init is None else {self.init}
 
-    @property
-    def columns(self) -> list[str] | None:
-        """The columns that a source must have: those kept and those read; None: all are kept."""
-        return None if self.keep is None else list(dict.fromkeys((*self.keep, *self.inputs)))
+    def with_plain_lists(self) -> Chunker:
+        """See `BatchFunction.with_plain_lists`."""
+        plain = copy(self)
+        plain.fixed_lists = False
+        return plain
 
-    def __call__(self, batch: Any, indices: Sequence[int] | None = None) -> Any:
-        """Chunks one batch.
-
-        Args:
-            batch: a table, or a mapping of columns.
-            indices: numbers of its rows in the whole data set (`with_indices=True`), for messages; method="anneal"
-                needs them, in a row, because its moves are drawn by row: they must not depend on the batches.
-
-        Returns:
-            The table with columns appended, or a dictionary of the new columns.
-
-        Raises:
-            InvalidInputError: what `chunk` refuses, a column that is missing or would be overwritten.
-            InvalidTypeError: no batch.
-        """
+    def added(self) -> list[pa.Field]:
+        """See `BatchFunction.added`."""
         import pyarrow as pa
 
-        if isinstance(batch, pa.Table | pa.RecordBatch):
-            names, n_rows = list(batch.schema.names), batch.num_rows
-        elif isinstance(batch, Mapping):
-            names = list(batch)
-            n_rows = len(batch[names[0]]) if names else 0
-        else:
-            raise InvalidTypeError(
-                f"a batch is a pyarrow table or a mapping of columns, got {type(batch).__name__}"
-            )
-        self._check_names(names)
-        first_row = self._first_row(indices)
-        try:
-            added = self._columns({name: batch[name] for name in self.inputs}, first_row)
-        except SkipthinkError as error:
-            raise _placed(error, indices, n_rows) from error
-        if isinstance(batch, Mapping):
-            return {name: column.to_pylist() for name, column in added.items()}
-        kept = [name for name in (names if self.keep is None else self.keep) if name not in added]
-        columns = {name: batch[name] for name in kept} | added
-        return type(batch).from_arrays(list(columns.values()), names=list(columns))
+        numbers = pa.list_(pa.int64(), self.M + 1) if self.fixed_lists else pa.list_(pa.int64())
+        types = (numbers, pa.float64(), pa.float64(), pa.bool_(), pa.list_(pa.string()))
+        fields = [pa.field(name, kind) for name, kind in zip(COLUMNS, types, strict=True)]
+        return fields if self.texts else fields[:-1]
 
-    def _first_row(self, indices: Sequence[int] | None) -> int:
-        """The number that annealing draws a batch's first row by; 0 where nothing is drawn."""
+    def first_row(self, indices: Sequence[int] | None) -> int:
+        """The number that annealing draws a batch's first row by; 0 where nothing is drawn.
+
+        Raises:
+            InvalidInputError: annealing without the rows' numbers, or with rows that do not follow one another.
+        """
         if not isinstance(self.method, Anneal):
             return 0
         if indices is None:
@@ -160,29 +146,18 @@ class Chunker:
             )
         return first
 
-    def _check_names(self, names: list[str]) -> None:
-        for name in [*self.inputs, *(self.keep or ())]:
-            if name not in names:
-                raise InvalidInputError(f"the batch has no column {name!r}, it has {', '.join(names)}")
-        kept = set(names if self.keep is None else self.keep) - {self.init}
-        taken = kept.intersection(COLUMNS if self.texts else COLUMNS[:-1])
-        if taken:
-            raise InvalidInputError(
-                f"the batch has a column {min(taken)!r} already; rename it, or leave it out of keep"
-            )
-
-    def _columns(self, given: dict[str, Any], first_row: int) -> dict[str, pa.Array]:
-        """The new columns of a batch, from the columns it is read from."""
+    def compute(self, given: dict[str, Any], first_row: int) -> dict[str, Any]:
+        """See `BatchFunction.compute`."""
         import pyarrow as pa
 
-        steps = (
-            None
-            if self.rationale is None
-            else _Rationales(given[self.rationale], self.rules, self._threads())
-        )
-        found = self._search(given, steps, first_row)
+        num_threads = worker_threads(self.num_threads)
+        steps = None
+        if self.rationale is not None:
+            steps = _Rationales(given[self.rationale], self.rules, num_threads)
+        found = self._search(given, steps, first_row, num_threads)
+        cuts = pa.FixedSizeListArray.from_arrays(pa.array(found.boundaries.ravel()), self.M + 1)
         columns = {
-            "boundaries": pa.FixedSizeListArray.from_arrays(pa.array(found.boundaries.ravel()), self.M + 1),
+            "boundaries": cuts if self.fixed_lists else cuts.cast(pa.list_(pa.int64())),
             "objective": pa.array(found.objective),
             "initial_objective": pa.array(found.initial_objective),
             "searched": pa.array(found.searched),
@@ -191,7 +166,9 @@ class Chunker:
             columns["chunks"] = steps.chunks(found.boundaries)
         return columns
 
-    def _search(self, given: dict[str, Any], steps: _Rationales | None, first_row: int) -> Chunking:
+    def _search(
+        self, given: dict[str, Any], steps: _Rationales | None, first_row: int, num_threads: int | None
+    ) -> Chunking:
         init = None if self.init is None else _boundaries(given[self.init], self.M)
         if self.losses is None:
             assert steps is not None  # noqa: S101 - the constructor has seen to it
@@ -213,16 +190,9 @@ class Chunker:
             end_losses=None if self.end_losses is None else given[self.end_losses],
             init=init,
             first_row=first_row,
-            num_threads=self._threads(),
+            num_threads=num_threads,
             **self.options,
         )
-
-    def _threads(self) -> int | None:
-        """One thread in a worker process, where the other cores have work of their own."""
-        if self.num_threads is not None or "SKIPTHINK_NUM_THREADS" in os.environ:
-            return self.num_threads
-        pools = (sys.modules.get(name) for name in ("multiprocessing", "multiprocess"))
-        return 1 if any(pool is not None and pool.parent_process() is not None for pool in pools) else None
 
 
 class _Rationales:
@@ -261,119 +231,6 @@ class _Rationales:
         return texts_of_spans(self.rows, self.spans, boundaries)
 
 
-def chunk_batches(
-    source: Any,
-    M: int,
-    eta: float = 0.1,
-    *,
-    first_row: int = 0,
-    batch_rows: int = BATCH_ROWS,
-    **options: Any,
-) -> pa.RecordBatchReader:
-    """Chunks a stream of rows in bounded memory; the result is the same for every size of batch.
-
-    Args:
-        source: a path (.parquet, .arrow, .feather, .ipc, .jsonl, .ndjson), a `pyarrow.RecordBatchReader` or any object
-            that exports an Arrow stream (tables, polars and pandas frames, …), or an iterable of tables, record batches
-            or mappings of columns.
-        M: number of chunks.
-        eta: as in `chunk`.
-        first_row: number of the first row, for messages and as in `chunk`.
-        batch_rows: most rows of a batch of the result.
-        options: columns and options, as in `Chunker`.
-
-    Returns:
-        A reader of record batches: the rows of the source, in order, with the columns boundaries, objective,
-        initial_objective, searched and, unless texts=False, chunks appended. Nothing beyond its first batch is read
-        before it is asked for.
-
-    Raises:
-        InvalidInputError: what `chunk` refuses; names the row of the stream.
-    """
-    return stream(source, Chunker(M, eta, **options), first_row=first_row, batch_rows=batch_rows)
-
-
-def stream(
-    source: Any, chunker: Chunker, *, first_row: int = 0, batch_rows: int = BATCH_ROWS
-) -> pa.RecordBatchReader:
-    """`chunk_batches` with a chunker made before."""
-    import pyarrow as pa
-
-    if batch_rows < 1:
-        raise InvalidInputError(f"batch_rows must be at least 1, got {batch_rows}")
-    batches = _chunked(source, chunker, first_row, batch_rows)
-    first = next(batches, None)
-    if first is None:
-        raise InvalidInputError("the stream holds no batch, so that its columns are not known")
-
-    def typed() -> Iterator[pa.RecordBatch]:
-        row = first_row
-        for batch in chain([first], batches):
-            yield _cast(batch, first.schema, row)
-            row += batch.num_rows
-
-    return pa.RecordBatchReader.from_batches(first.schema, typed())
-
-
-def _chunked(source: Any, chunker: Chunker, row: int, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    for batch in _batches(source, chunker, batch_rows):
-        for part in split_batch(batch, batch_rows):
-            yield chunker(part, range(row, row + part.num_rows))
-            row += part.num_rows
-
-
-def _batches(source: Any, chunker: Chunker, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    if isinstance(source, str | Path):
-        yield from read_batches(source, chunker.columns, batch_rows=batch_rows)
-    elif hasattr(source, "__arrow_c_stream__"):
-        reader = (
-            source if isinstance(source, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(source)
-        )
-        batch = None
-        for batch in reader:
-            yield batch
-        if batch is None:  # a batch of no row says which columns there are
-            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
-    elif isinstance(source, pa.RecordBatch):
-        yield source
-    elif isinstance(source, Mapping) or not isinstance(source, Iterable):
-        raise InvalidTypeError(
-            f"source must be a path, an Arrow stream or an iterable of batches, got {type(source).__name__}"
-        )
-    else:
-        for item in source:
-            yield from _as_batches(item)
-
-
-def _as_batches(item: Any) -> list[pa.RecordBatch]:
-    import pyarrow as pa
-
-    if isinstance(item, pa.RecordBatch):
-        return [item]
-    if isinstance(item, Mapping):
-        item = pa.table(dict(item))
-    if isinstance(item, pa.Table):
-        return list(item.to_batches())
-    raise InvalidTypeError(f"a batch is a pyarrow table or a mapping of columns, got {type(item).__name__}")
-
-
-def _cast(batch: pa.RecordBatch, schema: pa.Schema, row: int) -> pa.RecordBatch:
-    """The batch in the types of the first one."""
-    import pyarrow as pa
-
-    if batch.schema.equals(schema):
-        return batch
-    try:
-        return batch.select(schema.names).cast(schema)
-    except (pa.ArrowException, KeyError, ValueError) as error:
-        raise InvalidInputError(
-            f"the batch that starts at row {row} has other columns than the first one: {error}; give all batches "
-            "the same schema"
-        ) from error
-
-
 def _step_lists(rows: Any) -> pa.Array:
     import pyarrow as pa
 
@@ -391,7 +248,8 @@ def _step_lists(rows: Any) -> pa.Array:
 
 def _check_weights(weights: Ragged) -> None:
     """Refuses rows whose steps all weigh 0: whatever the losses are, all of their chunks cost nothing."""
-    weighty = np.append(0, np.cumsum(weights.values.reshape(len(weights.values), -1).any(axis=1)))
+    weighs = weights.values != 0 if weights.width is None else (weights.values != 0).any(axis=1)
+    weighty = np.append(0, np.cumsum(weighs))
     starts, ends = weights.offsets[:-1], weights.offsets[1:]
     empty = np.flatnonzero((weighty[ends] == weighty[starts]) & (ends > starts))
     if len(empty):
@@ -411,19 +269,3 @@ def _boundaries(column: Any, M: int) -> Ints:
         row = int(np.flatnonzero(whole != values)[0]) // (M + 1)
         raise InvalidInputError(f"init of row {row} holds numbers that are no whole ones")
     return whole.reshape(-1, M + 1)
-
-
-def _placed(error: SkipthinkError, indices: Sequence[int] | None, n_rows: int) -> SkipthinkError:
-    """The error with the row's number in the stream in place of the one in the batch.
-
-    Messages of the package say "row N" where they speak of a row, and say it first.
-    """
-    text = str(error)
-    found = re.search(r"\brow (\d+)", text)
-    if found is None or int(found[1]) >= n_rows:
-        return error
-    if indices is None:
-        return type(error)(
-            f"{text} (rows of a batch of {n_rows}; map with_indices=True to have those of the data set)"
-        )
-    return type(error)(f"{text[: found.start(1)]}{indices[int(found[1])]}{text[found.end(1) :]}")

@@ -17,7 +17,8 @@ from skipthink.io.files import atomic_path, write_json
 from skipthink.io.tables import BATCH_ROWS, check_suffix, count_rows, read_batches
 from skipthink.io.writer import BatchWriter
 from skipthink.options import Options
-from skipthink.stream.chunker import Chunker, stream
+from skipthink.stream.chunker import Chunker
+from skipthink.stream.readers import map_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,7 +179,7 @@ def _write_parts(
     done = parts.end
     part: list[pa.RecordBatch] = []
     n_bytes = 0
-    for batch in stream(chain([first], read), chunker, first_row=done, batch_rows=batch_rows):
+    for batch in map_batches(chain([first], read), chunker, first_row=done, batch_rows=batch_rows):
         part.append(batch)
         done += batch.num_rows
         n_bytes += batch.nbytes

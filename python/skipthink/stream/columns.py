@@ -1,0 +1,93 @@
+"""What columns of batches hold, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from skipthink.core.arrow_columns import is_list_type, plain_type
+from skipthink.exceptions import InvalidInputError, InvalidTypeError
+
+if TYPE_CHECKING:
+    pass
+
+
+def is_text(kind: Any) -> bool:
+    """Whether values of an Arrow type are texts; a column of nulls counts as one."""
+    import pyarrow as pa
+
+    return plain_type(kind) in (pa.string(), pa.large_string(), pa.null())
+
+
+def is_texts(kind: Any) -> bool:
+    """Whether they are texts, or lists of texts."""
+    plain = plain_type(kind)
+    return is_text(plain.value_type) if is_list_type(plain) else is_text(plain)
+
+
+def is_numbers(kind: Any) -> bool:
+    """Whether they are lists of numbers."""
+    import pyarrow as pa
+
+    plain = plain_type(kind)
+    return _is_list_of_numbers(plain) if is_list_type(plain) else bool(pa.types.is_null(plain))
+
+
+def is_numbers_or_lists(kind: Any) -> bool:
+    """Whether they are lists of numbers, or lists of lists of them."""
+    plain = plain_type(kind)
+    return is_numbers(plain) or (is_list_type(plain) and is_numbers(plain.value_type))
+
+
+def _is_list_of_numbers(plain: Any) -> bool:
+    import pyarrow as pa
+
+    inner = plain.value_type
+    # lists without a value have the type null inside
+    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_null(inner))
+
+
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "texts": is_text,
+    "texts or lists of texts": is_texts,
+    "lists of numbers": is_numbers,
+    "lists of numbers, or of lists of them": is_numbers_or_lists,
+}
+"""What a column may hold, in words, to whether a type is that."""
+
+
+def text_column(name: str, rows: Any) -> Any:
+    """A column of texts as an Arrow array.
+
+    Raises:
+        InvalidTypeError: a value that is neither str nor None, with its row.
+        InvalidInputError: a lone surrogate, with its row.
+    """
+    import pyarrow as pa
+
+    if hasattr(rows, "__arrow_c_array__") or hasattr(rows, "__arrow_c_stream__"):
+        return rows
+    values = list(rows)
+    for row, value in enumerate(values):
+        if value is not None and not isinstance(value, str):
+            raise InvalidTypeError(f"{name} of row {row} must be a str, got {type(value).__name__}")
+    try:
+        return pa.array(values, type=pa.string())
+    except UnicodeEncodeError:
+        row = next(row for row, value in enumerate(values) if value is not None and not _is_unicode(value))
+        raise InvalidInputError(
+            f"{name} of row {row} holds a lone surrogate: {values[row]!r:.60}; remove or replace it"
+        ) from None
+
+
+def slice_rows(column: Any, start: int, end: int) -> Any:
+    """Rows `start` … `end - 1` of a column."""
+    return column.slice(start, end - start) if hasattr(column, "slice") else column[start:end]
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
