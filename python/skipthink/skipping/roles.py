@@ -1,8 +1,9 @@
 """Roles of chunks: which chunks of different samples do the same work, by their masked text and their place.
 
 What a sentence repeats from its question is masked, so that "Holly brings 5 stones along" and "Ivo brings 8 books
-along" are the same text. Numbers that the question does not have are told from those it has: the one thing known
-about reasoning in every task is that it comes to something new.
+along" are the same text. What all chunks of a rationale have in common is its topic, not what one of them does: it is
+taken away. Numbers that the question does not have are told from those it has: the one thing known about reasoning in
+every task is that it comes to something new.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from skipthink.exceptions import InvalidInputError
 NO_ROLE = -1
 """The role of an empty chunk."""
 GIVEN, NEW, REPEATED = "#", "##", "@"
-"""What stands for a number of the question, for another number, and for a word of the question."""
+"""What stands for a number of the question, for another number, and for a word of the question or a single letter."""
 COMMON = 0.2
 """A word that stands in a larger share of the questions is a word of the language, not of one question."""
 PLACE_WEIGHT, NEW_WEIGHT = 0.5, 0.5
@@ -88,6 +89,7 @@ def find_roles(
     is_new = [NEW in text for text in masked]
     places = np.stack([order / np.maximum(last, 1), order == 0, order == last], axis=1)
     text = _weigh([[GIVEN if term == NEW else term for term in chunk] for chunk in masked])
+    text = _set_apart(text, np.nonzero(held)[0])
     points = np.hstack([text, PLACE_WEIGHT * places, NEW_WEIGHT * np.array(is_new)[:, None]])
     labels, centres = cluster(points, n_roles, seed)
     by_place = np.argsort([places[labels == label, 0].mean() for label in range(len(centres))], kind="stable")
@@ -115,7 +117,8 @@ def mask_text(text: str, question: frozenset[str], common: frozenset[str] = froz
         if _NUMBER.fullmatch(term):
             masked.append(GIVEN if term in question else NEW)
         else:
-            masked.append(REPEATED if term in question and term not in common and term.isalpha() else term)
+            is_repeated = term in question and term not in common
+            masked.append(REPEATED if term.isalpha() and (is_repeated or len(term) == 1) else term)
     return masked
 
 
@@ -193,10 +196,27 @@ def _weigh(texts: list[list[str]]) -> Floats:
             if term in column:
                 points[row, column[term]] += 1
     idf = np.log((1 + len(texts)) / (1 + np.array([counts[term] for term in sorted(kept)]))) + 1
-    points = np.log1p(points) * idf
+    return _to_unit_length(np.log1p(points) * idf)
+
+
+def _set_apart(points: Floats, rows: Ints) -> Floats:
+    """What sets each chunk apart from the mean of its rationale, of length 1 (0 where it is the only chunk).
+
+    Args:
+        points: of all chunks, float64 (n, d).
+        rows: the rationale of each, int64 (n,).
+    """
+    means = np.zeros((int(rows.max()) + 1, points.shape[1]))
+    np.add.at(means, rows, points)
+    means /= np.maximum(np.bincount(rows), 1)[:, None]
+    return _to_unit_length(points - means[rows])
+
+
+def _to_unit_length(points: Floats) -> Floats:
+    """Rows of length 1; those of length 0 stay."""
     lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    weighed: Floats = points / np.where(lengths > 0, lengths, 1)
-    return weighed
+    of_one: Floats = points / np.where(lengths > 1e-9, lengths, 1)
+    return of_one
 
 
 def _start(points: Floats, k: int, random: np.random.Generator) -> Floats:
