@@ -106,7 +106,7 @@ def test_the_run_tells_roles_and_curve(run):
         f"skip data of seed 0 by the gate trial: {row['train_target_tokens']} target tokens"
     )
     assert row["roles"][0]["example"] in text
-    assert "role tried" in text
+    assert "tried without" in text
     report = json.loads((run[0].path / "skip-data" / "s0" / "report.json").read_text())
     assert report["curve"] == row["curve"]
 

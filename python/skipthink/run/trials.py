@@ -28,6 +28,7 @@ from skipthink.skipping.elimination import (
     eliminate,
     is_at_floor,
     least_new_first,
+    seldom_new,
     skip_roles,
 )
 from skipthink.skipping.gates import write_decisions
@@ -98,7 +99,7 @@ class Trials:
         if self.progress is not None:
             self.n_made += 1
             n, again = self.roles.n_roles, self.options.trial_passes - 1
-            self.progress(self.n_made, 1 + n + again * (n - 1))
+            self.progress(self.n_made, 2 + n + again * n)
         right = np.array([mark == "1" for mark in noted["right"]])
         return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
 
@@ -239,7 +240,7 @@ def try_roles(
 
     Returns:
         The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per trial:
-        role, dropped, may_go, accuracy, best_accuracy, tokens_per_answer), rescued (samples that keep a chunk although
+        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer), rescued (samples that keep a chunk although
         its role may go, as they would hold none), asked, tokens_generated, train_target_tokens (of all attempts),
         seconds.
 
@@ -259,6 +260,7 @@ def try_roles(
     tried = eliminate(
         least_new_first(roles, chunk_lengths(encoded, boundaries)),
         trials.attempt,
+        likely=seldom_new(roles),
         within=options.trial_within / 100,
         passes=options.trial_passes,
     )
@@ -274,7 +276,7 @@ def try_roles(
         ],
         "curve": [
             {
-                "role": trial.role,
+                "roles": list(trial.roles),
                 "dropped": list(trial.without.dropped),
                 "may_go": trial.may_go,
                 "accuracy": trial.without.accuracy,

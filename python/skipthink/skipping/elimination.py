@@ -43,37 +43,44 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Trial:
-    """A student without one more role, beside the best one so far.
+    """A student without some more roles, beside the best one so far.
 
     Attributes:
-        role: which it is without, on top of those that are gone.
+        roles: which it is without, on top of those that are gone.
         without: that student.
         best: the most accurate student that only those were taken from which may go.
         within: fall of the accuracy that is allowed in any case, a share.
     """
 
-    role: int
+    roles: tuple[int, ...]
     without: Attempt
     best: Attempt
     within: float = 0.0
 
     @property
     def may_go(self) -> bool:
-        """Whether the role is not missed."""
+        """Whether the roles are not missed."""
         return is_as_good(self.without.right, self.best.right, self.within)
 
 
 def eliminate(
-    roles: Sequence[int], attempt: Callable[[Dropped], Attempt], *, within: float = 0.0, passes: int = 1
+    roles: Sequence[int],
+    attempt: Callable[[Dropped], Attempt],
+    *,
+    likely: Sequence[int] = (),
+    within: float = 0.0,
+    passes: int = 1,
 ) -> list[Trial]:
-    """Tries to do without one role after the other, on top of those that are gone by then.
+    """Tries to do without all likely roles at once and without one after the other; no set of roles is tried twice.
 
-    A role that was missed may be one that is missed no longer once others are gone: a further pass tries those again
-    that stayed, as long as a role has gone since.
+    At once, since a student may miss half of what belongs together (the announcements of some steps and not of
+    others) and nothing where all of it is gone; if they may go, the single trials are saved. A further pass tries
+    those again that stayed, as long as a role has gone since: it may be missed no longer.
 
     Args:
         roles: in the order in which they are tried.
         attempt: of the roles that are left out; all from the same weights, on the same number of target tokens.
+        likely: roles that are tried at once, where they are more than one and not all that are left.
         within: fall of the accuracy below the best that is allowed even where it is beyond its standard error.
         passes: over the roles that are left, at most.
 
@@ -83,16 +90,21 @@ def eliminate(
     best = attempt(())
     dropped: Dropped = ()
     trials: list[Trial] = []
-    tried_without: dict[int, Dropped] = {}
-    for role in [*roles] * passes:
-        if role in dropped or tried_without.get(role) == dropped:
-            continue
-        tried_without[role] = dropped
-        trial = Trial(role, attempt((*dropped, role)), best, within)
-        trials.append(trial)
-        if trial.may_go:
-            dropped = trial.without.dropped
-            best = max(best, trial.without, key=lambda one: one.accuracy)
+    tried: set[frozenset[int]] = set()
+    for _ in range(passes):
+        left = [role for role in roles if role not in dropped]
+        at_once = tuple(role for role in left if role in likely)
+        singles = [(role,) for role in left]
+        for more in [at_once, *singles] if 1 < len(at_once) < len(left) else singles:
+            without = (*dropped, *more)
+            if set(more) & set(dropped) or frozenset(without) in tried:
+                continue
+            tried.add(frozenset(without))
+            trial = Trial(more, attempt(without), best, within)
+            trials.append(trial)
+            if trial.may_go:
+                dropped = without
+                best = max(best, trial.without, key=lambda one: one.accuracy)
     return trials
 
 
@@ -100,7 +112,7 @@ def dropped_by(trials: Sequence[Trial]) -> Dropped:
     """The roles that may go; none where all students are at the floor, as nothing is missed by who can do nothing."""
     if is_at_floor(trials):
         return ()
-    return tuple(trial.role for trial in trials if trial.may_go)
+    return tuple(role for trial in trials if trial.may_go for role in trial.roles)
 
 
 def is_at_floor(trials: Sequence[Trial]) -> bool:
@@ -134,6 +146,11 @@ def least_new_first(roles: Roles, chunk_tokens: Ints) -> list[int]:
     """
     totals = [int(chunk_tokens[roles.of == role].sum()) for role in range(roles.n_roles)]
     return sorted(range(roles.n_roles), key=lambda role: (round(roles.new[role], 1), -totals[role], role))
+
+
+def seldom_new(roles: Roles) -> list[int]:
+    """Roles of which less than half of the chunks state a number that is new."""
+    return [role for role in range(roles.n_roles) if roles.new[role] < 0.5]
 
 
 def skip_roles(roles: Roles, dropped: Dropped) -> tuple[Bools, int]:
