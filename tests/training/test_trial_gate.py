@@ -269,11 +269,11 @@ def tried(fresh, tmp_path_factory):
 
 def test_every_attempt_is_trained_on_as_many_tokens(tried):
     report, out = tried
-    assert report["curve"][0]["roles"] == [0, 2]  # what never comes to anything new, at once
+    assert sorted(report["curve"][0]["roles"]) == [0, 2]  # what never comes to anything new, at once
     assert report["curve"][-1]["roles"] == [1]
     assert [role["chunks"] for role in report["roles"]] == [6, 6, 6]
     notes = {path.parent.name: json.loads(path.read_text()) for path in out.glob("attempts/*/attempt.json")}
-    assert len(notes) == 4
+    assert len(notes) == 3
     whole = notes["whole"]
     assert whole["train_steps"] == 2
     for note in notes.values():  # up to the end of a step
@@ -314,9 +314,9 @@ def test_what_was_made_before_a_kill_is_not_made_again_and_comes_out_the_same(
     with pytest.raises(KeyboardInterrupt):
         try_roles(**arguments_of(fresh, tmp_path))
     again = try_roles(**arguments_of(fresh, tmp_path))
-    assert made[:2] == ["whole", "without-0"]
+    assert made[:2] == ["whole", "without-0-2"]
     assert made[2] == made[3]  # what was killed
-    assert len(set(made)) == len(made) - 1 == 4
+    assert len(set(made)) == len(made) - 1 == 3
     assert {**again, "seconds": 0} == {**report, "seconds": 0}
 
 
