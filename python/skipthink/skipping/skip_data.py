@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -90,9 +90,9 @@ def make_skip_data(
         transcript = Transcript(out)
         questions = _Questions(file, transcript, progress)
         kept = [
-            _ask_judge(_load_judge(folder, subjects, options, chunks, seed), questions, rows)
+            ask_judge(_load_judge(folder, subjects, options, chunks, seed), questions, rows)
             for number, folder in enumerate(judges)
-            if len(rows := _longest_first(encoded, np.flatnonzero(judge_of == number)))
+            if len(rows := longest_first(encoded, np.flatnonzero(judge_of == number)))
         ]
         totals = {name: file.total(name) for name in NOTES}
         torn_bytes = file.torn_bytes
@@ -117,6 +117,21 @@ def make_skip_data(
     }
     write_json(out / "report.json", report)
     return report
+
+
+class Questions(Protocol):
+    """What is asked of samples, and where the answers go.
+
+    Attributes:
+        ledger: of all samples.
+        progress: called with (rows settled, rows); None: nobody is told.
+    """
+
+    ledger: SkipLedger
+    progress: Progress | None
+
+    def ask(self, block: Block, chunk: int, asked: Ints) -> None:
+        """Has one question of some samples of a block answered, and notes the answers in the ledger."""
 
 
 class _Questions:
@@ -144,7 +159,7 @@ class _Questions:
             self.progress(self.ledger.n_settled, len(self.ledger))
 
 
-def _ask_judge(judge_: Judge, questions: _Questions, rows: Ints) -> bool:
+def ask_judge(judge_: Judge, questions: Questions, rows: Ints) -> bool:
     """Asks one judge all that is open of its samples; returns whether it kept prefixes.
 
     Batches are composed of all its samples, whatever is answered already: so they are the same after a kill.
@@ -197,7 +212,7 @@ def _slices(rows: Ints, size: int) -> Iterator[Ints]:
     return (rows[first : first + size] for first in range(0, len(rows), size))
 
 
-def _longest_first(encoded: EncodedSamples, rows: Ints) -> Ints:
+def longest_first(encoded: EncodedSamples, rows: Ints) -> Ints:
     """Samples of similar length together, longest first, so that a lack of memory shows at once."""
     lengths = encoded.question.lengths + encoded.rationale.lengths
     return rows[np.argsort(-lengths[rows], kind="stable")]

@@ -1,4 +1,4 @@
-"""Batch functions: chunking, splitting, scoring and more over streams, files and engines, batch by batch.
+"""Batch functions: splitting, scoring, chunking, judging and more over streams, files and engines, batch by batch.
 
 All of them keep one contract (`BatchFunction`; docs/how-to/streaming.md).
 """
@@ -12,16 +12,27 @@ if TYPE_CHECKING:
     from skipthink.stream.chunker import Chunker
     from skipthink.stream.files import chunk_file
     from skipthink.stream.function import BatchFunction
+    from skipthink.stream.generator import Generator
+    from skipthink.stream.item_planner import ItemPlanner, item_rows
+    from skipthink.stream.local_generator import LocalGenerator
     from skipthink.stream.readers import chunk_batches, map_batches
+    from skipthink.stream.scorer import Scorer
+    from skipthink.stream.skip_judge import SkipJudge
     from skipthink.stream.splitter import Splitter
 
 __all__ = [
     "BatchFunction",
     "Checker",
     "Chunker",
+    "Generator",
+    "ItemPlanner",
+    "LocalGenerator",
+    "Scorer",
+    "SkipJudge",
     "Splitter",
     "chunk_batches",
     "chunk_file",
+    "item_rows",
     "map_batches",
 ]
 
@@ -31,9 +42,15 @@ __getattr__ = lazy_names(
         "BatchFunction": "function",
         "Checker": "checker",
         "Chunker": "chunker",
+        "Generator": "generator",
+        "ItemPlanner": "item_planner",
+        "LocalGenerator": "local_generator",
+        "Scorer": "scorer",
+        "SkipJudge": "skip_judge",
         "Splitter": "splitter",
         "chunk_batches": "readers",
         "chunk_file": "files",
+        "item_rows": "item_planner",
         "map_batches": "readers",
     },
 )

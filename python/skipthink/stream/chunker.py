@@ -15,6 +15,7 @@ from skipthink.core.ragged import Ints, Ragged, check_lengths, is_step_lists, to
 from skipthink.core.search import Chunking, average_boundaries, chunk
 from skipthink.core.steps import StepSpans, split_steps_batch
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
+from skipthink.stream.columns import boundary_rows
 from skipthink.stream.function import BatchFunction, OnError
 from skipthink.stream.threads import worker_threads
 
@@ -169,7 +170,7 @@ class Chunker(BatchFunction):
     def _search(
         self, given: dict[str, Any], steps: _Rationales | None, first_row: int, num_threads: int | None
     ) -> Chunking:
-        init = None if self.init is None else _boundaries(given[self.init], self.M)
+        init = None if self.init is None else boundary_rows("init", given[self.init], self.M)
         if self.losses is None:
             assert steps is not None  # noqa: S101 - the constructor has seen to it
             boundaries = average_boundaries(steps.n_steps, self.M) if init is None else init
@@ -257,15 +258,3 @@ def _check_weights(weights: Ragged) -> None:
             f"n_tokens of row {empty[0]} are all 0, so that no chunk of it costs anything; write the tokens of each "
             "step, or drop the row"
         )
-
-
-def _boundaries(column: Any, M: int) -> Ints:
-    """A column of boundaries as int64 (n, M + 1); whether they fit the steps is seen by the search."""
-    ragged = to_ragged("init", column)
-    check_lengths("init", ragged, np.full(len(ragged), M + 1), "M chunks have {expected} boundaries")
-    values = ragged.values[ragged.offsets[0] : ragged.offsets[-1]]
-    whole = values.astype(np.int64)
-    if not np.array_equal(whole, values):
-        row = int(np.flatnonzero(whole != values)[0]) // (M + 1)
-        raise InvalidInputError(f"init of row {row} holds numbers that are no whole ones")
-    return whole.reshape(-1, M + 1)

@@ -221,10 +221,14 @@ class BatchFunction(ABC):
         self, given: dict[str, Any], n_rows: int, start: int, indices: Sequence[int] | None
     ) -> dict[str, Any]:
         """The new columns of a part of a batch that begins at its row `start`."""
+        import pyarrow as pa
+
         ids = given.get(self.id_column or "id")
         if indices is not None:
             indices = indices[start : start + n_rows]
         first_row = self.first_row(indices) + (start if indices is None else 0)
+        if n_rows == 0:
+            return {field.name: pa.nulls(0, field.type) for field in self._new_fields()}
         read = {name: given[name] for name in self.reads}
         if self.on_error == "null":
             return self._sifted(read, n_rows, first_row)

@@ -97,7 +97,7 @@ def encode_questions(
     Raises:
         InvalidInputError: a question holds what its student takes for a marker, or the tokenizer turned text into one.
     """
-    ids = [str(row) for row in range(len(questions))]
+    ids = [f"row {row}" for row in range(len(questions))]
     for row, question in zip(ids, questions, strict=True):
         markers.frame.refuse({"question": question}, row)
     return _Surroundings(tokenizer, markers).encode_questions(questions, ids)

@@ -13,6 +13,10 @@ class OpenError(Exception):
     """A request stays open; its text says why."""
 
 
+class FullMemoryError(OpenError):
+    """The device has too little memory for a request by itself."""
+
+
 class WaitingError(OpenError):
     """A request in a batch file, whose answer comes later."""
 

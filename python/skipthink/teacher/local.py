@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.teacher.asking import Lost
-from skipthink.teacher.halting import Halt, HaltedError, OpenError
+from skipthink.teacher.halting import FullMemoryError, Halt, HaltedError, OpenError
 from skipthink.teacher.options import LocalOptions
 from skipthink.teacher.requests import Message, Reply, Request
 
@@ -127,7 +127,7 @@ class Writer:
             return self._write(requests)
         except torch.OutOfMemoryError:
             if len(requests) == 1:
-                return [OpenError("the device has too little memory for this prompt")]
+                return [FullMemoryError("the device has too little memory for this prompt")]
             half = len(requests) // 2
         torch.get_device_module(self._device).empty_cache()
         return [*self.write(requests[:half]), *self.write(requests[half:])]
