@@ -31,7 +31,7 @@ WINGS = [
     ["scoring", "teacher"],
     ["evaluation"],
     ["skipping"],
-    ["training", "publish", "stream"],
+    ["training", "publish", "own_answers", "stream"],
     ["testbed", "inspection", "skipthink"],
     ["run", "plots"],
     ["cli"],

@@ -15,6 +15,7 @@ READABLE = {
     "student": 1,
     "train": 2,
     "skip-data": 2,
+    "own-answers": 1,
     "evaluate": 1,
     "choose": 1,
 }

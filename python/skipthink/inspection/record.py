@@ -52,10 +52,11 @@ class JobRecord:
 
     Attributes:
         name: such as "train/stt/s0".
-        kind: "teach", "prepare", "student", "train", "skip-data" or "evaluate".
+        kind: "teach", "prepare", "student", "train", "skip-data", "own-answers", "evaluate" or "choose".
         method: the method it trains or evaluates; of skip data the judge, where a run has several.
         seed: of the student; None of jobs that stand once.
-        fold: of a cross-fitted judge.
+        fold: of a cross-fitted student.
+        round: of own answers, and of a training that does not learn from the last ones.
         folder: where its files lie.
         is_done: whether it is finished.
         seconds: what it took; None where it is not finished.
@@ -67,6 +68,7 @@ class JobRecord:
     method: str | None
     seed: int | None
     fold: int | None
+    round: int | None
     folder: Path
     is_done: bool = False
     seconds: float | None = None
@@ -122,8 +124,9 @@ class Judged:
 
 def label_of(job: JobRecord) -> str:
     """What a job is about, in short: "stt/s0", "base+sbc/fold1/s0"."""
-    parts = (job.method, None if job.fold is None else f"fold{job.fold}", f"s{job.seed}")
-    return "/".join(part for part in parts if part is not None)
+    numbers = (("round", job.round), ("fold", job.fold), ("s", job.seed))
+    parts = (job.method, *(f"{title}{number}" for title, number in numbers if number is not None))
+    return "/".join(part for part in parts if part)
 
 
 class RunRecord:
@@ -203,13 +206,13 @@ class RunRecord:
     def trained(self, method: str, seed: int, fold: int | None = None) -> Trained | None:
         """What the training of a method has left; None where the run has no such job."""
         for job in self.jobs.values():
-            if (job.kind, job.method, job.seed, job.fold) == ("train", method, seed, fold):
+            if (job.kind, job.method, job.seed, job.fold, job.round) == ("train", method, seed, fold, None):
                 return self._once(("trained", job.name), partial(self._read_trained, job))
         return None
 
     def trainings(self) -> list[Trained]:
         """What every training has left, judges that are not compared included; cross-fitted ones are not."""
-        jobs = [job for job in self.jobs.values() if job.kind == "train" and job.fold is None]
+        jobs = [job for job in self.jobs.values() if job.kind == "train" and job.fold is job.round is None]
         return [
             found for job in jobs if (found := self.trained(str(job.method), int(job.seed or 0))) is not None
         ]
@@ -266,7 +269,9 @@ class RunRecord:
 
     def _read_job(self, name: str, entry: dict[str, Any]) -> JobRecord:
         folder = self.path / entry["folder"]
-        about = {key: entry[key] for key in ("kind", "method", "seed", "fold")}
+        about = {key: entry[key] for key in ("kind", "method", "seed", "fold")} | {
+            "round": entry.get("round")
+        }
         done = self._optional(folder / DONE_FILE)
         if done is None:
             return JobRecord(name, folder=folder, **about)

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     STUDENT = "student"
     TRAIN = "train"
     SKIP_DATA = "skip-data"
+    OWN_ANSWERS = "own-answers"
     EVALUATE = "evaluate"
     CHOOSE = "choose"
 
@@ -30,6 +31,7 @@ FORMATS = {
     Kind.STUDENT: 1,
     Kind.TRAIN: 2,
     Kind.SKIP_DATA: 2,
+    Kind.OWN_ANSWERS: 1,
     Kind.EVALUATE: 1,
     Kind.CHOOSE: 1,
 }

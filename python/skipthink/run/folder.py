@@ -29,7 +29,7 @@ from skipthink.run.recipe import Recipe, parse_recipe
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RESUMED = (Kind.TRAIN, Kind.SKIP_DATA)
+RESUMED = (Kind.TRAIN, Kind.SKIP_DATA, Kind.OWN_ANSWERS)
 """Jobs that go on from what a killed process has left; the others start anew."""
 LOCK_WAIT_SECONDS = 5.0
 """Children of a killed run hold its lock until they have ended too, which takes a moment."""
@@ -256,6 +256,7 @@ def _described(job: Job) -> dict[str, Any]:
         "method": job.method,
         "seed": job.seed,
         "fold": job.fold,
+        "round": job.round,
         "folder": job.folder,
     }
 

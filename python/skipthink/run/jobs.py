@@ -8,6 +8,11 @@ Where a recipe says how to `choose` a student, a job of that name ends the run.
 Gates that ask no judge (`skip.gate`) need the fresh student alone; methods that skip then take their chunks from them.
 With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
 
+Methods that learn from answers of their own (`Method.writer`) stand behind the student that writes them, or with
+`own_answers.crossfit` behind F of them; each further round has a student of its own:
+
+    train/stt → own-answers/stt-own/round1 → train/stt-own/round1 → own-answers/stt-own/round2 → train/stt-own
+
 All but `prepare` and `evaluate` stand once per seed. `evaluate` is one job, so that all methods are timed one after the
 other, in one process, with nothing else running; its parts, one per method and seed, are finished one by one.
 """
@@ -15,7 +20,7 @@ other, in one process, with nothing else running; its parts, one per method and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -34,6 +39,7 @@ COSTS = {
     Kind.STUDENT: 1.0,
     Kind.TRAIN: 10.0,
     Kind.SKIP_DATA: 10.0,
+    Kind.OWN_ANSWERS: 5.0,
     Kind.EVALUATE: 1.0,
     Kind.CHOOSE: 1.0,
 }
@@ -46,27 +52,38 @@ class Job:
 
     Attributes:
         kind: what it does.
-        method: the method it trains or evaluates; of skip data the judge, where a run has several.
+        method: the method it trains or evaluates; of skip data the judge, where a run has several; of own answers
+            the method that learns from them.
         seed: of the student.
-        fold: the fold that a cross-fitted judge is not trained on.
+        fold: the fold that a cross-fitted student is not trained on.
+        round: of own answers, counted from 1; of a training the round that it learns from, where it is not the last.
     """
 
     kind: Kind
     method: str | None = None
     seed: int | None = None
     fold: int | None = None
+    round: int | None = None
 
     @property
     def name(self) -> str:
-        """The name, from kind, method, fold and seed: "train/base/s0"."""
+        """The name, from kind, method, round, fold and seed: "train/base/s0"."""
+        round_ = None if self.round is None else f"round{self.round}"
         fold = None if self.fold is None else f"fold{self.fold}"
         seed = None if self.seed is None else f"s{self.seed}"
-        return "/".join(part for part in (self.kind.value, self.method, fold, seed) if part is not None)
+        return "/".join(
+            part for part in (self.kind.value, self.method, round_, fold, seed) if part is not None
+        )
 
     @property
     def folder(self) -> str:
         """Where its files lie in a run folder."""
         return "data" if self.kind is Kind.PREPARE else self.name
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is about all samples, and about the last round."""
+        return self.fold is None and self.round is None
 
 
 TEACH, PREPARE, EVALUATE, CHOOSE = (
@@ -123,6 +140,18 @@ class Graph:
             -self.recipe.skip.crossfit :
         ]
 
+    def writers(self, own_answers: Job) -> tuple[Job, ...]:
+        """The jobs that train who writes own answers: one, or one per fold."""
+        return tuple(job for job in self.needs[own_answers] if job.kind is Kind.TRAIN)
+
+    def answers_of(self, training: Job) -> Job | None:
+        """The own answers that a training learns from; None where it learns from the teacher alone."""
+        return next((job for job in self.needs[training] if job.kind is Kind.OWN_ANSWERS), None)
+
+    def n_folds(self, job: Job) -> int:
+        """Into how many folds samples are dealt, for a student that is not trained on one of them."""
+        return _n_folds(self.recipe, job)
+
 
 def build_graph(recipe: Recipe, *, data: str | None = None) -> Graph:
     """The jobs of a recipe.
@@ -171,7 +200,7 @@ def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
     needs: dict[Job, tuple[Job, ...]] = (
         {PREPARE: ()} if recipe.teacher is None else {TEACH: (), PREPARE: (TEACH,)}
     )
-    trained = _with_judges(recipe)
+    trained = _with_others(recipe)
     for seed in recipe.seeds:
         student = Job(Kind.STUDENT, seed=seed)
         needs[student] = (PREPARE,)
@@ -189,7 +218,10 @@ def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
                 needs |= _judging(recipe, skips, recipe.method(str(method.judge)), needs, student)
                 own.append(skips)
             needs[Job(Kind.TRAIN, method.name, seed)] = tuple(own)
-    trainings = tuple(job for job in needs if job.kind is Kind.TRAIN and job.fold is None)
+        for method in trained:
+            if method.writer is not None:
+                needs |= _rounds(recipe, method, seed, needs)
+    trainings = tuple(job for job in needs if job.kind is Kind.TRAIN and job.is_final)
     needs[EVALUATE] = (PREPARE, *trainings)
     if recipe.choose is not None:
         needs[CHOOSE] = (PREPARE, *trainings, EVALUATE)
@@ -210,24 +242,48 @@ def _judging(
     return {**needs, skips: (PREPARE, trained, *folds)}
 
 
-def _with_judges(recipe: Recipe) -> list[Method]:
-    """The methods that are trained: those compared, and their judges."""
+def _rounds(
+    recipe: Recipe, method: Method, seed: int, known: Mapping[Job, tuple[Job, ...]]
+) -> dict[Job, tuple[Job, ...]]:
+    """The rounds in front of the training of a method that learns from own answers, and the training itself."""
+    n_folds, n_rounds = recipe.own_answers.crossfit, recipe.own_answers.rounds
+    trained = Job(Kind.TRAIN, method.name, seed)
+    writer, needed = Job(Kind.TRAIN, method.writer, seed), known[Job(Kind.TRAIN, method.writer, seed)]
+    needs: dict[Job, tuple[Job, ...]] = {}
+    for number in range(1, n_rounds + 1):
+        writers = [replace(writer, fold=fold) for fold in range(n_folds)] if n_folds > 1 else [writer]
+        needs |= {one: needed for one in writers if one not in known}
+        answers = Job(Kind.OWN_ANSWERS, method.name, seed, round=number)
+        needs[answers] = (PREPARE, *writers)
+        writer, needed = replace(trained, round=number), (*known[trained], answers)
+    return {**needs, trained: needed}
+
+
+def _with_others(recipe: Recipe) -> list[Method]:
+    """The methods that are trained: those compared, their judges, and who writes answers for them."""
     methods = {method.name: method for method in recipe.chosen}
-    waiting = list(methods.values()) if recipe.skip.has_judge else []
+    waiting = list(methods.values())
     while waiting:
         method = waiting.pop()
-        if method.needs is not Needs.NOTHING and method.judge not in methods:
-            judge = recipe.method(str(method.judge))
-            methods[judge.name] = judge
-            waiting.append(judge)
+        judged = method.needs is not Needs.NOTHING and recipe.skip.has_judge
+        for name in (method.judge if judged else None, method.writer):
+            if name is not None and name not in methods:
+                methods[name] = recipe.method(name)
+                waiting.append(methods[name])
     return list(methods.values())
+
+
+def _n_folds(recipe: Recipe, job: Job) -> int:
+    judges = {other.judge for other in _with_others(recipe) if other.needs is Needs.SKIPS}
+    is_judge = recipe.skip.has_judge and job.method in judges
+    return recipe.skip.crossfit if is_judge and recipe.skip.crossfit > 1 else recipe.own_answers.crossfit
 
 
 def _skip_job(recipe: Recipe, method: Method, seed: int) -> Job:
     """The skip data of a method; the judge is named where a run has several."""
     if not recipe.skip.has_judge:
         return Job(Kind.SKIP_DATA, None, seed)
-    judges = {other.judge for other in _with_judges(recipe) if other.needs is Needs.SKIPS}
+    judges = {other.judge for other in _with_others(recipe) if other.needs is Needs.SKIPS}
     return Job(Kind.SKIP_DATA, method.judge if len(judges) > 1 else None, seed)
 
 
@@ -247,7 +303,9 @@ def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str
     if job.kind is Kind.TRAIN:
         method = recipe.method(str(job.method))
         how = [recipe.options_of(method).to_dict(), recipe.chunks_of(method).to_dict(), code.get(method.name)]
-        return how if job.fold is None else [*how, recipe.skip.crossfit]
+        return how if job.fold is None else [*how, _n_folds(recipe, job)]
+    if job.kind is Kind.OWN_ANSWERS:
+        return [recipe.own_answers.replace(rounds=1).to_dict(), recipe.checks.to_dict()]
     if job.kind is Kind.SKIP_DATA:
         how = [recipe.skip.to_dict(), recipe.checks.to_dict()]
         if recipe.skip.gate != "trial":

@@ -30,7 +30,12 @@ REFUSAL = "ERROR: "
 """What the line begins with that says why a job was refused."""
 WITHOUT_TORCH = (Kind.TEACH, Kind.PREPARE)
 """Jobs that may need no torch; where a local model is the teacher, the environment bounds its threads."""
-COUNTED = {Kind.TEACH: "samples", Kind.TRAIN: "steps", Kind.SKIP_DATA: "samples"}
+COUNTED = {
+    Kind.TEACH: "samples",
+    Kind.TRAIN: "steps",
+    Kind.SKIP_DATA: "samples",
+    Kind.OWN_ANSWERS: "samples",
+}
 """What the progress of a job counts, where that has a rate."""
 LOG = logging.getLogger(__name__)
 

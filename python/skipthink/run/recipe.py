@@ -19,6 +19,7 @@ from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.io.own_code import is_own_code, is_own_file
 from skipthink.io.recipes import read_mapping, read_options, read_text, to_yaml
 from skipthink.options import OptionError, merge, option, pick
+from skipthink.own_answers.options import OwnAnswersOptions
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
 from skipthink.student.options import StudentOptions, is_gguf
@@ -66,6 +67,9 @@ class Recipe(CheckOptions):
     chunks: ChunkOptions = option(help="chunks and their search")
     training: TrainingSection = option(TrainingSection, "how students are trained")
     skip: SkipOptions = option(SkipOptions, "how skip data are made")
+    own_answers: OwnAnswersOptions = option(
+        OwnAnswersOptions, "how students write answers of their own, for the methods that learn from them"
+    )
     evaluation: EvaluationOptions = option(EvaluationOptions, "how methods are compared")
     choose: ChooseOptions | None = option(
         None, "how the student to use is chosen among the trained ones; null: none is chosen"
@@ -111,6 +115,32 @@ class Recipe(CheckOptions):
                 raise OptionError(
                     "methods", f"has {method.name}, whose judge is {method.judge!r}: no such method"
                 )
+            self._check_writer(method)
+
+    def _check_writer(self, method: Method) -> None:
+        """Who writes the answers that a method learns from writes them in one pass, as the method does."""
+        if method.writer is None:
+            return
+        writer = self.training.known.get(method.writer)
+        if writer is None or writer.mode != method.mode or writer.mode not in ("base", "skip"):
+            raise OptionError(
+                "methods",
+                f"has {method.name}, which learns from answers of {method.writer!r}: no method that answers in one "
+                f"pass in the mode {method.mode}",
+            )
+        if writer.writer is not None:
+            raise OptionError(
+                "methods",
+                f"has {method.name}, which learns from answers of {writer.name}, which itself learns from answers; "
+                "own_answers.rounds repeats the drawing",
+            )
+        folds = {self.skip.crossfit, self.own_answers.crossfit} - {1}
+        if len(folds) > 1 and writer.name in {one.judge for one in self.chosen}:
+            raise OptionError(
+                "own_answers.crossfit",
+                f"is {self.own_answers.crossfit} and skip.crossfit {self.skip.crossfit}, and {writer.name} both "
+                "judges and writes; give both the same number",
+            )
 
     def _check_choice(self) -> None:
         """There is something to choose by: Base, and questions that no result is reported on."""

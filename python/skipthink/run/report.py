@@ -17,6 +17,7 @@ from skipthink.run.choosing import CHOICE_FILE, format_choice
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder, read_job_json, read_job_table
 from skipthink.run.jobs import CHOOSE, Graph, Job
+from skipthink.run.own_report import format_own, own_summary
 from skipthink.run.skip_report import (
     agreements,
     align,
@@ -77,7 +78,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
-    """Writes `results.json`, `table.txt`, `chunks.json` and `skips.json` of a finished run.
+    """Writes `results.json`, `table.txt`, `chunks.json`, `skips.json` and `own_answers.json` of a finished run.
 
     Args:
         folder: the run folder; its job `evaluate` is finished.
@@ -114,6 +115,10 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
         agreed = agreements(folder, graph)
         table += "\n\n" + "\n".join([format_skips(skips), *format_agreements(agreed)])
         write_json(folder.path / "skips.json", {"schema": SCHEMA, "skips": skips, **agreed})
+    own = own_summary(folder, graph)
+    if own:
+        table += "\n\n" + format_own(own)
+        write_json(folder.path / "own_answers.json", {"schema": SCHEMA, "own_answers": own})
     if recipe.choose is not None:
         choice = read_job_json(folder.of(CHOOSE) / CHOICE_FILE)
         results["choice"] = choice
@@ -243,7 +248,7 @@ def chunk_summary(folder: RunFolder, graph: Graph) -> list[dict[str, Any]]:
     }
     summary = []
     for job in graph:
-        if job.kind is not Kind.TRAIN or job.fold is not None:
+        if job.kind is not Kind.TRAIN or not job.is_final:
             continue
         method = graph.recipe.method(str(job.method))
         if not method.has_chunks or method.needs is not Needs.NOTHING:

@@ -61,11 +61,11 @@ class Task:
         """The samples of a split."""
         return read_job_table(self.folder.of(PREPARE) / f"{split}.parquet")
 
-    def folds(self, samples: pa.Table) -> npt.NDArray[np.int64]:
+    def folds(self, samples: pa.Table, n_folds: int) -> npt.NDArray[np.int64]:
         """The fold of each sample; without cross-fitting there is one."""
         from skipthink.skipping.folds import assign_folds
 
-        return assign_folds(samples["id"].to_pylist(), self.recipe.skip.crossfit, self.seed)
+        return assign_folds(samples["id"].to_pylist(), n_folds, self.seed)
 
     def boundaries(self, trained: Job, samples: pa.Table) -> npt.NDArray[np.int64]:
         """The chunks that a student was trained on, or a gate has cut, int64 (n, M + 1), row by row of the samples."""
@@ -77,6 +77,10 @@ class Task:
         """Skip data, bool (n, M)."""
         path = self.folder.of(skip_data) / "skip.parquet"
         return np.asarray(_column(path, "skipped", samples), dtype=np.bool_)
+
+    def own(self, own_answers: Job, samples: pa.Table) -> list[list[int] | None]:
+        """The chain of a student's own answer to each sample, as token ids; None where there is none."""
+        return _column(self.folder.of(own_answers) / "own.parquet", "chain", samples)
 
 
 def run_job(folder: RunFolder, graph: Graph, job: Job, progress: Progress, *, is_main: bool = True) -> None:
@@ -101,7 +105,7 @@ def run_job(folder: RunFolder, graph: Graph, job: Job, progress: Progress, *, is
     task = Task(folder, graph, job, progress)
     result = _BODIES[job.kind](task)
     if is_main:
-        if job.kind is Kind.TRAIN and job.fold is None:
+        if job.kind is Kind.TRAIN and job.is_final:
             _dress(task, job, None)
         folder.finish(job, fingerprint, result, time.monotonic() - started)
 
@@ -206,22 +210,28 @@ def _student(task: Task) -> dict[str, Any]:
 
 def _train(task: Task) -> dict[str, Any]:
     """One method, one seed."""
+    from skipthink.student.token_rows import TokenRows
     from skipthink.training.train import train_method
 
     recipe, graph, job = task.recipe, task.graph, task.job
     method = recipe.method(str(job.method))
     samples = task.samples("train")
     extras: dict[str, Any] = {}
+    rows = np.arange(samples.num_rows)
     if job.fold is not None:
+        rows = np.flatnonzero(task.folds(samples, graph.n_folds(job)) != job.fold)
+    if method.needs is not Needs.NOTHING:
+        extras["boundaries"] = task.boundaries(_cutter(graph, method, task.seed), samples)[rows]
+    elif job.fold is not None and method.has_chunks:
         # the chunks that will be asked about, not those of a search of its own
-        extras["boundaries"] = task.boundaries(replace(job, fold=None), samples)
-    elif method.needs is not Needs.NOTHING:
-        extras["boundaries"] = task.boundaries(_cutter(graph, method, task.seed), samples)
+        extras["boundaries"] = task.boundaries(replace(job, fold=None), samples)[rows]
     if method.needs is Needs.SKIPS:
-        extras["skipped"] = task.skipped(graph.skips_of(method, task.seed), samples)
-    if job.fold is not None:
-        rows = np.flatnonzero(task.folds(samples) != job.fold)
-        samples, extras = samples.take(rows), {name: values[rows] for name, values in extras.items()}
+        extras["skipped"] = task.skipped(graph.skips_of(method, task.seed), samples)[rows]
+    answers = graph.answers_of(job)
+    if answers is not None:
+        chains = task.own(answers, samples)
+        extras["own"] = TokenRows.of([chains[row] or [] for row in rows])
+    samples = samples.take(rows)
     options, student = recipe.options_of(method), task.folder.of(Job(Kind.STUDENT, seed=task.seed))
     share = method.judge_rate(options)
     if share is not None:
@@ -312,7 +322,7 @@ def _skip_data(task: Task) -> dict[str, Any]:
     judges = task.graph.judges(task.job)
     common: dict[str, Any] = {
         "judges": [task.folder.of(judge) / "model" for judge in judges],
-        "folds": task.folds(samples),
+        "folds": task.folds(samples, recipe.skip.crossfit),
         "samples": samples,
         "boundaries": task.boundaries(replace(judges[0], fold=None), samples),
         "out": task.out,
@@ -323,6 +333,24 @@ def _skip_data(task: Task) -> dict[str, Any]:
     if recipe.skip.gate == "soft":
         return make_soft_data(**common)
     return make_skip_data(**common, check=recipe.checks, seed=task.seed)
+
+
+def _own_answers(task: Task) -> dict[str, Any]:
+    """The students of this seed answer the questions of training, each several times."""
+    from skipthink.own_answers.answers import make_own_answers
+
+    recipe, samples = task.recipe, task.samples("train")
+    writers = task.graph.writers(task.job)
+    return make_own_answers(
+        writers=[task.folder.of(writer) / "model" for writer in writers],
+        folds=task.folds(samples, len(writers)),
+        samples=samples,
+        out=task.out,
+        options=recipe.own_answers,
+        check=recipe.checks,
+        seed=task.seed,
+        progress=task.progress,
+    )
 
 
 def _decide(task: Task, samples: pa.Table) -> dict[str, Any]:
@@ -426,6 +454,7 @@ _BODIES: dict[Kind, Callable[[Task], dict[str, Any]]] = {
     Kind.STUDENT: _student,
     Kind.TRAIN: _train,
     Kind.SKIP_DATA: _skip_data,
+    Kind.OWN_ANSWERS: _own_answers,
     Kind.EVALUATE: _evaluate,
     Kind.CHOOSE: _choose,
 }

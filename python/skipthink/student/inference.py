@@ -32,7 +32,7 @@ MODES = {
 Progress = Callable[[int, int], None]
 
 Write = Callable[[int, list[int], list[Prompt]], list[Generated]]
-"""Lets the student write a stage: of (stage, chains, their prompts), one result per prompt."""
+"""Lets the student write a stage: of (stage, questions or chains, their prompts), one result per prompt."""
 
 
 @dataclass
@@ -153,6 +153,7 @@ def answer_questions(
     mode: str,
     decoding: Decoding,
     progress: Progress | None = None,
+    write: Write | None = None,
 ) -> list[Answered]:
     """Answers questions in one of the modes.
 
@@ -164,6 +165,7 @@ def answer_questions(
             stage, M + 1 passes) or "stepwise" (a pass a step until the student says stop, then the answer).
         decoding: limits and batch size.
         progress: called with (passes done, passes in all).
+        write: takes the place of plain generation, in modes of one pass.
 
     Raises:
         InvalidInputError: unknown mode, or one the student was not trained for.
@@ -178,15 +180,18 @@ def answer_questions(
     if mode == "stepwise":
         return _write_steps(model, markers, questions, decoding, progress)
     prompts = [stage_prompt(markers, MODES[mode], question) for question in questions]
-    outputs = generate(
-        model,
-        markers,
-        prompts,
-        **decoding.of_stage(MODES[mode]),
-        ends=markers.thought_mark if mode == "post-think" and len(markers.thought_mark) == 1 else (),
-        seed=decoding.seed,
-        progress=progress,
-    )
+    if write is not None:
+        outputs = write(MODES[mode], list(range(len(prompts))), prompts)
+    else:
+        outputs = generate(
+            model,
+            markers,
+            prompts,
+            **decoding.of_stage(MODES[mode]),
+            ends=markers.thought_mark if mode == "post-think" and len(markers.thought_mark) == 1 else (),
+            seed=decoding.seed,
+            progress=progress,
+        )
     if mode == "post-think":
         outputs = [_up_to_thought(output, markers) for output in outputs]
     results = []

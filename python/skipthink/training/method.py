@@ -40,6 +40,8 @@ class Method:
         has_chunks: whether its items are cut at chunk boundaries.
         needs: what it needs of a judge.
         judge: name of the method whose student is the judge; of methods that need one.
+        writer: name of the method whose student writes the answers that it learns from beside the teacher's; None:
+            it learns from the teacher alone.
         compared: whether a recipe that names no methods compares it.
         is_reference: whether speed-ups are measured against it (Base).
     """
@@ -51,6 +53,7 @@ class Method:
     has_chunks: ClassVar[bool] = False
     needs: ClassVar[Needs] = Needs.NOTHING
     judge: ClassVar[str | None] = None
+    writer: ClassVar[str | None] = None
     compared: ClassVar[bool] = False
     is_reference: ClassVar[bool] = False
 
@@ -99,12 +102,16 @@ class Method:
             InvalidInputError: says which, and what to do.
         """
 
-    def refuse_inputs(self, boundaries: object, skipped: Bools | None) -> None:
-        """Refuses to train without what the method needs of a judge.
+    def refuse_inputs(self, boundaries: object, skipped: Bools | None, own: object = None) -> None:
+        """Refuses to train without what the method needs of other students.
 
         Raises:
-            InvalidInputError: chunks or skip data are missing.
+            InvalidInputError: chunks, skip data or own answers are missing.
         """
+        if self.writer is not None and own is None:
+            raise InvalidInputError(
+                f"{self.name} needs the answers of a {self.writer} student; see skipthink.own_answers"
+            )
         lacks_chunks = self.needs is not Needs.NOTHING and boundaries is None
         if lacks_chunks or (self.needs is Needs.SKIPS and skipped is None):
             raise InvalidInputError(

@@ -12,7 +12,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, build_items, take_items
 from skipthink.student.markers import Markers
-from skipthink.student.token_rows import Bools
+from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.training.steps import StepPlan
 
 
@@ -29,6 +29,7 @@ class ItemSource:
         step_size: items of an optimiser step, over all processes.
         skipped: chunks that the judge can do without, bool (n, M); None where the method does not ask for them.
         kept: steps that one-pass items keep, bool (total_steps,); None: not chosen, or all.
+        own: the chain of a student's own answer per sample, empty where there is none; None: no student was asked.
         rows: the samples that are trained on, int64; those with an item that is too long are left out.
     """
 
@@ -40,6 +41,7 @@ class ItemSource:
     step_size: int
     skipped: Bools | None = None
     kept: Bools | None = None
+    own: TokenRows | None = None
     rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:

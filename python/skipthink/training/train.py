@@ -19,7 +19,7 @@ from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, loss_mask
 from skipthink.student.student import Student
-from skipthink.student.token_rows import Bools
+from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.student.token_texts import as_tokens, marked_text
 from skipthink.training.arguments import make_arguments
 from skipthink.training.last_layers import only_last_layers
@@ -47,6 +47,7 @@ def train_method(
     seed: int,
     boundaries: Ints | None = None,
     skipped: Bools | None = None,
+    own: TokenRows | None = None,
     earlier: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     arguments: Mapping[str, Any] | None = None,
@@ -64,6 +65,8 @@ def train_method(
         seed: seeds data order, chunk dropout and search.
         boundaries: chunks that stay as they are, int64 (n, M + 1): those a judge was, or is to be, asked about.
         skipped: chunks the judge can do without, bool (n, M), for methods whose `needs` are `Needs.SKIPS`.
+        own: chains of own answers, one per sample, empty where there is none, for methods with a `writer`
+            (`own_answers.read_chains`).
         earlier: what `train.json` says of the training that the student comes from, where it is not fresh: its items
             and tokens are counted too, its steps and tokens stand under `earlier`.
         progress: called with (steps done, steps in all).
@@ -102,6 +105,7 @@ def train_method(
         chunks=chunks,
         boundaries=boundaries,
         skipped=skipped,
+        own=own,
         progress=progress,
     )
     if trainer.is_world_process_zero():

@@ -24,7 +24,7 @@ from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items
 from skipthink.student.losses import StepLosses
 from skipthink.student.student import Student
-from skipthink.student.token_rows import Bools
+from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.training.arguments import ItemArguments
 from skipthink.training.averaging import WeightAverage
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
@@ -56,6 +56,7 @@ class ItemTrainer(PlannedTrainer):
         boundaries: chunks that stay as they are, int64 (n, M + 1); None: average chunks, from which the method's
             search starts.
         skipped: chunks the judge can do without, bool (n, M).
+        own: chains of own answers, one per sample, empty where there is none.
         progress: called with (steps done, steps in all).
         kwargs: passed to `transformers.Trainer`.
 
@@ -75,17 +76,18 @@ class ItemTrainer(PlannedTrainer):
         chunks: ChunkOptions,
         boundaries: Ints | None = None,
         skipped: Bools | None = None,
+        own: TokenRows | None = None,
         progress: Progress | None = None,
         **kwargs: Any,
     ) -> None:
-        method.refuse_inputs(boundaries, skipped)
+        method.refuse_inputs(boundaries, skipped, own)
         self.student, self.method, self.chunks, self.arguments = student, method, chunks, args
         self.search = "average" if boundaries is not None else method.search_of(chunks)
         if boundaries is None:
             boundaries = average_boundaries(encoded.n_steps, student.n_chunks)
         layout = replace(args.layout, step_target_tokens=options.step_target_tokens)
         self.source: ItemSource = ItemSource(
-            encoded, student.markers, options, boundaries, args.seed, layout.step_size, skipped
+            encoded, student.markers, options, boundaries, args.seed, layout.step_size, skipped, own=own
         )
         method.prepare(self.source, Scoring.of(student, args, chunks))
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)

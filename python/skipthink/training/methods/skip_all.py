@@ -71,7 +71,7 @@ class SkipAll(Method):
     def items(self, source: ItemSource, epoch: int) -> Items:
         """Full items and skip items in their shares; the rows that are repeated change with the epoch."""
         options: SkipItemOptions = source.options
-        skip = self._skip_items(source)
+        skip = self.skip_items(source)
         if self.keeps_order(options):
             full = full_items(source, epoch)
             order = self._ramp(source, len(full)).order(epoch, len(full), len(skip), source.seed)
@@ -88,7 +88,7 @@ class SkipAll(Method):
 
     def whole_items(self, source: ItemSource) -> Items:
         """Every item there is, without chunk dropout."""
-        skip = self._skip_items(source)
+        skip = self.skip_items(source)
         if source.options.skip_weight == 1 and not self.keeps_order(source.options):
             return skip
         return join_items([full_items(source, None), skip])
@@ -105,7 +105,8 @@ class SkipAll(Method):
         """The chunks that skip items leave out, bool (n, M): all that hold a step."""
         return np.diff(source.boundaries, axis=1) > 0
 
-    def _skip_items(self, source: ItemSource) -> Items:
+    def skip_items(self, source: ItemSource) -> Items:
+        """The skip items there are: one per sample, in the order of the samples."""
         return source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
 
     def _ramp(self, source: ItemSource, n_full: int) -> Ramp:
