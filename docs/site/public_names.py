@@ -6,6 +6,7 @@ PACKAGES = (
     "skipthink.data",
     "skipthink.evaluation",
     "skipthink.inspection",
+    "skipthink.own_answers",
     "skipthink.plots",
     "skipthink.reference",
     "skipthink.scoring",

@@ -149,8 +149,14 @@ def documented_files():
 
 
 OTHER_GATES = ("attempts/", "soft.parquet", "orders.npz")
-OPTIONAL = ("teach/", "choose/", *(re.escape(f"skip-data/s0/{name}") for name in OTHER_GATES))
-"""Of runs with a teacher (tests/teacher/test_run.py), a choice (test_choice.py) or another gate."""
+OPTIONAL = (
+    "teach/",
+    "choose/",
+    "own-answers/",
+    re.escape("own_answers.json"),
+    *(re.escape(f"skip-data/s0/{name}") for name in OTHER_GATES),
+)
+"""Of runs with a teacher (tests/teacher/test_run.py), a choice (test_choice.py), own answers or another gate."""
 
 
 def test_the_page_of_formats_names_every_file_of_a_finished_run(whole):

@@ -89,7 +89,13 @@ OPTIONS = OwnAnswersOptions(samples=3, batch_size=12)
 
 
 def make(folder, samples, out, **changes):
-    arguments = {"writers": [folder], "samples": samples, "options": OPTIONS, "check": NUMBER, "seed": 4} | changes
+    arguments = {
+        "writers": [folder],
+        "samples": samples,
+        "options": OPTIONS,
+        "check": NUMBER,
+        "seed": 4,
+    } | changes
     return make_own_answers(**arguments, out=out)
 
 
@@ -115,7 +121,10 @@ def test_every_question_is_answered_as_often_as_asked_for(folder, samples, tmp_p
     assert report["tokens_generated"] == sum(row["tokens"] for row in rows)
     own = pq.read_table(tmp_path / "out" / "own.parquet")
     assert own["id"].equals(samples["id"])
-    assert (own["chain"].null_count, report["answered"]) == (24 - report["answered"], len(own["chain"].drop_null()))
+    assert (own["chain"].null_count, report["answered"]) == (
+        24 - report["answered"],
+        len(own["chain"].drop_null()),
+    )
     assert len(read_chains(own)) == 24
     assert not (tmp_path / "out" / "parts").exists()
     assert "few samples get an answer of their own" in report["warnings"][0]
@@ -127,7 +136,8 @@ def test_what_is_drawn_depends_on_seed_sample_and_number(folder, samples, tmp_pa
     make(folder, samples, tmp_path / "three", options=OPTIONS.replace(samples=2))
     make(folder, samples, tmp_path / "four", seed=5)
     one, two, three, four = (
-        {(row["id"], row["draw"]): row for row in drawn(tmp_path / name)} for name in ("one", "two", "three", "four")
+        {(row["id"], row["draw"]): row for row in drawn(tmp_path / name)}
+        for name in ("one", "two", "three", "four")
     )
     assert one == two
     assert three == {key: row for key, row in one.items() if key[1] < 2}
@@ -170,7 +180,9 @@ def test_a_killed_drawing_goes_on(folder, samples, tmp_path, in_child, monkeypat
 
 def test_what_is_left_of_others_is_refused(folder, samples, tmp_path):
     make(folder, samples, tmp_path / "out")
-    with pytest.raises(DataError, match=r"report\.json is of other students, samples or options; delete .* to draw anew"):
+    with pytest.raises(
+        DataError, match=r"report\.json is of other students, samples or options; delete .* to draw anew"
+    ):
         make(folder, samples, tmp_path / "out", seed=9)
     parts = tmp_path / "more" / "parts"
     parts.mkdir(parents=True)
@@ -178,7 +190,9 @@ def test_what_is_left_of_others_is_refused(folder, samples, tmp_path):
     with pytest.raises(DataError, match=r"cannot read .*0000-000000\.parquet: .*; delete it to draw"):
         make(folder, samples, tmp_path / "more")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    make(folder, samples, tmp_path / "again", options=OPTIONS.replace(rounds=3))  # a round does not know of others
+    make(
+        folder, samples, tmp_path / "again", options=OPTIONS.replace(rounds=3)
+    )  # a round does not know of others
     assert json.loads((tmp_path / "again" / "report.json").read_text())["inputs"] == report["inputs"]
 
 

@@ -87,9 +87,7 @@ def test_shorter_right_answers_join_whole_rationales(few, markers):
     chains = [steps_of(few, 0, 1, 2), steps_of(few, 1, 0), [], []]
     method, source = source_of(few, markers, "base-own", chains)
     items, base = method.items(source, 0), source.planned("base")
-    assert [items.tokens[row].tolist() for row in range(4)] == [
-        base.tokens[row].tolist() for row in range(4)
-    ]
+    assert [items.tokens[row].tolist() for row in range(4)] == [base.tokens[row].tolist() for row in range(4)]
     target = [*chains[0], *markers.answer_lead, *few.answer[0].tolist(), markers.end_id]
     assert items.tokens[4].tolist() == [*few.question[0].tolist(), *target]
     assert set(items.stages.tolist()) == {Stage.BASE}

@@ -115,7 +115,9 @@ def _draw(writer: Writer, samples: pa.Table, parts: Path, name: str, key: str) -
         path = parts / f"{name}-{number:06d}.parquet"
         if not path.exists():
             started = time.monotonic()
-            draws = writer.write(*([source[row] for row in block] for source in (ids, questions, gold)))
+            draws = writer.write(
+                [ids[row] for row in block], [questions[row] for row in block], [gold[row] for row in block]
+            )
             table = draws_table(draws).replace_schema_metadata(
                 {KEY: key, SECONDS: repr(time.monotonic() - started)}
             )

@@ -119,7 +119,7 @@ class Writer:
         kept = KvCache(student.model, len(prompts) // options.samples)
         kept.read([prompt.ids[:-1].tolist() for prompt in prompts[:: options.samples]])
         numbers = [
-            np.random.default_rng([number_of(self.seed, ids[row]), STREAM, row % options.samples])
+            np.random.default_rng([number_of(self.seed, ids[row]), STREAM, int(row) % options.samples])
             for row in fitting
         ]
         outputs = kept.generate(

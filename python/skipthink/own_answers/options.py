@@ -1,4 +1,4 @@
-"""Options of answers that students write themselves (docs/reference/methods/own-answers.md)."""
+"""Options of answers that students write themselves (docs/explanation/own-answers.md)."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from skipthink.evaluation.options import ChooseOptions, EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_text
 from skipthink.io.option_tables import cells, markdown, table_of
+from skipthink.own_answers.options import OwnAnswersOptions
 from skipthink.run.recipe import recipe_kind
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
@@ -73,6 +74,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "lora": lambda: table_of(LoraOptions),
     "methods": method_table,
     "skip": lambda: table_of(SkipOptions),
+    "own answers": lambda: table_of(OwnAnswersOptions),
     "study": lambda: table_of(StudyOptions),
     "evaluation": lambda: table_of(EvaluationOptions),
     "choose": lambda: table_of(ChooseOptions),
