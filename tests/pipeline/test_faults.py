@@ -154,6 +154,7 @@ OPTIONAL = (
     "choose/",
     "own-answers/",
     re.escape("own_answers.json"),
+    "evaluate/[^/]+/s0/levels",
     *(re.escape(f"skip-data/s0/{name}") for name in OTHER_GATES),
 )
 """Of runs with a teacher (tests/teacher/test_run.py), a choice (test_choice.py), own answers or another gate."""

@@ -15,16 +15,20 @@ import skipthink
 from skipthink.core.codes import Stage
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.io.files import write_json
+from skipthink.own_answers.drawing import without_lead
 from skipthink.publish.folder import chat_template, dress_student
 from skipthink.scoring import score_steps
 from skipthink.student.encoding import encode_questions, encode_samples, refuse_samples
 from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, make_frame
-from skipthink.student.inference import MODES, stage_prompt
+from skipthink.student.inference import MODES, split_answer, stage_prompt
 from skipthink.student.items import build_items
 from skipthink.student.markers import add_markers, get_markers
 from skipthink.student.models import load_student, make_tokenizer, save_student
 from skipthink.student.score import score_sequences
 from skipthink.student.student import Student
+from skipthink.student.token_rows import TokenRows
+from skipthink.training.methods import own_methods
+from skipthink.training.source import ItemSource
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CHATML = (
@@ -165,6 +169,58 @@ def test_a_server_asks_as_we_do(framed, mode):
         text = tokenizer.apply_chat_template(messages + replies, chat_template=template, tokenize=False)
         start = tokenizer.decode(stage_prompt(markers, Stage.ANSWER, question, closed=False).ids)
         assert text == f"{start}We add.\n0 + 1 = 1. So.{markers.frame.close}"
+
+
+@pytest.mark.parametrize("text", [ROWS[0]["question"], "[2]\nWhat is 1 + 1?"])
+def test_a_level_is_asked_for_in_every_frame(framed, rows, text):
+    """Items, inference and the template agree on the two markers, whatever the question spells."""
+    _, tokenizer, markers = framed
+    samples = rows.set_column(1, "question", pa.array([text, *rows["question"].to_pylist()[1:]]))
+    encoded = encode_samples(tokenizer, markers, samples)
+    boundaries = skipthink.average_boundaries(encoded.n_steps, 3)
+    method = own_methods()["stt-levels"]
+    source = ItemSource(
+        encoded,
+        markers,
+        method.Options(skip_weight=1),
+        boundaries,
+        0,
+        8,
+        skipped=np.ones((len(encoded), 3), bool),
+    )
+    items = method.items(source, 0)
+    (question,) = encode_questions(tokenizer, markers, [text])
+    template = chat_template(tokenizer, "skip", 3, markers.frame, n_levels=3)
+    messages = [{"role": "user", "content": text}]
+    for level in (1, 2, 3):
+        asked = stage_prompt(markers, Stage.SKIP, question, level=level).ids.tolist()
+        index = (level - 1) * len(encoded)
+        assert items.tokens[index][: items.n_prompt[index]].tolist() == asked
+        options = {} if level == 3 else {"level": level}
+        if "[2]" not in text:  # the template takes markers apart that are special tokens
+            found = tokenizer.apply_chat_template(
+                messages, chat_template=template, return_dict=False, **options
+            )
+            assert found == asked
+
+
+def test_what_a_student_wrote_is_cut_where_the_answer_begins_in_every_frame(framed, rows):
+    """A student that writes what the teacher wrote gives the teacher's item, id by id."""
+    _, tokenizer, markers = framed
+    encoded = encode_samples(tokenizer, markers, rows)
+    method = own_methods()["base-own"]
+    boundaries = skipthink.average_boundaries(encoded.n_steps, 3)
+    source = ItemSource(encoded, markers, method.Options(), boundaries, 0, 8)
+    teacher = source.planned("base")
+    chains = []
+    for index in range(len(teacher)):
+        written = teacher.tokens[index][teacher.n_prompt[index] : -1].tolist()
+        chain, answer = split_answer(written, markers, starts_with_answer=False)
+        assert answer is not None
+        chains.append(without_lead(chain, markers))
+    assert chains == [encoded.rationale[row].tolist() for row in range(len(encoded))]
+    source.own = TokenRows.of(chains)
+    assert method.report(source, teacher)["own_same"] == len(encoded)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

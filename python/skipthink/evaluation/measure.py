@@ -18,6 +18,7 @@ from skipthink.core.ragged import Ints
 from skipthink.core.search import average_boundaries, chunk
 from skipthink.evaluation.confidence import ONE_PASS, confidences
 from skipthink.evaluation.intervals import wilson_interval
+from skipthink.evaluation.levels import levels_table, measure_levels
 from skipthink.evaluation.options import EvaluationOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_parquet
@@ -50,7 +51,7 @@ def evaluate(
         student: folder of a trained student.
         samples: columns id, question, answer; for the accuracy by stage also rationale.
         mode: a key of `skipthink.student.inference.MODES`.
-        out: folder for `predictions.parquet`.
+        out: folder for `predictions.parquet`; of a student with levels also `levels.parquet`.
         check: how answers are checked.
         options: how many questions are asked in which way; `options.split` is the caller's to take samples from.
         chunks: M, the step rules, and how the teacher's rationales are cut for the accuracy by stage: as those of
@@ -61,7 +62,8 @@ def evaluate(
         n, right, wrong, unparsed (counts), accuracy and its 95 % Wilson interval accuracy_low, accuracy_high (0 to 1),
         timeouts (of maths, among the unparsed), unended, looped (answers with such a pass), tokens_per_answer
         (generated, end tokens included), prompt_tokens_per_answer, seconds_per_answer (generation only, batched),
-        seconds_per_answer_alone and n_alone (one at a time), stage_accuracy (M + 1 shares, or None), n_stage and
+        seconds_per_answer_alone and n_alone (one at a time), stage_accuracy (M + 1 shares, or None), n_stage,
+        levels (of a student with levels, see `levels.measure_levels`; all else is of the highest one; or None) and
         device (where it ran, in words).
 
     Raises:
@@ -98,6 +100,19 @@ def evaluate(
     if options.confidence and mode in ONE_PASS:
         table = table.append_column("confidence", [confidences(asked, questions, answered, mode)])
     write_parquet(out / "predictions.parquet", table)
+    levels = None
+    if mode == "skip" and decoding.level_limits:
+        with phase_of(progress, "other levels", "levels") as phase:
+            levels, rows = measure_levels(
+                asked,
+                lambda other: answer(questions, other),
+                lambda text, expected: check_text(check, text, expected),
+                gold,
+                decoding,
+                answered,
+                phase,
+            )
+        write_parquet(out / "levels.parquet", levels_table(samples["id"].to_pylist(), rows))
     counts = Counter(verdicts)
     n = len(answered)
     low, high = wilson_interval(counts[Verdict.RIGHT], n)
@@ -115,6 +130,7 @@ def evaluate(
         "seconds_per_answer": seconds / n,
         **alone,
         **stages,
+        "levels": levels,
         "device": describe_device(asked.device),
     }
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from skipthink.options import Options, option
 
+WRITTEN = ("base", "skip")
+"""Inference modes of students that may write: in one pass, with a chain of thought."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OwnAnswersOptions(Options):

@@ -109,6 +109,7 @@ def make_card(
         "",
         *_example(mode, n_chunks, int(about.get("max_steps", 0)), has_encoder=has_encoder),
         "",
+        *_describe_levels(len(about.get("levels", ()))),
         f"The answer follows {stated}; decode with `skip_special_tokens=False` to see the markers. "
         "Special tokens in a question are broken up with a space (`[ skip]`), so that they stay text.",
         "",
@@ -141,6 +142,18 @@ def _describe(frame: Mapping[str, Any], n_chunks: int) -> str:
     if frame.get("think"):
         sentences.append("Its chain of thought is in a `<think>` block.")
     return " ".join(sentences)
+
+
+def _describe_levels(n_levels: int) -> list[str]:
+    """How to ask for more or less of the chain of thought."""
+    if not n_levels:
+        return []
+    return [
+        f"Between `[skip]` and the question stands `[1]` … `[{n_levels}]`, which says how much it skips: nothing at 1, "
+        f"all it can at {n_levels}. The chat template writes the latter; `apply_chat_template(messages, level=1, …)` "
+        "asks for another one.",
+        "",
+    ]
 
 
 def escape(value: object) -> str:
@@ -213,6 +226,11 @@ def _measured(metrics: Mapping[str, Any] | None) -> list[str]:
         return ["Not evaluated yet."]
     rows = {"questions": metrics["n"], "split": metrics.get("split", "")}
     rows |= {title: show(metrics[key]) for key, title, show in _METRICS if metrics.get(key) is not None}
+    if metrics.get("levels"):
+        rows |= {
+            f"level {one['level']}": f"{100 * one['accuracy']:.1f} % at {one['tokens_per_answer']:.1f} tokens"
+            for one in metrics["levels"]
+        }
     return _table(rows)
 
 

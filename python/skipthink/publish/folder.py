@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,14 @@ TEMPLATE = """\
 {%- endif -%}
 {%- set question = plain(users[0]['content'])TRIM -%}
 """
+LEVELS = """\
+{%- set level = level | default(N_LEVELS) | int -%}
+{%- if level < 1 or level > N_LEVELS -%}
+    {{- raise_exception('level must be one of 1 to N_LEVELS') -}}
+{%- endif -%}
+"""
+LEVEL_LEAD = "SKIP_MARK + MARKS[level - 1]"
+"""Which level of skipping is asked for, with `apply_chat_template(…, level=2)`; without it the highest."""
 SINGLE = """\
 {{- HEAD + LEAD + question + TAIL -}}
 {%- for reply in replies -%}
@@ -107,7 +116,14 @@ def dress_student(
         json.dumps(_generation(tokenizer, config, mode, decoding, n_chunks), indent=2) + "\n",
     )
     frame, has_encoder = frame_of(about, str(model_dir)), decoder_start(config) is not None
-    template = chat_template(tokenizer, mode, n_chunks, frame, has_encoder=has_encoder)
+    template = chat_template(
+        tokenizer,
+        mode,
+        n_chunks,
+        frame,
+        has_encoder=has_encoder,
+        n_levels=len(decoding.level_limits),
+    )
     write_text(model_dir / "chat_template.jinja", template)
     write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics, has_encoder=has_encoder)
 
@@ -119,6 +135,7 @@ def chat_template(
     frame: Frame = PLAIN,
     *,
     has_encoder: bool = False,
+    n_levels: int = 0,
 ) -> str:
     """The chat template of a student: a question as a user message becomes the prompt it was trained on.
 
@@ -136,6 +153,7 @@ def chat_template(
         n_chunks: M.
         frame: what stands around questions: a chat, say.
         has_encoder: whether the student is an encoder-decoder.
+        n_levels: levels of skipping, which the variable `level` of the template asks for; 0: it has none.
 
     Raises:
         InvalidInputError: unknown mode.
@@ -156,14 +174,19 @@ def chat_template(
     taken = special_texts(tokenizer) + ([ANSWER_TEXT, THOUGHT_TEXT] if frame.as_text else [])
     only = answer if answers_first else {"skip": skip}.get(mode, "")
     end = _jinja(str(tokenizer.eos_token))
+    lead, leveled = _jinja(only), ""
+    if n_levels and mode == "skip":
+        marks = _jinja(stages[:n_levels])
+        lead = LEVEL_LEAD.replace("SKIP_MARK", _jinja(skip)).replace("MARKS", marks)
+        leveled = LEVELS.replace("N_LEVELS", str(n_levels))
     parts = {
         "TEMPLATE_MARK": TEMPLATE_MARK,
         "TRIM": " | trim" if frame.trims else "",
         "RESERVED": _jinja(sorted(taken, key=len, reverse=True)),
-        "STAGES": _jinja([*stages, answer] if mode == "full" else [only]),
+        "STAGES": _jinja([*stages, answer]) if mode == "full" else f"[{lead}]",
         "STEP_MARK": _jinja(stages[0]),
         "ANSWER_MARK": _jinja(answer),
-        "LEAD": _jinja(only),
+        "LEAD": lead,
         "HEAD": _jinja(head),
         "TAIL": _jinja(tail),
         "CLOSE": _jinja(frame.close),
@@ -173,7 +196,7 @@ def chat_template(
     # a decoder that answers in one pass has one stage
     body = {"full": STAGES, "stepwise": STEPS}.get(mode, STAGES if has_encoder else SINGLE)
     # in one go: what is put in is not looked at again
-    return re.sub("|".join(parts), lambda found: parts[found[0]], TEMPLATE + body)
+    return re.sub("|".join(parts), lambda found: parts[found[0]], TEMPLATE + leveled + body)
 
 
 def _jinja(value: str | list[str]) -> str:
@@ -205,7 +228,8 @@ def _generation(
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
         "decoder_start_token_id": getattr(config, "decoder_start_token_id", None),
-        "max_new_tokens": max(decoding.max_new_tokens(stage) for stage in stages),
+        # a level that is asked for later may be longer
+        "max_new_tokens": max(replace(decoding, level=0).max_new_tokens(stage) for stage in stages),
         "begin_suppress_tokens": None if any(map(decoding.may_be_empty, stages)) else ends,
     }
     return {name: value for name, value in settings.items() if value is not None}

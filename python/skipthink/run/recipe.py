@@ -19,7 +19,7 @@ from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.io.own_code import is_own_code, is_own_file
 from skipthink.io.recipes import read_mapping, read_options, read_text, to_yaml
 from skipthink.options import OptionError, merge, option, pick
-from skipthink.own_answers.options import OwnAnswersOptions
+from skipthink.own_answers.options import WRITTEN, OwnAnswersOptions
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
 from skipthink.student.options import StudentOptions, is_gguf
@@ -122,7 +122,7 @@ class Recipe(CheckOptions):
         if method.writer is None:
             return
         writer = self.training.known.get(method.writer)
-        if writer is None or writer.mode != method.mode or writer.mode not in ("base", "skip"):
+        if writer is None or writer.mode != method.mode or writer.mode not in WRITTEN:
             raise OptionError(
                 "methods",
                 f"has {method.name}, which learns from answers of {method.writer!r}: no method that answers in one "

@@ -17,6 +17,7 @@ from skipthink.run.choosing import CHOICE_FILE, format_choice
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder, read_job_json, read_job_table
 from skipthink.run.jobs import CHOOSE, Graph, Job
+from skipthink.run.level_report import format_levels
 from skipthink.run.own_report import format_own, own_summary
 from skipthink.run.skip_report import (
     agreements,
@@ -106,6 +107,9 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
     stages_table = format_stages(results["methods"])
     if stages_table:
         table += "\n\n" + stages_table
+    levels_table = format_levels(results["methods"])
+    if levels_table:
+        table += "\n\n" + levels_table
     chunks = chunk_summary(folder, graph)
     if chunks:
         table += "\n\n" + format_chunks(chunks)
@@ -292,6 +296,7 @@ def _row(folder: RunFolder, graph: Graph, method: str, seed: int) -> dict[str, A
         "method": method,
         "seed": seed,
         **measured,
+        "levels": evaluated["result"].get("levels"),
         "unparsed_rate": measured["unparsed"] / measured["n"],
         "loop_rate": measured["looped"] / measured["n"],
         "train_steps": trained["result"]["train_steps"],

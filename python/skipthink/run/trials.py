@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +32,12 @@ from skipthink.skipping.elimination import (
     skip_roles,
 )
 from skipthink.skipping.gates import write_decisions
+from skipthink.skipping.levels import turns_by_role
 from skipthink.skipping.options import SkipOptions
 from skipthink.skipping.roles import Roles, find_roles
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.inference import answer_questions
+from skipthink.student.losses import Floats
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
 from skipthink.training.methods.stt import METHOD as STT
@@ -296,6 +298,49 @@ def try_roles(
         "seconds": round(sum(one["seconds"] for one in made), 3),
     }
     return write_decisions(out, samples, boundaries, skipped, report)
+
+
+def turns_of_trials(
+    report: Mapping[str, Any],
+    *,
+    student: Path,
+    samples: pa.Table,
+    boundaries: Ints,
+    skipped: Bools,
+    rules: str | Sequence[str],
+    options: SkipOptions,
+) -> Floats:
+    """When each skipped chunk goes: role by role, in the order in which the trials dropped them.
+
+    Args:
+        report: that of `try_roles`.
+        student: folder of the fresh student.
+        samples: the training samples.
+        boundaries: one chunk per step, int64 (n, M + 1).
+        skipped: chunks that are skipped, bool (n, M).
+        rules: the step rules.
+        options: `roles`.
+
+    Returns:
+        float64 (n, M), as `skipping.levels.turns_by_role` gives them.
+
+    Raises:
+        RunError: the roles are not those of the report.
+    """
+    encoded = Student.load(student, device="cpu").encode(samples, rules)
+    roles = find_roles(encoded.questions, encoded.steps, boundaries, n_roles=options.roles)
+    if [one["chunks"] for one in report["roles"]] != [
+        int((roles.of == role).sum()) for role in range(roles.n_roles)
+    ]:
+        raise RunError(
+            "the roles of the chunks are not those of the trials; delete skip-data and run it again"
+        )
+    dropped = tuple(
+        trial["role"]
+        for trial in report["curve"]
+        if trial["may_go"] and report["roles"][trial["role"]]["dropped"]
+    )
+    return turns_by_role(roles.of, dropped, skipped)
 
 
 def chunk_lengths(encoded: EncodedSamples, boundaries: Ints) -> Ints:

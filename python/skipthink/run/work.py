@@ -227,6 +227,8 @@ def _train(task: Task) -> dict[str, Any]:
         extras["boundaries"] = task.boundaries(replace(job, fold=None), samples)[rows]
     if method.needs is Needs.SKIPS:
         extras["skipped"] = task.skipped(graph.skips_of(method, task.seed), samples)[rows]
+    if method.has_levels:
+        extras["turns"] = _turns(task, graph.skips_of(method, task.seed), samples)[rows]
     answers = graph.answers_of(job)
     if answers is not None:
         chains = task.own(answers, samples)
@@ -249,6 +251,28 @@ def _train(task: Task) -> dict[str, Any]:
         progress=task.progress,
         **extras,
     )
+
+
+def _turns(task: Task, skip_data: Job, samples: pa.Table) -> npt.NDArray[np.float64]:
+    """When each skipped chunk goes, float64 (n, M): in the order of the gate, where it has one."""
+    from skipthink.run.trials import turns_of_trials
+    from skipthink.skipping.levels import turns_by_order, turns_by_position
+
+    folder, skipped = task.folder.of(skip_data), task.skipped(skip_data, samples)
+    if task.recipe.skip.gate == "soft":
+        chunks = np.asarray(_column(folder / "soft.parquet", "chunk", samples), dtype=np.int64)
+        return turns_by_order(chunks, skipped)
+    if task.recipe.skip.gate == "trial":
+        return turns_of_trials(
+            read_job_json(folder / "report.json"),
+            student=task.folder.of(Job(Kind.STUDENT, seed=task.seed)),
+            samples=samples,
+            boundaries=task.boundaries(skip_data, samples),
+            skipped=skipped,
+            rules=task.recipe.chunks.rules,
+            options=task.recipe.skip,
+        )
+    return turns_by_position(skipped)
 
 
 def _cutter(graph: Graph, method: Method, seed: int) -> Job:

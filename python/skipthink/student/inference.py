@@ -68,6 +68,8 @@ class Decoding:
         temperature: 0 for greedy decoding.
         seed: seeds sampling.
         max_steps: most steps of a sample in training, where M is not fixed; a chain may run a quarter longer.
+        level_limits: longest target of each level of skipping; empty for a student without levels.
+        level: how much is skipped, 1 … L; 0 for a student without levels.
         empty_stages: stages whose targets in training were nothing but the end token for some sample; at all
             others the end token does not come first. None: not known, it may come first everywhere.
     """
@@ -77,20 +79,24 @@ class Decoding:
     temperature: float = 0.0
     seed: int = 0
     max_steps: int = 0
+    level_limits: tuple[int, ...] = ()
+    level: int = 0
     empty_stages: frozenset[int] | None = None
 
     @classmethod
     def of_student(cls, about: Mapping[str, Any], **options: Any) -> Decoding:
-        """How a trained student writes.
+        """How a trained student writes; one with levels skips as much as it can.
 
         Args:
             about: its `skipthink.json` (`frame.read_student_file`).
             options: other fields.
         """
-        empty = about.get("empty_stages")
+        empty, levels = about.get("empty_stages"), about.get("levels", ())
         return cls(
             limits={int(stage): limit for stage, limit in about["max_target_tokens"].items()},
             max_steps=about.get("max_steps", 0),
+            level_limits=tuple(int(level["max_target_tokens"]) for level in levels),
+            level=len(levels),
             empty_stages=None if empty is None else frozenset(empty),
             **options,
         )
@@ -98,6 +104,21 @@ class Decoding:
     def using(self, *, batch_size: int, temperature: float = 0.0, seed: int = 0) -> Decoding:
         """The same limits, generated otherwise."""
         return replace(self, batch_size=batch_size, temperature=temperature, seed=seed)
+
+    def at_level(self, level: int) -> Decoding:
+        """The same at another level of skipping: 1 writes everything, the highest one as little as it can.
+
+        Raises:
+            InvalidInputError: the student has no such level.
+        """
+        n_levels = len(self.level_limits)
+        if not n_levels:
+            raise InvalidInputError(
+                "the student was not trained with levels; leave out level, or train it with stt-levels"
+            )
+        if not 1 <= level <= n_levels:
+            raise InvalidInputError(f"level must be one of 1 … {n_levels}, got {level}")
+        return replace(self, level=level)
 
     def may_be_empty(self, stage: int) -> bool:
         """Whether a pass at a stage may end at once.
@@ -118,7 +139,10 @@ class Decoding:
             raise InvalidInputError(
                 f"the student was trained on the stages {sorted(map(int, self.limits))}, not on {stage}"
             )
-        return self.limits[stage] + self.limits[stage] // 4 + 1
+        longest = self.limits[stage]
+        if self.level and stage == Stage.SKIP:
+            longest = self.level_limits[self.level - 1]
+        return longest + longest // 4 + 1
 
     def of_stage(self, stage: int) -> dict[str, Any]:
         """Arguments of `generation.generate` for a pass at a stage, without the seed.
@@ -179,7 +203,7 @@ def answer_questions(
         )
     if mode == "stepwise":
         return _write_steps(model, markers, questions, decoding, progress)
-    prompts = [stage_prompt(markers, MODES[mode], question) for question in questions]
+    prompts = [stage_prompt(markers, MODES[mode], question, level=decoding.level) for question in questions]
     if write is not None:
         outputs = write(MODES[mode], list(range(len(prompts))), prompts)
     else:
@@ -197,7 +221,7 @@ def answer_questions(
     results = []
     for prompt, output in zip(prompts, outputs, strict=True):
         written = output.tokens.tolist()
-        chain, answer = _split_answer(written, markers, starts_with_answer=MODES[mode] == Stage.ANSWER_ONLY)
+        chain, answer = split_answer(written, markers, starts_with_answer=MODES[mode] == Stage.ANSWER_ONLY)
         unended, looped = int(not output.ended), int(output.looped)
         results.append(Answered(chain, answer, written, output.n_tokens, len(prompt), unended, looped))
     return results
@@ -300,7 +324,13 @@ def _run_pass(
 
 
 def stage_prompt(
-    markers: Markers, stage: int, question: Ints, chain: Sequence[int] = (), *, closed: bool = True
+    markers: Markers,
+    stage: int,
+    question: Ints,
+    chain: Sequence[int] = (),
+    *,
+    closed: bool = True,
+    level: int = 0,
 ) -> Prompt:
     """The prompt of a stage: its marker, the question, then what stands for the chunks before it.
 
@@ -310,6 +340,7 @@ def stage_prompt(
         question: question ids.
         chain: ids of the earlier chunks.
         closed: whether a block of thought ends where the answer is asked for; False: it may still grow.
+        level: how much is skipped, of the stage `Stage.SKIP` and a student with levels; else 0.
     """
     marks = {
         Stage.SKIP: markers.skip_mark,
@@ -318,6 +349,8 @@ def stage_prompt(
     }
     marks |= {Stage.BASE: (), Stage.ANSWER_ONLY: markers.answer_mark}
     lead = markers.stage_marks[stage - 1] if stage > 0 else marks[Stage(stage)]
+    if level and stage == Stage.SKIP:
+        lead = (*lead, *markers.stage_marks[level - 1])
     # a student that writes the whole chain begins its block itself
     begun = markers.block_open
     if stage in (Stage.BASE, Stage.SKIP):
@@ -334,7 +367,7 @@ def _up_to_thought(output: Generated, markers: Markers) -> Generated:
     return Generated(output.tokens[: places[0]], True) if places else output
 
 
-def _split_answer(
+def split_answer(
     tokens: list[int], markers: Markers, *, starts_with_answer: bool
 ) -> tuple[list[int], list[int] | None]:
     """Cuts one pass at its last `[answer]`, or the end of its block; without one there is no answer."""

@@ -165,6 +165,7 @@ class Student:
         questions: Sequence[str],
         mode: str | None = None,
         *,
+        level: int | None = None,
         batch_size: int = 64,
         temperature: float = 0.0,
         seed: int = 0,
@@ -175,20 +176,27 @@ class Student:
         Args:
             questions: the questions.
             mode: "base", "answer-only", "post-think", "skip", "full" or "stepwise"; None: that it was trained for.
+            level: how much is skipped, of a student with levels: 1 writes everything, the highest level as little as it
+                can; None: the highest.
             batch_size: questions answered side by side.
             temperature: 0: greedy decoding; above 0: sampling at this temperature.
             seed: seeds sampling.
             progress: called with (passes done, passes in all).
 
         Raises:
-            InvalidInputError: the mode is unknown, or the student was not trained for it.
+            InvalidInputError: the mode is unknown, or the student was not trained for it, or has no such level.
         """
         decoding = self.decoding.using(batch_size=batch_size, temperature=temperature, seed=seed)
+        mode = self.mode if mode is None else mode
+        if level is not None:
+            if mode != "skip":
+                raise InvalidInputError(f"level is of the mode skip, not of {mode}; leave it out")
+            decoding = decoding.at_level(level)
         written = answer_questions(
             self.model,
             self.markers,
             self.encode_questions(questions),
-            mode=self.mode if mode is None else mode,
+            mode=mode,
             decoding=decoding,
             progress=progress,
         )

@@ -42,6 +42,7 @@ class Method:
         judge: name of the method whose student is the judge; of methods that need one.
         writer: name of the method whose student writes the answers that it learns from beside the teacher's; None:
             it learns from the teacher alone.
+        has_levels: whether its student can be told how much to skip.
         compared: whether a recipe that names no methods compares it.
         is_reference: whether speed-ups are measured against it (Base).
     """
@@ -54,6 +55,7 @@ class Method:
     needs: ClassVar[Needs] = Needs.NOTHING
     judge: ClassVar[str | None] = None
     writer: ClassVar[str | None] = None
+    has_levels: ClassVar[bool] = False
     compared: ClassVar[bool] = False
     is_reference: ClassVar[bool] = False
 

@@ -11,6 +11,7 @@ from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, build_items, take_items
+from skipthink.student.losses import Floats
 from skipthink.student.markers import Markers
 from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.training.steps import StepPlan
@@ -29,6 +30,7 @@ class ItemSource:
         step_size: items of an optimiser step, over all processes.
         skipped: chunks that the judge can do without, bool (n, M); None where the method does not ask for them.
         kept: steps that one-pass items keep, bool (total_steps,); None: not chosen, or all.
+        turns: when each chunk goes that can be done without (`skipping.levels`), float64 (n, M); None: from the front.
         own: the chain of a student's own answer per sample, empty where there is none; None: no student was asked.
         rows: the samples that are trained on, int64; those with an item that is too long are left out.
     """
@@ -41,6 +43,7 @@ class ItemSource:
     step_size: int
     skipped: Bools | None = None
     kept: Bools | None = None
+    turns: Floats | None = None
     own: TokenRows | None = None
     rows: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 

@@ -18,6 +18,7 @@ from skipthink.io.visible import in_a_line
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, loss_mask
+from skipthink.student.losses import Floats
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.student.token_texts import as_tokens, marked_text
@@ -47,6 +48,7 @@ def train_method(
     seed: int,
     boundaries: Ints | None = None,
     skipped: Bools | None = None,
+    turns: Floats | None = None,
     own: TokenRows | None = None,
     earlier: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -65,6 +67,8 @@ def train_method(
         seed: seeds data order, chunk dropout and search.
         boundaries: chunks that stay as they are, int64 (n, M + 1): those a judge was, or is to be, asked about.
         skipped: chunks the judge can do without, bool (n, M), for methods whose `needs` are `Needs.SKIPS`.
+        turns: when each of these chunks goes, float64 (n, M), for methods with levels (`skipping.levels`); None: from
+            the front.
         own: chains of own answers, one per sample, empty where there is none, for methods with a `writer`
             (`own_answers.read_chains`).
         earlier: what `train.json` says of the training that the student comes from, where it is not fresh: its items
@@ -105,6 +109,7 @@ def train_method(
         chunks=chunks,
         boundaries=boundaries,
         skipped=skipped,
+        turns=turns,
         own=own,
         progress=progress,
     )

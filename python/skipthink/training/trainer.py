@@ -22,7 +22,7 @@ from skipthink.options import pick
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items
-from skipthink.student.losses import StepLosses
+from skipthink.student.losses import Floats, StepLosses
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.training.arguments import ItemArguments
@@ -56,6 +56,7 @@ class ItemTrainer(PlannedTrainer):
         boundaries: chunks that stay as they are, int64 (n, M + 1); None: average chunks, from which the method's
             search starts.
         skipped: chunks the judge can do without, bool (n, M).
+        turns: when each of these chunks goes, float64 (n, M), for methods with levels.
         own: chains of own answers, one per sample, empty where there is none.
         progress: called with (steps done, steps in all).
         kwargs: passed to `transformers.Trainer`.
@@ -76,6 +77,7 @@ class ItemTrainer(PlannedTrainer):
         chunks: ChunkOptions,
         boundaries: Ints | None = None,
         skipped: Bools | None = None,
+        turns: Floats | None = None,
         own: TokenRows | None = None,
         progress: Progress | None = None,
         **kwargs: Any,
@@ -87,7 +89,15 @@ class ItemTrainer(PlannedTrainer):
             boundaries = average_boundaries(encoded.n_steps, student.n_chunks)
         layout = replace(args.layout, step_target_tokens=options.step_target_tokens)
         self.source: ItemSource = ItemSource(
-            encoded, student.markers, options, boundaries, args.seed, layout.step_size, skipped, own=own
+            encoded,
+            student.markers,
+            options,
+            boundaries,
+            args.seed,
+            layout.step_size,
+            skipped,
+            turns=turns,
+            own=own,
         )
         method.prepare(self.source, Scoring.of(student, args, chunks))
         self.report = leave_out_long(method, self.source, options.max_item_tokens or student.longest_input)
