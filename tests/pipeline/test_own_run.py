@@ -118,6 +118,30 @@ def test_a_writer_answers_as_the_method_does(tmp_path, writer, message):
         parse_recipe(RECIPE.replace("[stt-own, base-own]", "[own.py]"), name="r", folder=tmp_path)
 
 
+JUDGED_BY_ITS_WRITER = """
+from skipthink.training.methods.stt import SkipThinking
+
+class Own(SkipThinking):
+    name, compared, judge, writer = "own", False, "stt", "stt"
+
+METHOD = Own()
+"""
+
+
+def test_who_judges_and_writes_has_one_number_of_folds(tmp_path):
+    (tmp_path / "own.py").write_text(JUDGED_BY_ITS_WRITER)
+    text = RECIPE.replace("[stt-own, base-own]", "[own.py]").replace("{gate: rule}", "{crossfit: 2}")
+    graph = build_graph(parse_recipe(text, name="r", folder=tmp_path))
+    fold = graph.named("train/stt/fold1/s0")
+    assert graph.n_folds(fold) == 2
+    assert fold in graph.judges(graph.named("skip-data/stt/s0"))
+    assert fold in graph.writers(graph.named("own-answers/own/round1/s0"))
+    with pytest.raises(
+        RecipeError, match=r"own_answers\.crossfit is 3 and skip\.crossfit 2, and stt both judges and"
+    ):
+        parse_recipe(text, name="r", folder=tmp_path, changes=["own_answers.crossfit=3"])
+
+
 @pytest.fixture(scope="module")
 @trains
 def run(tmp_path_factory):
