@@ -68,7 +68,7 @@ def test_a_method_must_say_what_its_items_are():
 
 def test_every_method_of_the_package_says_what_it_is():
     methods = own_methods()
-    assert len({method.name for method in methods.values()}) == len(methods) == 23
+    assert len({method.name for method in methods.values()}) == len(methods) == 26
     for method in methods.values():
         assert issubclass(method.Options, TrainingOptions)
         assert method.judge is None or methods[method.judge].has_chunks
