@@ -110,14 +110,14 @@ class Method:
         Raises:
             InvalidInputError: chunks, skip data or own answers are missing.
         """
-        if self.writer is not None and own is None:
-            raise InvalidInputError(
-                f"{self.name} needs the answers of a {self.writer} student; see skipthink.own_answers"
-            )
         lacks_chunks = self.needs is not Needs.NOTHING and boundaries is None
         if lacks_chunks or (self.needs is Needs.SKIPS and skipped is None):
             raise InvalidInputError(
                 f"{self.name} needs the chunks and skip data of a chunk-wise trained student"
+            )
+        if self.writer is not None and own is None:
+            raise InvalidInputError(
+                f"{self.name} needs the answers of a {self.writer} student; see skipthink.own_answers"
             )
 
     def search_of(self, chunks: ChunkOptions) -> SearchName:
