@@ -95,7 +95,7 @@ def test_roles_go_in_the_order_of_their_trials(run):
     report = {
         "roles": [{"chunks": count, "dropped": role != 1} for role, count in enumerate(counts)],
         "curve": [
-            {"role": role, "may_go": may_go}
+            {"roles": [role], "may_go": may_go}
             for role, may_go in ((0, False), (2, True), (1, False), (0, True))
         ],
     }

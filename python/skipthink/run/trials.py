@@ -335,11 +335,9 @@ def turns_of_trials(
         raise RunError(
             "the roles of the chunks are not those of the trials; delete skip-data and run it again"
         )
-    dropped = tuple(
-        trial["role"]
-        for trial in report["curve"]
-        if trial["may_go"] and report["roles"][trial["role"]]["dropped"]
-    )
+    # of roles that went at once, those that were to be tried first go first
+    gone = [role for trial in report["curve"] if trial["may_go"] for role in trial["roles"]]
+    dropped = tuple(role for role in gone if report["roles"][role]["dropped"])
     return turns_by_role(roles.of, dropped, skipped)
 
 
