@@ -87,6 +87,22 @@ ShownAs = Annotated[
         f"line, or nothing; {MODE_VARIABLE} sets it for all commands.",
     ),
 ]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help="What works on the jobs: processes of this machine, or a Ray cluster.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="The address of a Ray cluster; by default that of the variable RAY_ADDRESS, or else a Ray is started "
+        "on this machine.",
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option(help="A .jsonl, .parquet or .arrow file; standard output by default.")
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Changes, ShownAs, app, going_on
+from skipthink.cli.app import Address, Changes, EngineName, ShownAs, app, going_on
 from skipthink.options import Options
 
 
@@ -26,17 +26,21 @@ def run(
             "can be given several times."
         ),
     ] = None,
+    engine: EngineName = "local",
+    address: Address = None,
     display: ShownAs = None,
 ) -> None:
     """Runs a recipe from data to table; finished jobs are kept, killed ones resumed."""
     del display  # its callback has set it
+    from skipthink.run.engines import open_engine, refuse_object_store
     from skipthink.run.recipe import load_recipe
     from skipthink.run.runner import run_recipe
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
     folder = Path("runs") / loaded.name if out is None else out
-    with going_on(folder):
-        run_recipe(loaded, folder, reuse=reuse or ())
+    refuse_object_store(folder)
+    with going_on(folder), open_engine(engine, address) as opened:
+        run_recipe(loaded, folder, reuse=reuse or (), engine=opened)
 
 
 @app.command()

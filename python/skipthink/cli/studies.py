@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Changes, ShownAs, app, going_on
+from skipthink.cli.app import Address, Changes, EngineName, ShownAs, app, going_on
 
 
 @app.command()
@@ -20,11 +20,14 @@ def study(
     ] = None,
     changes: Changes = None,
     plan: Annotated[bool, typer.Option("--plan", help="Says what would be run, and runs nothing.")] = False,
+    engine: EngineName = "local",
+    address: Address = None,
     display: ShownAs = None,
 ) -> None:
     """Tunes rates on validation, compares all methods and seeds on the test split; resumes after a kill."""
     del display  # its callback has set it
     from skipthink.io.progress import Display
+    from skipthink.run.engines import open_engine, refuse_object_store
     from skipthink.run.recipe import load_recipe
     from skipthink.run.study import Study
 
@@ -34,7 +37,8 @@ def study(
     if plan:
         typer.echo("\n".join(planned.plan()))
         return
-    with going_on(folder):
+    refuse_object_store(folder)
+    with going_on(folder), open_engine(engine, address) as planned.engine:
         planned.run()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 DONE_FILE, JOBS_FILE, RECIPE_FILE = "done.json", "jobs.json", "recipe.yaml"
 REPORT_FILE = "report.html"
 EVENTS_FILE, LOCK_FILE = "events.jsonl", ".lock"
+TRIES_FOLDER = "tries"
+"""Where the jobs of a run on a cluster work (`run.tries`)."""
 
 JOBS_SCHEMA = 2
 """The number of the format of `jobs.json`, which says what a folder holds."""

@@ -68,12 +68,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     scratch = path.parent / f".{path.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         yield scratch
-        _flush(scratch)
+        flush(scratch)
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    _flush(path.parent)
+    flush(path.parent)
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -168,7 +168,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Has the system write a file or a folder's names to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -91,7 +91,11 @@ SOURCE_END = "{{- END -}}"
 
 
 def dress_student(
-    model_dir: str | Path, *, facts: Mapping[str, Any], metrics: Mapping[str, Any] | None = None
+    model_dir: str | Path,
+    *,
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
 ) -> None:
     """Writes generation config, chat template and model card of a trained student into its folder.
 
@@ -99,20 +103,21 @@ def dress_student(
         model_dir: a folder with a student and its `skipthink.json`.
         facts: what the card says of data and training; see `skipthink.publish.card.write_card`.
         metrics: what an evaluation found, once there is one.
+        out: where the three files are written; None: into the folder.
 
     Raises:
         InvalidInputError: the student answers in an unknown mode.
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    model_dir = Path(model_dir)
+    model_dir, out = Path(model_dir), Path(out or model_dir)
     about = read_student_file(model_dir)
     mode, n_chunks = about["mode"], int(about["n_chunks"])
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
     config = AutoConfig.from_pretrained(str(model_dir))
     decoding = Decoding.of_student(about)
     write_text(
-        model_dir / "generation_config.json",
+        out / "generation_config.json",
         json.dumps(_generation(tokenizer, config, mode, decoding, n_chunks), indent=2) + "\n",
     )
     frame, has_encoder = frame_of(about, str(model_dir)), decoder_start(config) is not None
@@ -124,8 +129,8 @@ def dress_student(
         has_encoder=has_encoder,
         n_levels=len(decoding.level_limits),
     )
-    write_text(model_dir / "chat_template.jinja", template)
-    write_card(model_dir / "README.md", about=about, facts=facts, metrics=metrics, has_encoder=has_encoder)
+    write_text(out / "chat_template.jinja", template)
+    write_card(out / "README.md", about=about, facts=facts, metrics=metrics, has_encoder=has_encoder)
 
 
 def chat_template(

@@ -17,6 +17,7 @@ from skipthink.inspection.layout import (
     JOBS_SCHEMA,
     LOCK_FILE,
     RECIPE_FILE,
+    TRIES_FOLDER,
     log_file,
     progress_file,
 )
@@ -48,6 +49,14 @@ class RunFolder:
     def of(self, job: Job) -> Path:
         """The folder of a job's files."""
         return self.path / job.folder
+
+    def beside(self, job: Job) -> Path:
+        """Where another job writes what belongs into the folder of a finished one."""
+        return self.of(job)
+
+    def tries(self, job: Job) -> Path:
+        """Where a cluster works on a job."""
+        return self.path / TRIES_FOLDER / job.name.replace("/", ".")
 
     def log(self, job: Job) -> Path:
         """What a job printed, over all its tries."""
@@ -136,8 +145,12 @@ class RunFolder:
         known = self._jobs().get("jobs", {})
         for job in graph:
             before = known.get(job.name)
-            begun = job.kind in RESUMED and self.of(job).exists() and not (self.of(job) / DONE_FILE).exists()
-            if begun and before is not None and before["fingerprint"] != graph.fingerprints[job]:
+            if (
+                job.kind in RESUMED
+                and self._is_begun(job)
+                and before is not None
+                and before["fingerprint"] != graph.fingerprints[job]
+            ):
                 raise RunError(self._is_of_others(job, before, "begun"))
         jobs = {
             job.name: {"fingerprint": graph.fingerprints[job], **maker(job.kind), **_described(job)}
@@ -148,6 +161,10 @@ class RunFolder:
             self.path / JOBS_FILE,
             {"schema": JOBS_SCHEMA, "data": graph.data, "jobs": jobs, "evaluations": parts},
         )
+
+    def _is_begun(self, job: Job) -> bool:
+        has_files = self.of(job).exists() or self.tries(job).exists()
+        return has_files and not (self.of(job) / DONE_FILE).exists()
 
     def graph(self) -> Graph:
         """The jobs of the run that has begun in this folder; the data are not read again.
@@ -224,7 +241,7 @@ class RunFolder:
             if parse_object(done, "it").get("fingerprint") != fingerprint:
                 return False
             shutil.rmtree(target, ignore_errors=True)  # what a kill has left of an earlier copy
-            shutil.copytree(source, target, copy_function=_link, ignore=shutil.ignore_patterns(DONE_FILE))
+            shutil.copytree(source, target, copy_function=link_file, ignore=shutil.ignore_patterns(DONE_FILE))
             write_bytes(target / DONE_FILE, done)
         except FileNotFoundError:
             return False
@@ -261,7 +278,7 @@ def _described(job: Job) -> dict[str, Any]:
     }
 
 
-def _link(source: str, target: str) -> str:
+def link_file(source: str, target: str) -> str:
     """Links a file, or copies it to another file system."""
     try:
         os.link(source, target)

@@ -13,16 +13,20 @@ import multiprocessing.connection
 import os
 import sys
 import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from skipthink.exceptions import SkipthinkError
+from skipthink.exceptions import RunError, SkipthinkError
 from skipthink.io.files import describe_full_disk
 from skipthink.io.job_progress import ReportFile
 from skipthink.run.fingerprints import Kind
 
 if TYPE_CHECKING:
-    from skipthink.run.jobs import Job
+    from skipthink.run.folder import RunFolder
+    from skipthink.run.jobs import Graph, Job
 
 REFUSED, NO_ROOM = 2, 3
 """Exit codes; the second one tells also where a log without room cannot."""
@@ -37,6 +41,11 @@ COUNTED = {
     Kind.OWN_ANSWERS: "samples",
 }
 """What the progress of a job counts, where that has a rate."""
+TICKET_SECONDS = 1.0
+"""Between two looks of a process at its ticket."""
+SEEN_SECONDS = 120.0
+"""How long a node may take to see what another one has written: file systems over a network keep what they know for
+up to a minute."""
 LOG = logging.getLogger(__name__)
 
 
@@ -45,6 +54,30 @@ class Descriptor(Protocol):
 
     def detach(self) -> int:
         """The descriptor in this process."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the process of a job is to do.
+
+    Attributes:
+        run_dir: the run folder.
+        job: name of the job.
+        threads: bound on threads.
+        log: file that takes all output, appended to.
+        lock: descriptor of the folder's lock. It stays open in the process, so that no other run enters the folder as
+            long as that lives. None on a cluster: there a try has its own folder.
+        root: the folder of the try; None: the process writes in the folder of the job.
+        environment: variables that are set before anything is computed; the server it is forked from may have others.
+    """
+
+    run_dir: Path
+    job: str
+    threads: int
+    log: Path
+    lock: Descriptor | None = None
+    root: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,24 +92,17 @@ def main(arguments: list[str] | None = None) -> int:
     return work(options.run_dir, options.job, options.threads)
 
 
-def run_child(run_dir: Path, job: str, threads: int, log: Path, lock: Descriptor) -> None:
-    """What a process of the pipeline does.
-
-    Args:
-        run_dir: the run folder.
-        job: name of the job.
-        threads: bound on threads.
-        log: file that takes all output, appended to.
-        lock: descriptor of the folder's lock. It stays open here, so that no other run enters the folder as
-            long as this process lives.
-    """
-    lock.detach()
+def run_child(order: Order) -> None:
+    """What a process of the pipeline does."""
+    if order.lock is not None:
+        order.lock.detach()
     os.setsid()  # Ctrl-C goes to the parent alone, which then ends its children in good order
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.environ.update(order.environment)
+    descriptor = os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     _end_with_parent()
-    code = work(run_dir, job, threads)
+    code = work(order.run_dir, order.job, order.threads, order.root)
     if code == NO_ROOM:
         # what is buffered for the log cannot be written either: leaving must not fail over it
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -85,8 +111,15 @@ def run_child(run_dir: Path, job: str, threads: int, log: Path, lock: Descriptor
     sys.exit(code)
 
 
-def work(run_dir: Path, name: str, threads: int) -> int:
-    """Runs the job of a name; returns the exit code."""
+def work(run_dir: Path, name: str, threads: int, root: Path | None = None) -> int:
+    """Runs the job of a name; returns the exit code.
+
+    Args:
+        run_dir: the run folder.
+        name: of the job.
+        threads: bound on threads.
+        root: the folder of a try, in which everything is written; None: the folder of the job.
+    """
     from skipthink.run.folder import RunFolder
     from skipthink.run.work import run_job
 
@@ -95,6 +128,8 @@ def work(run_dir: Path, name: str, threads: int) -> int:
     try:
         graph = folder.graph()
         job = graph.named(name)
+        if root is not None:
+            folder = _begin_try(folder, graph, job, root)
         set_threads(threads, job)
         run_job(folder, graph, job, ReportFile(folder.progress(job), COUNTED.get(job.kind, "")))
     except SkipthinkError as error:
@@ -116,6 +151,41 @@ def work(run_dir: Path, name: str, threads: int) -> int:
 def _fail(message: str, code: int) -> int:
     LOG.error("%s", " ".join(message.split()))  # the log may have no room either: the code tells then
     return code
+
+
+def _begin_try(folder: RunFolder, graph: Graph, job: Job, root: Path) -> RunFolder:
+    """The run folder as a try sees it, once what the job needs can be seen; the try ends with its ticket.
+
+    Raises:
+        RunError: a file that another node has written cannot be seen.
+    """
+    from skipthink.run.tries import TryFolder
+
+    seen = TryFolder(folder.path, job, root)
+    _end_with_ticket(seen.ticket)
+    give_up = time.monotonic() + SEEN_SECONDS
+    for need in graph.needs[job]:
+        while folder.done(need, graph.fingerprints[need]) is None:
+            if time.monotonic() > give_up:
+                raise RunError(
+                    f"{need.name} is finished, but its files cannot be seen here: {folder.path} must lie in a file "
+                    "system that all nodes share"
+                )
+            time.sleep(0.5)
+    return seen
+
+
+def _end_with_ticket(ticket: Path) -> None:
+    """Ends this process when its try is no longer the one that counts: the cluster has given its node up."""
+
+    def watch() -> None:
+        missed = 0
+        while missed < 2:  # once may be a hiccup of the network
+            missed = 0 if os.path.exists(ticket) else missed + 1  # noqa: PTH110 - any error counts
+            time.sleep(TICKET_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end_with_parent() -> None:

@@ -20,6 +20,7 @@ from skipthink.io.own_code import is_own_code, is_own_file
 from skipthink.io.recipes import read_mapping, read_options, read_text, to_yaml
 from skipthink.options import OptionError, merge, option, pick
 from skipthink.own_answers.options import WRITTEN, OwnAnswersOptions
+from skipthink.run.cluster_options import ClusterOptions
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
 from skipthink.student.options import StudentOptions, is_gguf
@@ -86,6 +87,7 @@ class Recipe(CheckOptions):
     study: StudyOptions = option(StudyOptions, "how a study tunes", affects_results=False)
     workers: int = option(1, "jobs that run side by side, one process each", ge=1, affects_results=False)
     threads: int = option(1, "threads of each job", ge=1, affects_results=False)
+    cluster: ClusterOptions = option(ClusterOptions, "what jobs reserve on a cluster", affects_results=False)
 
     found: ClassVar[Mapping[str, Method]] = {}
     """The methods a recipe may name, by what it names them with: a name, a file or a module."""

@@ -14,13 +14,16 @@ from typing import Any
 from skipthink.exceptions import RunError
 from skipthink.inspection.layout import REPORT_FILE
 from skipthink.io.progress import Display
+from skipthink.run.engines import refuse_object_store
 from skipthink.run.events import Events, command_line
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job, build_graph
+from skipthink.run.pools import Engine, LocalEngine
 from skipthink.run.ranks import Ranks, follow, lead, shared_graph
 from skipthink.run.recipe import Recipe
 from skipthink.run.scheduler import Scheduler
+from skipthink.run.tries import Tries
 
 
 def run_recipe(
@@ -30,6 +33,7 @@ def run_recipe(
     reuse: Sequence[str | Path] = (),
     display: Display | None = None,
     cheapest_first: bool = False,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Runs a recipe in a folder: finished jobs are kept, killed ones resumed.
 
@@ -42,19 +46,26 @@ def run_recipe(
             not, because seconds compare within one process only.
         display: where progress is shown; standard output by default.
         cheapest_first: starts jobs that few others need first, in the order of the recipe; else the longest chain.
+        engine: what works on the jobs; None: processes of this machine.
 
     Returns:
         The content of `results.json`; nothing in the processes that follow the first one.
 
     Raises:
+        InvalidInputError: the folder is an address of an object store.
         RunError: the folder is in use, was made with another recipe or data, or a job failed.
     """
     from skipthink.run.report import write_report
 
-    folder, display = RunFolder(out), display or Display()
+    refuse_object_store(out)
+    folder, display, engine = RunFolder(out), display or Display(), engine or LocalEngine()
     ranks = Ranks.of_environment()
     if reuse and ranks.n_ranks > 1:
         raise RunError("--reuse takes a single process: give the command once without torchrun, then with it")
+    if ranks.n_ranks > 1 and not isinstance(engine, LocalEngine):
+        raise RunError(
+            "torchrun and --engine ray exclude each other: a job on a cluster trains in one process"
+        )
     others = [_other_run(path) for path in reuse]
     if ranks.rank > 0:
         with _ended_in_order():
@@ -63,6 +74,8 @@ def run_recipe(
     graph = build_graph(recipe) if ranks.n_ranks == 1 else shared_graph(ranks, recipe)
     with folder.locked() as lock, _ended_in_order():
         folder.adopt(recipe)
+        for job in graph:
+            Tries(folder, job).commit(graph.fingerprints[job])  # finished, and then the run was killed
         finished = [job for job in graph if folder.done(job, graph.fingerprints[job]) is not None]
         folder.begin(graph)
         taken = {
@@ -70,9 +83,13 @@ def run_recipe(
             for job in graph
             if job not in finished and (source := _take_over(folder, graph, job, others)) is not None
         }
-        workers = recipe.workers if ranks.n_ranks == 1 else 1
+        if isinstance(engine, LocalEngine):
+            for job in graph:
+                Tries(folder, job).take_back()
+        pool = engine.pool(folder, graph, lock)
+        how = pool.description if ranks.n_ranks == 1 else "1 at a time"
         events = Events(folder.path, display)
-        what = f"run {recipe.name} in {folder.path}: {len(graph)} jobs, {workers} at a time"
+        what = f"run {recipe.name} in {folder.path}: {len(graph)} jobs, {how}"
         events.say("run", what, name=recipe.name, jobs=[job.name for job in graph], command=command_line())
         for job in finished:
             events.say("kept", f"kept   {job.name}  (finished before)", job=job.name)
@@ -85,9 +102,7 @@ def run_recipe(
                 folder,
                 graph,
                 [*finished, *taken],
-                workers=workers,
-                threads=recipe.threads,
-                lock=lock,
+                pool=pool,
                 events=events,
                 cheapest_first=cheapest_first,
             )

@@ -1,21 +1,11 @@
-"""Runs jobs as processes, side by side where they do not need each other."""
+"""Runs the jobs of a run in a pool, side by side where they do not need each other."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
-from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any
 
 from skipthink.exceptions import RunError
 from skipthink.io.job_progress import JobState
@@ -23,14 +13,13 @@ from skipthink.io.progress import format_seconds
 from skipthink.run.events import Events
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job
-from skipthink.run.process import NO_ROOM, REFUSAL, REFUSED, WITHOUT_TORCH, job_environment, run_child
+from skipthink.run.pools import End, Pool, Try
+from skipthink.run.process import NO_ROOM, REFUSAL, REFUSED
 
 POLL_SECONDS = 0.1
-TERMINATE_SECONDS = 5.0
 TAIL_LINES = 15
-START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""Loading torch and transformers takes a process many seconds; jobs forked from a server share one load."""
-PRELOADED = ["skipthink.training.train", "skipthink.skipping.skip_data", "skipthink.evaluation.measure"]
+MAX_LOSSES = 20
+"""Nodes that a job may lose; one that ends every node it comes to must end sometime."""
 
 
 class JobRefusedError(RunError):
@@ -41,37 +30,6 @@ class JobCrashedError(RunError):
     """A job's process crashed."""
 
 
-@dataclass
-class _Child:
-    """A job's process, and the thread that starts it: the server it is forked from may still be loading torch."""
-
-    job: Job
-    process: BaseProcess
-    started: float
-    starting: threading.Thread = field(init=False)
-    problem: BaseException | None = None
-
-    def __post_init__(self) -> None:
-        # where the run ends meanwhile, the process ends as soon as it has begun: it watches its parent
-        self.starting = threading.Thread(target=self._start, daemon=True)
-        self.starting.start()
-
-    def _start(self) -> None:
-        try:
-            self.process.start()
-        except BaseException as error:
-            self.problem = error
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code; None while it runs."""
-        if self.starting.is_alive():
-            return None
-        if self.problem is not None:
-            raise self.problem
-        return self.process.exitcode
-
-
 class Scheduler:
     """Runs the jobs of a run.
 
@@ -79,10 +37,7 @@ class Scheduler:
         folder: the run folder, locked.
         graph: the jobs.
         finished: those that are finished already.
-        workers: processes side by side.
-        threads: threads of each. Evaluation, which runs alone, gets no more: on a machine that does something
-            else beside, threads that wait for each other would spoil its seconds.
-        lock: descriptor of the folder's lock, for the children to hold too.
+        pool: where they are worked on.
         events: where what happens is said.
         cheapest_first: starts the shortest chain first; else the longest one, which ends sooner with several workers.
     """
@@ -93,21 +48,20 @@ class Scheduler:
         graph: Graph,
         finished: Iterable[Job],
         *,
-        workers: int,
-        threads: int,
-        lock: int,
+        pool: Pool,
         events: Events,
         cheapest_first: bool = False,
     ) -> None:
-        self.folder, self.graph, self.lock, self.events = folder, graph, lock, events
-        self.workers, self.threads = workers, threads
+        self.folder, self.graph, self.pool, self.events = folder, graph, pool, events
         self.sign = 1 if cheapest_first else -1
         self.sorter = TopologicalSorter(graph.needs)
         self.sorter.prepare()
         self.kept = set(finished)
         self.n_done = len(self.kept)
         self.ready: list[Job] = []
-        self.running: dict[Job, _Child] = {}
+        self.running: dict[Job, Try] = {}
+        self.begun: set[Job] = set()
+        self.losses: dict[Job, int] = {}
         self.failed: list[RunError] = []
 
     def run(self) -> None:
@@ -122,11 +76,8 @@ class Scheduler:
         self._find_ready()
         if not self.ready:
             return
-        with _preloading(self.threads):
-            try:
-                self._run_jobs()
-            finally:
-                self._stop()
+        with self.pool:
+            self._run_jobs()
         if self.failed:
             raise self.failed[0]
 
@@ -137,6 +88,7 @@ class Scheduler:
             if not self.running:
                 break
             time.sleep(POLL_SECONDS)
+            self._say_begun()
             self._collect()
             self._show()
 
@@ -149,53 +101,81 @@ class Scheduler:
     def _start_ready(self) -> None:
         self._find_ready()
         self.ready.sort(key=lambda job: self.sign * self.graph.ranks[job])
-        n_free = self.workers - len(self.running)
+        n_free = self.pool.room(len(self.running))
         starting, self.ready = self.ready[:n_free], self.ready[n_free:]
         for job in starting:
-            self.events.say("start", f"start  {job.name}", job=job.name)
-            self.running[job] = self._start(job)
+            self.running[job] = self.pool.start(job)
+        self._say_begun()
 
-    def _start(self, job: Job) -> _Child:
-        self.folder.progress(job).unlink(missing_ok=True)
-        context: Any = multiprocessing.get_context("spawn" if job.kind in WITHOUT_TORCH else START_METHOD)
-        process: BaseProcess = context.Process(
-            target=run_child,
-            args=(self.folder.path, job.name, self.threads, self.folder.log(job), DupFd(self.lock)),
-            name=job.name,
-        )
-        return _Child(job, process, time.monotonic())
+    def _say_begun(self) -> None:
+        for text in self.pool.advice():
+            self.events.say("note", f"       {text}", text=text)
+        for job, one in self.running.items():
+            if job not in self.begun and one.began is not None:
+                self.begun.add(job)
+                where = {} if one.node is None else {"node": one.node}
+                on = "" if one.node is None else f"  on {one.node}"
+                self.events.say("start", f"start  {job.name}{on}", job=job.name, **where)
 
     def _collect(self) -> None:
-        """Handles the processes that have ended."""
-        for job, child in list(self.running.items()):
-            code = child.exit_code
-            if code is None:
+        """Handles the tries that have ended."""
+        for job, one in list(self.running.items()):
+            end = one.end()
+            if end is None:
                 continue
+            self._say_begun()
             self._show()  # the last it has said
             del self.running[job]
-            seconds = time.monotonic() - child.started
-            elapsed = format_seconds(seconds)
-            done = self.folder.done(job, self.graph.fingerprints[job]) if code == 0 else None
-            if done is not None:
-                self.sorter.done(job)
-                self.n_done += 1
-                self.events.say(
-                    "done", f"done   {job.name}  {elapsed}", job=job.name, seconds=round(seconds, 3)
-                )
-                for warning in done["result"].get("warnings", []):
-                    self.events.say("warning", f"       warning: {warning}", job=job.name, text=warning)
-                continue
-            self.failed.append(self._failure(job, code))
-            error = str(self.failed[-1])
-            self.events.say("failed", f"failed {job.name}  {elapsed}", job=job.name, error=error)
-            if self.running:
-                names = ", ".join(other.name for other in self.running)
-                text = f"{names} still at work; Ctrl-C stops, work is kept"
-                self.events.say("note", f"       {text}", text=text)
+            self.begun.discard(job)
+            if end.lost is not None:
+                self._start_again(job, end.lost)
+            else:
+                self._settle(job, end, time.monotonic() - (one.began or time.monotonic()))
 
-    def _failure(self, job: Job, code: int) -> RunError:
-        log = self.folder.log(job)
+    def _settle(self, job: Job, end: End, seconds: float) -> None:
+        """Notes that a job is done, or why it is not."""
+        is_whole = end.code == 0 and end.refused is None
+        done = self.folder.done(job, self.graph.fingerprints[job]) if is_whole else None
+        elapsed = format_seconds(seconds)
+        if done is not None:
+            self.sorter.done(job)
+            self.n_done += 1
+            self.events.say("done", f"done   {job.name}  {elapsed}", job=job.name, seconds=round(seconds, 3))
+            for warning in done["result"].get("warnings", []):
+                self.events.say("warning", f"       warning: {warning}", job=job.name, text=warning)
+            return
+        self._fail(job, self._failure(job, end), elapsed)
+
+    def _start_again(self, job: Job, why: str) -> None:
+        """Repeats a job whose node is gone; it goes on from what it had written."""
+        self.losses[job] = self.losses.get(job, 0) + 1
+        text = f"{why}; it goes on elsewhere from what it had written"
+        self.events.say("lost", f"lost   {job.name}  ({text})", job=job.name, text=why)
+        if self.losses[job] >= MAX_LOSSES:
+            error = JobCrashedError(
+                f"job {job.name} has lost {MAX_LOSSES} nodes, the last one so: {why}; its work is kept, the same "
+                "command goes on from there"
+            )
+            self._fail(job, error, "")
+        elif not self.failed:
+            self.running[job] = self.pool.start(job)
+
+    def _fail(self, job: Job, error: RunError, elapsed: str) -> None:
+        self.failed.append(error)
+        line = f"failed {job.name}  {elapsed}".rstrip()
+        self.events.say("failed", line, job=job.name, error=str(error))
+        waiting = [other for other in self.running if other not in self.begun]
+        self.pool.withdraw([self.running.pop(other) for other in waiting])
+        if self.running:
+            names = ", ".join(other.name for other in self.running)
+            text = f"{names} still at work; Ctrl-C stops, work is kept"
+            self.events.say("note", f"       {text}", text=text)
+
+    def _failure(self, job: Job, end: End) -> RunError:
+        log, code = self.folder.log(job), end.code
         lines = _tail(log, TAIL_LINES)
+        if end.refused is not None:
+            return JobRefusedError(f"job {job.name}: {end.refused}")
         if code == REFUSED and lines and lines[-1].startswith(REFUSAL):
             return JobRefusedError(f"job {job.name}: {lines[-1].removeprefix(REFUSAL)}")
         if code == NO_ROOM:
@@ -210,49 +190,12 @@ class Scheduler:
 
     def _show(self) -> None:
         now = time.monotonic()
-        states = {
-            child.job.name: (JobState.read(self.folder.progress(child.job)), now - child.started)
-            for child in self.running.values()
+        states: dict[str, tuple[JobState, float]] = {
+            job.name: (one.state(), now - one.began)
+            for job, one in self.running.items()
+            if one.began is not None
         }
         self.events.show(states, self.n_done, len(self.graph))
-
-    def _stop(self) -> None:
-        """Ends the children that still run: asked first, then killed."""
-        begun = [child for child in self.running.values() if child.process.pid is not None]
-        for child in begun:
-            child.process.terminate()
-        give_up = time.monotonic() + TERMINATE_SECONDS
-        for child in begun:
-            child.process.join(timeout=max(0.0, give_up - time.monotonic()))
-            if child.process.exitcode is None:
-                child.process.kill()
-                child.process.join()
-
-
-@contextmanager
-def _preloading(threads: int) -> Iterator[None]:
-    """Starts the server that jobs are forked from, with what all of them import, as `prepare` goes on.
-
-    The environment it starts in bounds the threads of every library that starts its own.
-    """
-    wanted = {
-        **job_environment(threads),
-        # asking for devices must not start CUDA before the fork
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        if START_METHOD == "forkserver":
-            multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-            forkserver.ensure_running()
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _no_room(folder: RunFolder, lines: list[str]) -> str:

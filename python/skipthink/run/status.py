@@ -135,7 +135,14 @@ def _last_events(folder: Path) -> dict[str, dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             continue
-        if isinstance(event, dict) and event.get("event") in ("start", "done", "failed", "taken", "kept"):
+        if isinstance(event, dict) and event.get("event") in (
+            "start",
+            "done",
+            "failed",
+            "lost",
+            "taken",
+            "kept",
+        ):
             found[str(event.get("job"))] = event
     return found
 

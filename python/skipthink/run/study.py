@@ -23,6 +23,7 @@ from skipthink.exceptions import RecipeError, RunError
 from skipthink.io.files import write_json, write_text
 from skipthink.io.progress import Display
 from skipthink.run.comparing import TEST_RUN, compare_runs, format_comparison
+from skipthink.run.pools import Engine
 from skipthink.run.ranks import Ranks
 from skipthink.run.recipe import Recipe
 from skipthink.run.runner import run_recipe
@@ -37,12 +38,14 @@ class Study:
         out: the folder of the study.
         display: where progress is shown.
         findings: what is known by now, the content of `study.json`.
+        engine: what works on the jobs; None: processes of this machine.
     """
 
     recipe: Recipe
     out: Path
     display: Display
     findings: dict[str, Any] = field(default_factory=lambda: {"schema": 1})
+    engine: Engine | None = None
 
     def run(self) -> dict[str, Any]:
         """Runs what is not finished, the cheapest first.
@@ -126,7 +129,9 @@ class Study:
         """One run of the study; the accuracy of each method, a mean over seeds."""
         self.display.line(f"\nstudy {self.recipe.name}: {folder.name}")
         others = [other.parent for other in sorted(self.out.glob("*/recipe.yaml")) if other.parent != folder]
-        results = run_recipe(recipe, folder, reuse=others, display=self.display, cheapest_first=True)
+        results = run_recipe(
+            recipe, folder, reuse=others, display=self.display, cheapest_first=True, engine=self.engine
+        )
         return {name: found["accuracy"]["mean"] for name, found in results["summary"].items()}
 
     def _compare(self) -> None:

@@ -17,6 +17,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_text
 from skipthink.io.option_tables import cells, markdown, table_of
 from skipthink.own_answers.options import OwnAnswersOptions
+from skipthink.run.cluster_options import ClusterOptions
 from skipthink.run.recipe import recipe_kind
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.options import SkipOptions
@@ -76,6 +77,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "skip": lambda: table_of(SkipOptions),
     "own answers": lambda: table_of(OwnAnswersOptions),
     "study": lambda: table_of(StudyOptions),
+    "cluster": lambda: table_of(ClusterOptions),
     "evaluation": lambda: table_of(EvaluationOptions),
     "choose": lambda: table_of(ChooseOptions),
     "pretrain": lambda: table_of(PretrainRecipe),

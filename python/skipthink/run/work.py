@@ -290,6 +290,7 @@ def _dress(task: Task, trained: Job, metrics: dict[str, Any] | None, model: Path
     summary = read_job_json(folder / "train.json")
     dress_student(
         model or folder / "model",
+        out=model or task.folder.beside(trained) / "model",
         facts={
             "data": recipe.task_name,
             "training samples": task.samples("train").num_rows,

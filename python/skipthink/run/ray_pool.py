@@ -1,0 +1,338 @@
+"""Jobs as tasks of a Ray cluster: each reserves its CPUs and GPUs, and works in a folder of its own (`run.tries`).
+
+Ray says where a job runs and that a node is gone; nothing else is asked of it. Files go through the run folder, which
+all nodes see. On its node a job is a process like any other (`run.process`), with a memory and a device of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import skipthink
+from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.io.files import parse_object, write_json
+from skipthink.io.job_progress import JobState
+from skipthink.run.children import make_child, preloading
+from skipthink.run.fingerprints import Kind
+from skipthink.run.folder import RunFolder
+from skipthink.run.jobs import Graph, Job
+from skipthink.run.pools import End, Try
+from skipthink.run.process import Order
+from skipthink.run.tries import Tries, TryFolder
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+WITHOUT_STUDENT = (Kind.PREPARE, Kind.STUDENT)
+"""Jobs that compute nothing with a student: they get no GPU."""
+PASSED_ON = ("SKIPTHINK_DEVICE", "SKIPTHINK_DEBUG", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""Variables of the driver that jobs see on every node; no keys of endpoints, for Ray shows what it passes on."""
+DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
+"""Variables in which Ray says which devices a task may use."""
+SEEN_SECONDS = 60.0
+"""How long a node may take to see the folder of its try."""
+LOOK_SECONDS = 1.0
+"""Between two looks at the files of a running try."""
+
+
+class RayEngine:
+    """A Ray cluster; use it as a context manager.
+
+    Args:
+        address: of the cluster, as Ray writes it; None: the environment's RAY_ADDRESS, or a Ray of this machine that is
+            started now and ended with the block. A Ray that this process uses already is used.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address or os.environ.get(ADDRESS_VARIABLE) or "local"
+        self.is_ours = False
+
+    def __enter__(self) -> Self:
+        ray = import_ray()
+        if not ray.is_initialized():
+            os.environ.setdefault(
+                "RAY_USAGE_STATS_ENABLED", "0"
+            )  # a Ray that is started here reports to nobody
+            # a task without GPUs is told so: it must not take those of another one
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+            local: dict[str, Any] = {"include_dashboard": False} if self.address == "local" else {}
+            try:
+                ray.init(address=self.address, log_to_driver=False, logging_level="WARNING", **local)
+            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+                raise RunError(
+                    f"no Ray cluster at {self.address}: {' '.join(str(error).split())}; check --address and "
+                    f"{ADDRESS_VARIABLE}, or leave both out to start a Ray on this machine"
+                ) from error
+            self.is_ours = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.is_ours:
+            import_ray().shutdown()
+
+    def pool(self, folder: RunFolder, graph: Graph, lock: int) -> RayPool:
+        """Tasks of the cluster; the lock stays with this process, tries need none."""
+        del lock
+        return RayPool(folder, graph)
+
+
+def import_ray() -> Any:
+    """The package ray.
+
+    Raises:
+        InvalidInputError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise InvalidInputError(
+            "the engine ray needs the package ray: pip install 'skipthink[ray]'"
+        ) from error
+    return ray
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """What a node is told: the try, and what it must have to work on it."""
+
+    run_dir: str
+    root: str
+    job: Job
+    threads: int
+    environment: dict[str, str]
+    version: str = field(default_factory=lambda: skipthink.__version__)
+
+
+@dataclass
+class _RayTry:
+    """A try that Ray works on."""
+
+    job: Job
+    folder: TryFolder
+    task: Any
+    pool: RayPool
+    node: str | None = None
+    began: float | None = None
+    last_look: float = 0.0
+    told: JobState = field(default_factory=JobState)
+
+    def state(self) -> JobState:
+        """What the job says of itself, which is also shown in the place where jobs of one machine say it."""
+        now = time.monotonic()
+        if now - self.last_look >= LOOK_SECONDS:
+            self.last_look = now
+            self.mirror()
+        return self.told
+
+    def mirror(self) -> None:
+        """Copies the progress of the try to where `skipthink status` looks."""
+        with contextlib.suppress(OSError, ValueError):
+            content = self.folder.progress(self.job).read_bytes()
+            place = self.pool.folder.progress(self.job)
+            scratch = place.with_name(place.name + ".tmp")
+            scratch.write_bytes(content)
+            scratch.replace(place)
+            self.told = JobState.read(place)
+
+    def look(self) -> None:
+        """Notes that the job has begun, once its node has said so."""
+        now = time.monotonic()
+        if self.began is None and now - self.last_look >= 0.2:
+            self.last_look = now
+            with contextlib.suppress(OSError, ValueError):
+                self.node = str(parse_object(self.folder.began.read_bytes(), "it").get("node"))
+                self.began = now
+
+    def end(self) -> End | None:
+        """How it has ended; finished files are moved to their place first."""
+        self.look()
+        end = _ended(self.task)
+        if end is None:
+            return None
+        self.look()
+        self.mirror()
+        _append(self.folder.log(self.job), self.pool.folder.log(self.job))
+        # a node may be lost right after its last write
+        if (end.code == 0 or end.lost) and self.pool.commit(self.job):
+            return End()
+        return end
+
+
+class RayPool:
+    """The tasks of a run on a cluster.
+
+    Args:
+        folder: the run folder, locked, in a file system that all nodes see.
+        graph: the jobs.
+    """
+
+    def __init__(self, folder: RunFolder, graph: Graph) -> None:
+        self.folder, self.graph = folder, graph
+        self.ray = import_ray()
+        self._tries: list[_RayTry] = []
+        self._advised: set[str] = set()
+
+    @property
+    def description(self) -> str:
+        """What the cluster has."""
+        nodes = self._nodes()
+        cpus, gpus = (sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU"))
+        return f"Ray with {len(nodes)} nodes, {cpus:g} CPUs, {gpus:g} GPUs"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.withdraw(list(self._tries))
+
+    def room(self, n_running: int) -> int:
+        """All: a task waits in Ray until a node has room for it."""
+        del n_running
+        return len(self.graph)
+
+    def start(self, job: Job) -> Try:
+        """A task for a new try of a job."""
+        self.folder.progress(job).unlink(missing_ok=True)
+        made = Tries(self.folder, job).begin()
+        recipe = self.graph.recipe
+        assignment = _Assignment(
+            str(self.folder.path.resolve()),
+            str(made.root.resolve()),
+            job,
+            recipe.threads,
+            {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        )
+        cpus, gpus = self.resources(job)
+        remote = self.ray.remote(_work).options(
+            num_cpus=cpus, num_gpus=gpus, max_retries=0, name=f"skipthink {job.name}"
+        )
+        one = _RayTry(job, made, remote.remote(assignment), self)
+        self._tries = [*(other for other in self._tries if other.job != job), one]
+        return one
+
+    def resources(self, job: Job) -> tuple[int, float]:
+        """The CPUs and GPUs that a job reserves."""
+        recipe = self.graph.recipe
+        cpus = recipe.cluster.cpus or recipe.threads
+        if job.kind in WITHOUT_STUDENT or os.environ.get("SKIPTHINK_DEVICE") == "cpu":
+            return cpus, 0.0
+        if recipe.cluster.gpus is not None:
+            return cpus, recipe.cluster.gpus
+        return cpus, 1.0 if any(node.get("GPU", 0.0) >= 1 for node in self._nodes()) else 0.0
+
+    def commit(self, job: Job) -> bool:
+        """Makes what a finished try has written the files of its job."""
+        return Tries(self.folder, job).commit(self.graph.fingerprints[job])
+
+    def withdraw(self, tries: Iterable[Try]) -> None:
+        """Cancels tasks; what they have written stays in their tries."""
+        chosen = {id(one) for one in tries}
+        for one in [one for one in self._tries if id(one) in chosen]:
+            self._tries.remove(one)
+            one.folder.ticket.unlink(missing_ok=True)
+            with contextlib.suppress(self.ray.exceptions.RayError):
+                self.ray.cancel(one.task, force=True)
+
+    def advice(self) -> list[str]:
+        """Jobs for which no node of the cluster is large enough: a cluster that grows may get one."""
+        found = []
+        for one in self._tries:
+            if one.began is not None or one.job.name in self._advised:
+                continue
+            self._advised.add(one.job.name)
+            cpus, gpus = self.resources(one.job)
+            nodes = self._nodes()
+            if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+                found.append(
+                    f"{one.job.name} waits: none of the {len(nodes)} nodes has {cpus} CPUs and {gpus:g} GPUs; lower "
+                    "cluster.cpus, cluster.gpus or threads, unless the cluster grows"
+                )
+        return found
+
+    def _nodes(self) -> list[dict[str, float]]:
+        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+
+
+def _ended(task: Any) -> End | None:
+    """How a task has ended; None while it runs or waits."""
+    ray = import_ray()
+    errors = ray.exceptions
+    if not ray.wait([task], timeout=0)[0]:
+        return None
+    try:
+        code, refused = ray.get(task)
+    except errors.OutOfMemoryError:
+        return End(-9)
+    except (
+        errors.NodeDiedError,
+        errors.WorkerCrashedError,
+        errors.LocalRayletDiedError,
+        errors.ObjectLostError,
+    ) as error:
+        return End(lost=f"its node is gone ({type(error).__name__})")
+    except errors.RayError as error:
+        return End(refused=f"its node could not begin with it: {' '.join(str(error).split())[-600:]}")
+    return End(code, refused=refused)
+
+
+def _work(assignment: _Assignment) -> tuple[int, str | None]:
+    """Works on a try, on a node; returns the exit code, and why the node could not work on it."""
+    ray = import_ray()
+    root, job = Path(assignment.root), assignment.job
+    node = str(ray.util.get_node_ip_address())
+    if skipthink.__version__ != assignment.version:
+        return 0, (
+            f"node {node} has skipthink {skipthink.__version__}, the run was started with {assignment.version}: "
+            "install the same version on all nodes"
+        )
+    seen = TryFolder(assignment.run_dir, job, root)
+    if not _is_seen(seen.ticket):
+        return 0, (
+            f"node {node} does not see {root}: a run folder must lie in a file system that all nodes share, at the "
+            "same path on each of them"
+        )
+    context = ray.get_runtime_context()
+    write_json(seen.began, {"node": node, "node_id": context.get_node_id(), "worker": os.getpid()})
+    order = Order(
+        Path(assignment.run_dir),
+        job.name,
+        assignment.threads,
+        log=seen.log(job),
+        root=root,
+        environment=assignment.environment | dict(_devices(context)),
+    )
+    with preloading(assignment.threads):
+        process = make_child(order, job.kind)
+        process.start()
+    process.join()
+    return int(process.exitcode or 0), None
+
+
+def _devices(context: Any) -> Iterator[tuple[str, str]]:
+    """What tells the process which devices it may use; the server it is forked from may be of an earlier task."""
+    for name in DEVICES:
+        if name in os.environ:
+            yield name, os.environ[name]
+    if not any(context.get_accelerator_ids().values()):
+        yield "CUDA_VISIBLE_DEVICES", ""
+
+
+def _is_seen(path: Path) -> bool:
+    give_up = time.monotonic() + SEEN_SECONDS
+    while not path.exists():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _append(source: Path, target: Path) -> None:
+    """Appends what a try has printed to the log of its job."""
+    with contextlib.suppress(OSError):
+        content = source.read_bytes()
+        with target.open("ab") as stream:
+            stream.write(content)

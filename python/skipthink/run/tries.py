@@ -1,0 +1,210 @@
+"""Tries of a job on a cluster: each works in a folder of its own, and only the process that holds the run moves files.
+
+    tries/train.base.s0/3/                    a try; the one with the highest number is under way
+        ticket.json                           who may work here: a process whose ticket is gone ends itself
+        began.json                            the node on which it works
+        train/base/s0/ …                      what becomes the folder of the job
+        beside/train/base/s0/model/README.md  what the job changes in the folders of other jobs
+        logs/train.base.s0.{log,progress}     its output, and how far it has come
+
+A node that the cluster has given up may still be at work. It cannot spoil anything: it knows its own try alone. A new
+try begins with a copy of what the one before had written, and its number is one that no other try has had. When a try
+is finished, its folder is renamed to the folder of the job, in one step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from skipthink.exceptions import DataError, RunError
+from skipthink.inspection.layout import DONE_FILE
+from skipthink.io.files import flush, parse_object, write_json
+from skipthink.run.folder import RunFolder, link_file
+from skipthink.run.jobs import Job
+
+TICKET_FILE, BEGAN_FILE = "ticket.json", "began.json"
+BESIDE = "beside"
+COMPLETE_MARK = "skipthink.json"
+"""What a checkpoint holds when it is complete (`skipthink.training.checkpoints`); its files do not change any more."""
+
+
+class TryFolder(RunFolder):
+    """A run folder as a try of a job sees it: it reads all of it, and writes in the folder of the try alone.
+
+    Args:
+        path: the run folder.
+        job: the job.
+        root: the folder of the try.
+    """
+
+    def __init__(self, path: str | Path, job: Job, root: Path) -> None:
+        super().__init__(path)
+        self.job, self.root = job, root
+
+    @property
+    def ticket(self) -> Path:
+        """What allows a process to work on this try."""
+        return self.root / TICKET_FILE
+
+    @property
+    def began(self) -> Path:
+        """Where the process of this try says on which node it is."""
+        return self.root / BEGAN_FILE
+
+    def of(self, job: Job) -> Path:
+        """The folder of a job's files; those of this job and of its parts lie in the try."""
+        own = self.job.folder
+        is_own = job.folder == own or job.folder.startswith(own + "/")
+        return self.root / job.folder if is_own else super().of(job)
+
+    def beside(self, job: Job) -> Path:
+        """Where this job writes what belongs into the folder of another one."""
+        found = self.of(job)
+        return self.root / BESIDE / job.folder if found == super().of(job) else found
+
+    def log(self, job: Job) -> Path:
+        """What this try printed."""
+        return RunFolder(self.root).log(job)
+
+    def progress(self, job: Job) -> Path:
+        """How far this try has come."""
+        return RunFolder(self.root).progress(job)
+
+
+class Tries:
+    """The tries of a job, for the one process that holds the lock of the run folder.
+
+    Args:
+        folder: the run folder.
+        job: the job.
+    """
+
+    def __init__(self, folder: RunFolder, job: Job) -> None:
+        self.folder, self.job = folder, job
+        self.path = folder.tries(job)
+
+    def numbers(self) -> list[int]:
+        """The tries there are, ascending."""
+        try:
+            return sorted(int(path.name) for path in self.path.iterdir() if path.name.isdigit())
+        except FileNotFoundError:
+            return []
+
+    def begin(self) -> TryFolder:
+        """A new try that goes on from the newest one, or from what a run on one machine has left.
+
+        Processes that still work on earlier tries lose their ticket, and their folders.
+        """
+        before = self.numbers()
+        for number in before:
+            self._root(number).joinpath(TICKET_FILE).unlink(missing_ok=True)
+        if self.folder.of(self.job).exists():
+            # of a run on one machine, not finished: it counts as a try
+            left = self._root(before[-1] + 1 if before else 1)
+            (left / self.job.folder).parent.mkdir(parents=True)
+            self.folder.of(self.job).rename(left / self.job.folder)
+            before.append(int(left.name))
+        number = before[-1] + 1 if before else 1
+        # made under a name that no try has, so that a kill leaves nothing half copied behind
+        made = TryFolder(self.folder.path, self.job, self.path / f".{number}.tmp")
+        shutil.rmtree(made.root, ignore_errors=True)
+        made.log(self.job).parent.mkdir(parents=True)
+        if before:
+            copy_state(self._root(before[-1]) / self.job.folder, made.of(self.job))
+        write_json(made.ticket, {"job": self.job.name, "try": number})
+        made.root.rename(self._root(number))
+        flush(self.path)
+        for old in before:
+            shutil.rmtree(self._root(old), ignore_errors=True)
+        return TryFolder(self.folder.path, self.job, self._root(number))
+
+    def commit(self, fingerprint: str) -> bool:
+        """Makes the files of a finished try those of the job, in one step; False where no try is finished.
+
+        Killed in between, it is done again by the next run.
+
+        Raises:
+            RunError: another process has made the folder of the job meanwhile.
+        """
+        for number in reversed(self.numbers()):
+            root = self._root(number)
+            if _fingerprint(root / self.job.folder / DONE_FILE) != fingerprint:
+                continue
+            for path in sorted((root / BESIDE).rglob("*")):
+                if path.is_file():
+                    path.replace(self.folder.path / path.relative_to(root / BESIDE))
+            target = self.folder.of(self.job)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (root / self.job.folder).rename(target)
+            except OSError as error:
+                raise RunError(
+                    f"cannot move {root / self.job.folder} to {target}: {error}; if another run works in this folder, "
+                    "stop one of them, then give the same command again"
+                ) from error
+            flush(target.parent)
+            self.clear()
+            return True
+        return False
+
+    def take_back(self) -> None:
+        """Gives a run on one machine what the newest try has left, in the folder of the job."""
+        numbers, target = self.numbers(), self.folder.of(self.job)
+        if numbers and not target.exists():
+            for number in numbers:
+                self._root(number).joinpath(TICKET_FILE).unlink(missing_ok=True)
+            scratch = self.path / ".back.tmp"
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            copy_state(self._root(numbers[-1]) / self.job.folder, scratch)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch.rename(target)
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes all tries; processes that still work on one end themselves."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()  # stays as long as there are others
+
+    def _root(self, number: int) -> Path:
+        return self.path / str(number)
+
+
+def copy_state(source: Path, target: Path) -> None:
+    """Copies what an unfinished job has written, while a process may still be writing it.
+
+    The copy is such as a kill at this moment would have left. Complete checkpoints come first, since what they need was
+    written before them; they are linked where the file system can, since nobody writes into them. The rest is copied
+    by name, which has a ledger copied before the transcript that is written ahead of it. What is removed meanwhile is
+    left out, as are files that are being written.
+
+    Args:
+        source: the folder; it may be missing.
+        target: made, with what the source holds by now.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    files = sorted(Path(folder) / name for folder, _, names in os.walk(source) for name in names)
+    for checkpoint in [path.parent for path in files if path.match(f"checkpoint-*/{COMPLETE_MARK}")]:
+        copied = target / checkpoint.relative_to(source)
+        try:
+            shutil.copytree(checkpoint, copied, copy_function=link_file)
+        except (FileNotFoundError, shutil.Error):
+            shutil.rmtree(copied, ignore_errors=True)  # another process has made room for a newer one
+    for path in files:
+        inner = path.relative_to(source)
+        is_of_checkpoint = any(folder.match("checkpoints/checkpoint-*") for folder in inner.parents)
+        if not is_of_checkpoint and not path.name.endswith(".tmp"):
+            (target / inner).parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(path, target / inner)
+
+
+def _fingerprint(path: Path) -> str | None:
+    try:
+        return str(parse_object(path.read_bytes(), "it").get("fingerprint"))
+    except (OSError, DataError):
+        return None
