@@ -2,9 +2,9 @@
 
     python bench/chaos_run.py --times 20 --seed 0 --out /tmp/chaos
 
-Every round draws a moment and kills a node that has work at that moment (SIGKILL to all its processes); a new node takes
-its place. Compared are all tables (chunks, items, skip data, answers), the weights bit by bit, and the results less what a
-clock has measured. Needs the package ray.
+Every round draws a moment and kills a node that has work at that moment (SIGKILL to all its processes); a new node
+takes its place. Compared are all tables (chunks, items, skip data, answers), the weights bit by bit, and the results
+less what a clock has measured. Needs the package ray.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,7 +36,11 @@ skip: {batch_size: 8}
 evaluation: {batch_size: 4, alone_questions: 2, stage_questions: 4}
 methods: [base, stt]
 """
-SYSTEM = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+SYSTEM = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 4,
+}
 """So that the death of a node is noticed within seconds."""
 WITH_CLOCK = ("seconds", "torn_bytes", "runtime", "per_second")
 """Parts of names of what differs from run to run, or tells of a kill."""
@@ -64,10 +68,11 @@ def run_in_one_process(recipe: Path, out: Path) -> None:
 
 
 class ThreeNodes:
-    """A head without CPUs, where the driver is, and two nodes that work."""
+    """A head without CPUs, where this process is the driver, and two nodes that work."""
 
     def __init__(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster(
@@ -91,9 +96,16 @@ class ThreeNodes:
             self.workers.append(self._add())
 
     def __enter__(self):
+        import ray
+
+        # one driver for all rounds: nodes that live keep what they have loaded
+        ray.init(address=self.cluster.address, log_to_driver=False, logging_level="WARNING")
         return self
 
     def __exit__(self, *error: object) -> None:
+        import ray
+
+        ray.shutdown()
         self.cluster.shutdown()
 
 
@@ -107,35 +119,60 @@ def working_nodes(out: Path) -> dict[str, str]:
     return found
 
 
+class Killer(threading.Thread):
+    """Kills a node that works, `delay` seconds after the first job of a run has begun.
+
+    Args:
+        out: the run folder.
+        nodes: the cluster.
+        delay: seconds.
+        draw: draws among the nodes that work.
+    """
+
+    def __init__(self, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random) -> None:
+        super().__init__(daemon=True)
+        self.out, self.nodes, self.delay, self.draw = out, nodes, delay, draw
+        self.over, self.killed, self.moment, self.began = threading.Event(), [], None, None
+
+    def run(self) -> None:
+        while not self.killed and not self.over.wait(0.05):
+            working = working_nodes(self.out)
+            if self.began is None and working:
+                self.began = time.monotonic()
+            if working and time.monotonic() - self.began >= self.delay:
+                node = self.draw.choice(sorted(set(working.values())))
+                self.killed = sorted(job for job, where in working.items() if where == node)
+                self.moment = round(time.monotonic() - self.began, 2)
+                self.nodes.kill(node)
+
+
 def run_and_kill(recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random) -> dict:
-    """A run on the cluster, one node of which is killed `delay` seconds after the first job has begun."""
-    words = [sys.executable, "-m", "skipthink", "run", str(recipe), "--out", str(out), "--engine", "ray"]
-    words += ["--address", nodes.cluster.address, "--display", "plain"]
-    killed, began, started = [], None, time.monotonic()
-    with (out.parent / f"{out.name}.txt").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while process.poll() is None:
-                working = working_nodes(out)
-                began = began or (time.monotonic() if working else None)
-                if began and not killed and working and time.monotonic() - began >= delay:
-                    node = draw.choice(sorted(set(working.values())))
-                    killed = sorted(job for job, where in working.items() if where == node)
-                    nodes.kill(node)
-                time.sleep(0.05)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    """A run on the cluster, one node of which is killed meanwhile; what happened."""
+    from skipthink.io.progress import Display
+    from skipthink.run.ray_pool import RayEngine
+    from skipthink.run.recipe import load_recipe
+    from skipthink.run.runner import run_recipe
+
+    started, problem = time.monotonic(), None
+    killer = Killer(out, nodes, delay, draw)
+    killer.start()
+    try:
+        with RayEngine(nodes.cluster.address) as engine:
+            run_recipe(load_recipe(recipe), out, engine=engine, display=Display(sys.stderr))
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+    ended = time.monotonic()
+    killer.over.set()
+    killer.join()
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     return {
-        "code": process.returncode,
-        "delay": round(delay, 2),
-        "killed_in": killed,
+        "problem": problem,
+        "killed_in": killer.killed,
+        "at": killer.moment,
         "lost": [event["job"] for event in events if event["event"] == "lost"],
         "starts": sum(event["event"] == "start" for event in events),
-        "seconds": round(time.monotonic() - started, 1),
-        "worked": round(time.monotonic() - (began or started), 1),
+        "seconds": round(ended - started, 1),
+        "worked": round(ended - (killer.began or started), 1),
     }
 
 
@@ -191,16 +228,16 @@ def main() -> None:
             whole = run_and_kill(recipe, options.out / "undisturbed", nodes, float("inf"), draw)
             whole["differences"] = differences(expected, options.out / "undisturbed")
             print(json.dumps({"round": "undisturbed", **whole}), flush=True)
-            failed += bool(whole["code"] or whole["differences"])
+            failed += bool(whole["problem"] or whole["differences"])
             length = whole["worked"]
         for number in range(options.times):
             out = options.out / f"round-{number}"
             shutil.rmtree(out, ignore_errors=True)
+            nodes.refill()
             found = run_and_kill(recipe, out, nodes, draw.uniform(0, 0.9 * length), draw)
             found["differences"] = differences(expected, out)
-            failed += bool(found["code"] or found["differences"])
+            failed += bool(found["problem"] or found["differences"])
             print(json.dumps({"round": number, **found}), flush=True)
-            nodes.refill()
     sys.exit(1 if failed else 0)
 
 

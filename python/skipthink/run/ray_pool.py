@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -305,7 +306,7 @@ def _work(assignment: _Assignment) -> tuple[int, str | None]:
         root=root,
         environment=assignment.environment | dict(_devices(context)),
     )
-    with preloading(assignment.threads):
+    with preloading(assignment.threads), _without_main():
         process = make_child(order, job.kind)
         process.start()
     process.join()
@@ -319,6 +320,18 @@ def _devices(context: Any) -> Iterator[tuple[str, str]]:
             yield name, os.environ[name]
     if not any(context.get_accelerator_ids().values()):
         yield "CUDA_VISIBLE_DEVICES", ""
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes that are started do not load the program of Ray's worker, which is this one's `__main__`."""
+    main = vars(sys.modules["__main__"])
+    file = main.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if file is not None:
+            main["__file__"] = file
 
 
 def _is_seen(path: Path) -> bool:
