@@ -234,7 +234,7 @@ class RayPool:
         chosen = {id(one) for one in tries}
         for one in [one for one in self._tries if id(one) in chosen]:
             self._tries.remove(one)
-            one.folder.ticket.unlink(missing_ok=True)
+            one.folder.withdraw()
             with contextlib.suppress(self.ray.exceptions.RayError):
                 self.ray.cancel(one.task, force=True)
 

@@ -1,7 +1,8 @@
 """Tries of a job on a cluster: each works in a folder of its own, and only the process that holds the run moves files.
 
     tries/train.base.s0/3/                    a try; the one with the highest number is under way
-        ticket.json                           who may work here: a process whose ticket is gone ends itself
+        ticket.json                           allows a process to work here: without it the process ends itself;
+                                              it is renamed to withdrawn.json when the try no longer counts
         began.json                            the node on which it works
         train/base/s0/ …                      what becomes the folder of the job
         beside/train/base/s0/model/README.md  what the job changes in the folders of other jobs
@@ -25,7 +26,7 @@ from skipthink.io.files import flush, parse_object, write_json
 from skipthink.run.folder import RunFolder, link_file
 from skipthink.run.jobs import Job
 
-TICKET_FILE, BEGAN_FILE = "ticket.json", "began.json"
+TICKET_FILE, WITHDRAWN_FILE, BEGAN_FILE = "ticket.json", "withdrawn.json", "began.json"
 BESIDE = "beside"
 COMPLETE_MARK = "skipthink.json"
 """What a checkpoint holds when it is complete (`skipthink.training.checkpoints`); its files do not change any more."""
@@ -53,6 +54,11 @@ class TryFolder(RunFolder):
     def began(self) -> Path:
         """Where the process of this try says on which node it is."""
         return self.root / BEGAN_FILE
+
+    def withdraw(self) -> None:
+        """Ends the process that works on this try, wherever it is; what it has written stays."""
+        with contextlib.suppress(FileNotFoundError):
+            self.ticket.replace(self.root / WITHDRAWN_FILE)
 
     def of(self, job: Job) -> Path:
         """The folder of a job's files; those of this job and of its parts lie in the try."""
@@ -98,22 +104,15 @@ class Tries:
 
         Processes that still work on earlier tries lose their ticket, and their folders.
         """
-        before = self.numbers()
-        for number in before:
-            self._root(number).joinpath(TICKET_FILE).unlink(missing_ok=True)
-        if self.folder.of(self.job).exists():
-            # of a run on one machine, not finished: it counts as a try
-            left = self._root(before[-1] + 1 if before else 1)
-            (left / self.job.folder).parent.mkdir(parents=True)
-            self.folder.of(self.job).rename(left / self.job.folder)
-            before.append(int(left.name))
-        number = before[-1] + 1 if before else 1
+        self._adopt_files()
+        before, source = self.numbers(), self._withdraw_all()
+        number = max(before, default=0) + 1
         # made under a name that no try has, so that a kill leaves nothing half copied behind
         made = TryFolder(self.folder.path, self.job, self.path / f".{number}.tmp")
         shutil.rmtree(made.root, ignore_errors=True)
         made.log(self.job).parent.mkdir(parents=True)
-        if before:
-            copy_state(self._root(before[-1]) / self.job.folder, made.of(self.job))
+        if source is not None:
+            copy_state(source / self.job.folder, made.of(self.job))
         write_json(made.ticket, {"job": self.job.name, "try": number})
         made.root.rename(self._root(number))
         flush(self.path)
@@ -124,14 +123,18 @@ class Tries:
     def commit(self, fingerprint: str) -> bool:
         """Makes the files of a finished try those of the job, in one step; False where no try is finished.
 
-        Killed in between, it is done again by the next run.
+        Tries that were withdrawn do not count. Killed in between, it is done again by the next run.
 
         Raises:
             RunError: another process has made the folder of the job meanwhile.
         """
+        if _fingerprint(self.folder.of(self.job) / DONE_FILE) == fingerprint:
+            self.clear()
+            return True
         for number in reversed(self.numbers()):
             root = self._root(number)
-            if _fingerprint(root / self.job.folder / DONE_FILE) != fingerprint:
+            is_finished = _fingerprint(root / self.job.folder / DONE_FILE) == fingerprint
+            if not is_finished or not (root / TICKET_FILE).exists():
                 continue
             for path in sorted((root / BESIDE).rglob("*")):
                 if path.is_file():
@@ -152,23 +155,45 @@ class Tries:
 
     def take_back(self) -> None:
         """Gives a run on one machine what the newest try has left, in the folder of the job."""
-        numbers, target = self.numbers(), self.folder.of(self.job)
-        if numbers and not target.exists():
-            for number in numbers:
-                self._root(number).joinpath(TICKET_FILE).unlink(missing_ok=True)
+        source, target = self._withdraw_all(), self.folder.of(self.job)
+        if source is not None and not target.exists():
             scratch = self.path / ".back.tmp"
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir()
-            copy_state(self._root(numbers[-1]) / self.job.folder, scratch)
+            copy_state(source / self.job.folder, scratch)
             target.parent.mkdir(parents=True, exist_ok=True)
             scratch.rename(target)
         self.clear()
 
     def clear(self) -> None:
         """Removes all tries; processes that still work on one end themselves."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        gone = self.path.with_name(f".{self.path.name}.gone.tmp")
+        shutil.rmtree(gone, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(gone)  # in one step: half of a try must not look like a whole one
+        shutil.rmtree(gone, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()  # stays as long as there are others
+
+    def _adopt_files(self) -> None:
+        """Makes a try of what a run on one machine has left in the folder of the job, where that is not finished."""
+        files = self.folder.of(self.job)
+        if files.exists():
+            self._withdraw_all()
+            root = self._root(max(self.numbers(), default=0) + 1)
+            write_json(root / WITHDRAWN_FILE, {"job": self.job.name, "try": int(root.name)})
+            (root / self.job.folder).parent.mkdir(parents=True, exist_ok=True)
+            files.rename(root / self.job.folder)
+
+    def _withdraw_all(self) -> Path | None:
+        """Ends the work on all tries; the newest one, to go on from.
+
+        A process that has not noticed yet may make the folder of an old try anew: that has no ticket, and is no try.
+        """
+        for number in self.numbers():
+            TryFolder(self.folder.path, self.job, self._root(number)).withdraw()
+        found = [self._root(number) for number in self.numbers()]
+        return next((root for root in reversed(found) if (root / WITHDRAWN_FILE).exists()), None)
 
     def _root(self, number: int) -> Path:
         return self.path / str(number)
