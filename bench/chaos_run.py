@@ -27,13 +27,13 @@ name: chaos
 answer: number
 data:
   task: multi_step_arithmetic
-  sizes: {train: 24, validation: 4, test: 8}
-  task_options: {n_operations: 2, max_value: 20, max_number: 9}
-student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 1024}
+  sizes: {train: 12, validation: 2, test: 6}
+  task_options: {n_operations: 1, max_value: 20, max_number: 9}
+student: {vocab_size: 400, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 2}
 training: {epochs: EPOCHS, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
-skip: {batch_size: 8}
-evaluation: {batch_size: 4, alone_questions: 2, stage_questions: 4}
+skip: {batch_size: 4}
+evaluation: {batch_size: 8}
 methods: [base, stt]
 """
 SYSTEM = {
@@ -120,18 +120,21 @@ def working_nodes(out: Path) -> dict[str, str]:
 
 
 class Killer(threading.Thread):
-    """Kills a node that works, `delay` seconds after the first job of a run has begun.
+    """Kills a node that works, `delay` seconds after the first job of a run has begun, or in mid-training.
 
     Args:
         out: the run folder.
         nodes: the cluster.
         delay: seconds.
         draw: draws among the nodes that work.
+        job: a training, after whose first checkpoint its node is killed; None: after the seconds.
     """
 
-    def __init__(self, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random) -> None:
+    def __init__(
+        self, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random, job: str | None = None
+    ) -> None:
         super().__init__(daemon=True)
-        self.out, self.nodes, self.delay, self.draw = out, nodes, delay, draw
+        self.out, self.nodes, self.delay, self.draw, self.job = out, nodes, delay, draw, job
         self.over, self.killed, self.moment, self.began = threading.Event(), [], None, None
 
     def run(self) -> None:
@@ -139,14 +142,23 @@ class Killer(threading.Thread):
             working = working_nodes(self.out)
             if self.began is None and working:
                 self.began = time.monotonic()
-            if working and time.monotonic() - self.began >= self.delay:
-                node = self.draw.choice(sorted(set(working.values())))
+            if self.is_time(working):
+                node = working.get(self.job) or self.draw.choice(sorted(set(working.values())))
                 self.killed = sorted(job for job, where in working.items() if where == node)
                 self.moment = round(time.monotonic() - self.began, 2)
                 self.nodes.kill(node)
 
+    def is_time(self, working: dict[str, str]) -> bool:
+        """Whether a node is to be killed now."""
+        if self.job is None:
+            return bool(working) and time.monotonic() - self.began >= self.delay
+        place = f"tries/{self.job.replace('/', '.')}/*/{self.job}/checkpoints/checkpoint-*/skipthink.json"
+        return self.job in working and any(self.out.glob(place))
 
-def run_and_kill(recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random) -> dict:
+
+def run_and_kill(
+    recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random, job: str | None = None
+) -> dict:
     """A run on the cluster, one node of which is killed meanwhile; what happened."""
     from skipthink.io.progress import Display
     from skipthink.run.ray_pool import RayEngine
@@ -154,7 +166,7 @@ def run_and_kill(recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw:
     from skipthink.run.runner import run_recipe
 
     started, problem = time.monotonic(), None
-    killer = Killer(out, nodes, delay, draw)
+    killer = Killer(out, nodes, delay, draw, job)
     killer.start()
     try:
         with RayEngine(nodes.cluster.address) as engine:
@@ -169,11 +181,17 @@ def run_and_kill(recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw:
         "problem": problem,
         "killed_in": killer.killed,
         "at": killer.moment,
-        "lost": [event["job"] for event in events if event["event"] == "lost"],
+        "lost": (lost := [event["job"] for event in events if event["event"] == "lost"]),
+        "kept": {name: kept_steps(out, name) for name in lost},
         "starts": sum(event["event"] == "start" for event in events),
         "seconds": round(ended - started, 1),
         "worked": round(ended - (killer.began or started), 1),
     }
+
+
+def kept_steps(out: Path, job: str) -> int:
+    """What the last try of a job has gone on from: steps of a training, samples of skip data."""
+    return json.loads((out / "logs" / f"{job.replace('/', '.')}.progress").read_text())["kept"]
 
 
 def differences(expected: Path, found: Path) -> list[str]:
@@ -213,6 +231,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the drawn moments")
     parser.add_argument("--epochs", type=int, default=4, help="of each training: how long a round takes")
     parser.add_argument("--length", type=float, default=None, help="seconds among which the moment is drawn")
+    parser.add_argument("--job", help="kill the node of this training after its first checkpoint instead")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -223,7 +242,7 @@ def main() -> None:
     run_in_one_process(recipe, expected)
     draw, failed, length = random.Random(options.seed), 0, options.length
     with ThreeNodes() as nodes:
-        if length is None:  # how long a run takes here that nobody disturbs
+        if length is None and options.job is None:  # how long a run takes here that nobody disturbs
             shutil.rmtree(options.out / "undisturbed", ignore_errors=True)
             whole = run_and_kill(recipe, options.out / "undisturbed", nodes, float("inf"), draw)
             whole["differences"] = differences(expected, options.out / "undisturbed")
@@ -234,7 +253,8 @@ def main() -> None:
             out = options.out / f"round-{number}"
             shutil.rmtree(out, ignore_errors=True)
             nodes.refill()
-            found = run_and_kill(recipe, out, nodes, draw.uniform(0, 0.9 * length), draw)
+            delay = draw.uniform(0, 0.9 * (length or 0))
+            found = run_and_kill(recipe, out, nodes, delay, draw, options.job)
             found["differences"] = differences(expected, out)
             failed += bool(found["problem"] or found["differences"])
             print(json.dumps({"round": number, **found}), flush=True)

@@ -9,7 +9,7 @@ from skipthink.exceptions import SkipthinkError
 from skipthink.io.files import describe_full_disk
 
 EXTRAS = {
-    "typer": "cli", "pyarrow": "cli", "openai": "teacher", "httpx2": "teacher", "scipy": "compare",
+    "typer": "cli", "pyarrow": "cli", "openai": "teacher", "httpx2": "teacher", "scipy": "compare", "ray": "ray",
 }  # fmt: skip
 """Packages to the extra that brings them; the others come with `train`."""
 
