@@ -72,17 +72,22 @@ class ThreeNodes:
 
     def __init__(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
+        os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
         from ray.cluster_utils import Cluster
 
-        self.cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "_system_config": SYSTEM, "object_store_memory": 80 * 2**20},
-        )
+        self.cluster = Cluster()
+        self._add(num_cpus=0, include_dashboard=False, _system_config=SYSTEM)
         self.workers = [self._add(), self._add()]
 
-    def _add(self):
-        return self.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    def _add(self, *, num_cpus: int = 1, **options: object):
+        """A node; on a machine that is busy Ray may find that it takes too long, and it is tried again."""
+        for patience in range(4, -1, -1):
+            try:
+                return self.cluster.add_node(num_cpus=num_cpus, object_store_memory=80 * 2**20, **options)
+            except Exception:
+                if not patience:
+                    raise
+        raise AssertionError
 
     def kill(self, node_id: str) -> None:
         """Kills a node, by its id, without letting it say good-bye."""
@@ -139,7 +144,8 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         while not self.killed and not self.over.wait(0.05):
-            working = working_nodes(self.out)
+            known = {node.node_id for node in self.nodes.workers}
+            working = {job: node for job, node in working_nodes(self.out).items() if node in known}
             if self.began is None and working:
                 self.began = time.monotonic()
             if self.is_time(working):
@@ -238,7 +244,6 @@ def main() -> None:
     recipe = options.out / "chaos.yaml"
     recipe.write_text(RECIPE.replace("EPOCHS", str(options.epochs)))
     expected = options.out / "one-process"
-    shutil.rmtree(expected, ignore_errors=True)
     run_in_one_process(recipe, expected)
     draw, failed, length = random.Random(options.seed), 0, options.length
     with ThreeNodes() as nodes:
