@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ATTEMPT_FILE = "attempt.json"
+MOST_PASSES = 6
+"""Passes over shortened rationales in a trial for each over whole ones: answers alone would take thirty."""
 AT_FLOOR = (
     "no student of a trial was right on a tenth of the validation questions, so nothing is skipped: students that can "
     "do nothing miss nothing; make trials longer (skip: {trial_epochs: …})"
@@ -115,7 +117,8 @@ class Trials:
         started = time.monotonic()
         skipped, _ = skip_roles(self.roles, dropped)
         whole = self._epoch_tokens(np.zeros_like(skipped))
-        epochs = self.options.trial_epochs * whole / self._epoch_tokens(skipped)
+        passes = min(whole / self._epoch_tokens(skipped), MOST_PASSES)
+        epochs = self.options.trial_epochs * passes
         summary = self._train(folder, skipped, epochs)
         answered = self._answer(folder / "model")
         noted = {
