@@ -152,7 +152,7 @@ OTHER_GATES = ("attempts/", "soft.parquet", "orders.npz")
 OPTIONAL = (
     "teach/",
     "choose/",
-    "own-answers/",
+    re.escape("own-answers/"),
     re.escape("own_answers.json"),
     "evaluate/[^/]+/s0/levels",
     *(re.escape(f"skip-data/s0/{name}") for name in OTHER_GATES),
