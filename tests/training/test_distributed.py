@@ -140,6 +140,31 @@ def test_two_processes_equal_one_with_the_doubled_batch(student_dir, samples, tm
         assert summaries[0][name] == alone[name], name
 
 
+SHARDED = """
+import sys
+sys.path.insert(0, "SUPPORT")
+import pyarrow.parquet as pq
+from pathlib import Path
+from training_calls import train_by_name
+
+folder, student = Path(sys.argv[1]), Path(sys.argv[2])
+settings = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}}
+train_by_name("base", student=student, samples=pq.read_table(folder / "samples.parquet"), out=folder / "out",
+              settings=settings)
+"""
+
+
+def test_processes_that_would_not_be_sharded_are_refused(student_dir, samples, tmp_path):
+    """accelerate takes processes on a CPU for DDP whatever it is told of FSDP, and says nothing."""
+    pq.write_table(samples.slice(0, 11), tmp_path / "samples.parquet")
+    (tmp_path / "script.py").write_text(
+        SHARDED.replace("SUPPORT", str(Path(__file__).parents[1] / "support"))
+    )
+    done = torchrun(str(tmp_path / "script.py"), str(tmp_path), str(student_dir), check=False)
+    assert done.returncode != 0
+    assert "fsdp: true, but accelerate does not shard on cpu: 2 processes would each hold" in done.stderr
+
+
 RECIPE = """
 name: tiny
 answer: number

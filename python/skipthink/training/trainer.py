@@ -62,8 +62,8 @@ class ItemTrainer(PlannedTrainer):
         kwargs: passed to `transformers.Trainer`.
 
     Raises:
-        InvalidInputError: what the method needs of a judge is missing, an item is too long, no sample is left, or a
-            search over parameters that are sharded.
+        InvalidInputError: what the method needs of a judge is missing, an item is too long, no sample is left, a
+            search over parameters that are sharded, or FSDP on a device where nothing is sharded.
     """
 
     def __init__(
@@ -117,6 +117,11 @@ class ItemTrainer(PlannedTrainer):
             raise InvalidInputError(
                 "chunks cannot be searched while parameters are sharded (FSDP, ZeRO-3): use DDP or ZeRO-2, or the "
                 "search average"
+            )
+        if options.fsdp and layout.n_ranks > 1 and not self.is_fsdp_enabled:
+            raise InvalidInputError(
+                f"fsdp: true, but accelerate does not shard on {args.device.type}: {layout.n_ranks} processes would "
+                "each hold the whole student (DDP); leave out fsdp, or train on accelerators"
             )
         self.target_head = TargetHead(student.model, enabled=not args.torch_compile)
         self.average = WeightAverage.of(student.model, options, Path(str(args.output_dir)))
