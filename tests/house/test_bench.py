@@ -164,3 +164,24 @@ def test_the_yardstick_has_every_operation():
         r'"([\w-]+)" => \w', text
     )
     assert sorted(kept) == sorted(operations)
+
+
+def test_parts_of_a_calm_fleet_cost_what_they_must():
+    """Without stragglers and losses the time is rounds × (fixed seconds + rows / rate), and nothing is repeated."""
+    parts = bench("part_size")
+    calm = parts.Fleet(workers=10, seconds_per_part=1.0, spread=0.0, slow_share=0.0, mean_life=1e12)
+    found = parts.simulate(10_000, 10.0, 100, calm)
+    assert (found.parts, found.losses, found.repeated) == (100, 0, 0.0)
+    assert found.seconds == pytest.approx(10 * (1 + 10))
+    assert found.ideal == pytest.approx(100)
+    assert parts.simulate(950, 10.0, 100, calm).seconds == pytest.approx(11), "the last part is shorter"
+
+
+def test_parts_are_neither_to_be_small_nor_large():
+    parts = bench("part_size")
+    fleet = parts.Fleet(workers=50, mean_life=600.0, replacement=30.0)
+    small, middle, large = (parts.simulate(1e6, 100.0, rows, fleet, seed=1) for rows in (100, 1000, 50_000))
+    assert middle.seconds < min(small.seconds, large.seconds)
+    assert small.repeated < middle.repeated < large.repeated
+    assert large.losses > 0
+    assert parts.simulate(1e6, 100.0, 1000, fleet, seed=1) == middle, "seeded"
