@@ -197,7 +197,10 @@ def run_and_kill(
 
 def kept_steps(out: Path, job: str) -> int:
     """What the last try of a job has gone on from: steps of a training, samples of skip data."""
-    return json.loads((out / "logs" / f"{job.replace('/', '.')}.progress").read_text())["kept"]
+    try:
+        return json.loads((out / "logs" / f"{job.replace('/', '.')}.progress").read_text())["kept"]
+    except FileNotFoundError:
+        return 0  # a job that says nothing of itself
 
 
 def differences(expected: Path, found: Path) -> list[str]:
