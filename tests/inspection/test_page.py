@@ -178,6 +178,19 @@ def test_figures_have_the_numbers_they_draw(run):
     assert seconds[-1][:2] == ["all jobs", "109.5"]
 
 
+def test_loss_curves_have_the_points_of_train_json_where_there_are_any(tmp_path):
+    folder = MadeRun(tmp_path / "run").write()
+    path = open_run(folder).trained("base", 0).job.folder / "train.json"
+    fine = {"loss": [2.5, 1.25, 0.75], "loss_steps": [7, 14, 20], "loss_target_tokens": [70, 140, 200]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fine}))
+    record = open_run(folder)
+    assert record.trained("base", 0).loss_points == [(7, 2.5), (14, 1.25), (20, 0.75)]
+    assert record.trained("base+sbc", 0).loss_points == [(5, 3.0), (10, 1.5), (15, 1.0), (20, 0.75)]
+    rows = {row[0]: row[1:] for row in figures.losses([Shown(record)]).table.rows}
+    assert rows["base/s0"] == ["7", "2.500", "20", "0.750"]
+    assert rows["base+sbc/s0"] == ["5", "3.000", "20", "0.750"]
+
+
 def test_steps_are_grouped_where_there_are_many():
     assert figures.step_groups(np.asarray([3, 3, 5])) == [(3, 3), (5, 5)]
     many = np.repeat(np.arange(1, 41), 5)

@@ -104,6 +104,18 @@ class Trained:
         """Method and seed: "stt/s0"."""
         return label_of(self.job)
 
+    @property
+    def loss_points(self) -> list[tuple[float, float]]:
+        """The curve of the training loss: optimiser step and loss of each point.
+
+        `train.json` has 100 to 200 points, or one per step of a short training; the log has fewer, and is all there is
+        while the training goes on.
+        """
+        steps, values = self.summary.get("loss_steps"), self.summary.get("loss")
+        if isinstance(steps, list) and isinstance(values, list) and steps and len(steps) == len(values):
+            return list(zip(steps, values, strict=True))
+        return [(line["step"], line["loss"]) for line in self.log if "loss" in line and "step" in line]
+
 
 @dataclass(frozen=True)
 class Judged:

@@ -221,12 +221,10 @@ def losses(runs: Sequence[Shown]) -> Figure | None:
     curves, rows = [], []
     for run in runs:
         for trained in run.record.trainings():
-            entries = [
-                (line["step"], line["loss"]) for line in trained.log if "loss" in line and "step" in line
-            ]
-            if not entries:
+            points = trained.loss_points
+            if not points:
                 continue
-            steps, values = np.asarray(entries, dtype=np.float64).T
+            steps, values = np.asarray(points, dtype=np.float64).T
             label = run.named(trained.label)
             curves.append(Curve(label, steps, values))
             rows.append(
@@ -241,9 +239,10 @@ def losses(runs: Sequence[Shown]) -> Figure | None:
     if not curves:
         return None
     title = "Training loss"
-    columns = ("training", "first logged step", "its loss", "last logged step", "its loss")
+    columns = ("training", "step of the first point", "its loss", "step of the last point", "its loss")
     caption = (
-        "Mean loss of target tokens, nats per token, as it was logged. Methods train on different targets."
+        "Mean loss of target tokens in nats per token; in long trainings each point is the mean of several steps. "
+        "Methods train on different targets."
     )
     draw = partial(drawing.lines, curves=curves, x="optimiser step", y="loss", from_zero=True)
     return Figure("losses", title, caption, Table(title, columns, rows), draw)
