@@ -9,7 +9,8 @@ out, of the 989 TFLOP/s an H100 has in bfloat16 without sparsity.
 - scoring: `score_sequences` beside bare forward passes over its batches, with bfloat16 weights; with float32 weights
   under autocast;
 - training: `ItemTrainer` in bfloat16 autocast, optimiser included, beside bare forward and backward passes over
-  its batches (autocast with and without a mask, and bfloat16 weights); how often a step waits for the device;
+  its batches (autocast with and without a mask, with cuDNN's attention, and bfloat16 weights); how often a step waits
+  for the device;
 - side_by_side: tokens/s of 2 and 4 processes that train on one device at the same time, in all;
 - generation: new tokens/s for 64 and 256 prompts, with float32 and bfloat16 weights.
 """
@@ -36,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import scoring_throughput as scoring
 from skipthink.scoring import ChunkOptions
 from skipthink.student import Student
+from skipthink.student.devices import avoid_attention_plans
 from skipthink.student.generation import generate
 from skipthink.student.prompts import Prompt
 from skipthink.student.score import score_sequences
@@ -48,6 +50,11 @@ SIZES = ("135m", "360m", "1.5b")
 SIDE_BY_SIDE = (2, 4)
 BATCH_ITEMS = {"135m": 40, "360m": 32, "1.5b": 16}
 WARM_UP = 3
+BARE = (
+    "bare_autocast", "bare_autocast_no_mask", "bare_autocast_again", "bare_cudnn_attention", "bare_cudnn_again",
+    "bare_bf16_weights",
+)  # fmt: skip
+"""Bare passes; the first with cuDNN's attention also build its plans, one per shape."""
 
 
 def main():
@@ -99,6 +106,7 @@ class Plan:
     def __init__(self, rehearse):
         self.rehearse, self.on_gpu = rehearse, not rehearse
         self.device = "cpu" if rehearse else "cuda"
+        avoid_attention_plans(torch.device(self.device))
         self.rows, self.repeats, self.steps = (2, 1, 2) if rehearse else (128, 2, 10)
         self.batch_tokens = 2048 if rehearse else 65_536
         self.new_tokens, self.prompts = (4, (2,)) if rehearse else (64, (64, 256))
@@ -233,14 +241,16 @@ def measure_training(plan, size):
     del trainer
     # once more behind it: the first to be timed also pays for what is only done once per shape
     times["ours_again"] = train(plan, size, model, encoded, markers, steps=plan.steps)[0]
-    for name in ("bare_autocast", "bare_autocast_no_mask", "bare_autocast_again", "bare_bf16_weights"):
+    for name in BARE:
         if name == "bare_bf16_weights":
             model = model.bfloat16()
         gc.collect()
         if plan.on_gpu:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
+        torch.backends.cuda.enable_cudnn_sdp("cudnn" in name)
         times[name] = bare_training(plan, model, batches, name)
+        torch.backends.cuda.enable_cudnn_sdp(False)
         memory[name] = torch.cuda.max_memory_allocated() if plan.on_gpu else 0
     best = min(times["ours"], times["ours_again"])
     operations = 3 * scoring.forward_operations(model, n_tokens, n_targets)

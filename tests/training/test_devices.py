@@ -8,7 +8,8 @@ from training_calls import evaluate_folder, skip_folders, train_by_name
 
 from skipthink.evaluation import measure as evaluation
 from skipthink.exceptions import InvalidInputError
-from skipthink.student import devices
+from skipthink.student import Student, devices
+from skipthink.student import student as student_module
 from skipthink.student.encoding import encode_samples
 from skipthink.student.generation import generate
 from skipthink.student.kv_cache import KvCache
@@ -18,6 +19,7 @@ from skipthink.student.prompts import Prompt
 from skipthink.student.score import score_sequences
 from skipthink.student.sequences import SequenceSet, make_batch
 from skipthink.training import TrainingOptions, make_arguments
+from skipthink.training import arguments as arguments_module
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -53,6 +55,33 @@ def test_without_an_accelerator_students_run_on_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert devices.choose_device() == torch.device("cpu")
     assert devices.describe_device(torch.device("cpu")) == "cpu"
+
+
+@pytest.fixture
+def with_cudnn():
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    yield
+    torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_a_gpu_takes_attention_that_needs_no_plan_for_a_shape(with_cudnn):
+    devices.avoid_attention_plans(torch.device("cpu"))
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    devices.avoid_attention_plans(torch.device("cuda", 1))
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_students_and_trainings_choose_attention_by_their_device(
+    student_dir, with_cudnn, monkeypatch, tmp_path
+):
+    chosen = []
+    for module in (student_module, arguments_module):
+        monkeypatch.setattr(module, "avoid_attention_plans", chosen.append)
+    Student.load(student_dir, device="cpu")
+    make_arguments(TrainingOptions(), tmp_path, seed=0, use_cpu=True)
+    assert chosen == [torch.device("cpu")] * 2
 
 
 def test_wrong_names_are_refused(monkeypatch):

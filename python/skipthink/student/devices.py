@@ -67,6 +67,17 @@ def describe_device(device: torch.device) -> str:
     return f"{device.type} ({torch.cuda.get_device_name(device)})"
 
 
+def avoid_attention_plans(device: torch.device) -> None:
+    """Takes cuDNN out of the kernels that torch chooses attention from; on a CPU nothing changes.
+
+    GPUs of the generations Hopper and Blackwell take cuDNN first, which builds a plan for every new shape, on the host
+    and for tens of milliseconds. Here nearly every batch has a width of its own, and in generation every token has. The
+    other kernels (flash, memory-efficient) need no plan. The setting holds for the process.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def synchronize(device: torch.device) -> None:
     """Waits until a device is idle; otherwise a clock would read when the work was handed over."""
     if device.type != "cpu":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.core.ragged import Ints
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.devices import choose_device
+from skipthink.student.devices import avoid_attention_plans, choose_device
 from skipthink.student.digest import model_digest
 from skipthink.student.encoding import EncodedSamples, encode_questions, encode_samples
 from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame, frame_of, read_student_file
@@ -97,7 +97,9 @@ class Student:
         with torch.random.fork_rng(devices=[]):  # the rows are drawn on the CPU
             torch.default_generator.manual_seed(seed)
             grow_vocabulary(model, tokenizer, n_chunks, frame)
-        model.to(choose_device(device))  # type: ignore[arg-type]
+        chosen = choose_device(device)
+        avoid_attention_plans(chosen)
+        model.to(chosen)  # type: ignore[arg-type]
         model.eval()
         return cls.of(model, tokenizer, n_chunks=n_chunks, frame=frame, about=about, name=name)
 

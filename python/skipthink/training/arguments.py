@@ -10,7 +10,13 @@ from typing import Any
 from transformers import TrainingArguments
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.student.devices import check_one_device, choose_device, multiplies_bf16, uses_accelerator
+from skipthink.student.devices import (
+    avoid_attention_plans,
+    check_one_device,
+    choose_device,
+    multiplies_bf16,
+    uses_accelerator,
+)
 from skipthink.training.boundaries import BoundaryFolder
 from skipthink.training.options import TrainingOptions
 from skipthink.training.steps import Layout
@@ -71,6 +77,7 @@ class ItemArguments(TrainingArguments):
             if getattr(self, name):
                 raise InvalidInputError(f"{name} must stay unset: {reason}")
         check_one_device(self.n_gpu)
+        avoid_attention_plans(self.device)
         expected = int(os.environ.get("WORLD_SIZE", "1"))
         if self.world_size != expected:
             raise InvalidInputError(
