@@ -4,9 +4,10 @@
 
 FOLDER/student is the pre-trained student, FOLDER/data the rationales. Every part (some methods of a task with one seed)
 is a run of its own (`skipthink run bench/gpu/TASK.yaml --set methods=…`), several at a time, so that what needs no
-judge is evaluated while the rest is trained. `--variant "LABEL KEY=VALUE …"` adds stt with other options of the recipe,
-with the judge of the part `judged` of the same seed. `study.md` and `study.json` hold what is evaluated by then;
-`runs.tar.gz`, written at the end, everything but the weights.
+judge is evaluated while the rest is trained. Parts under a budget train for equal target tokens, in all and per step,
+or for equal seconds; the latter alone on the device, one student after the other. `--variant "LABEL KEY=VALUE …"` adds
+stt with other options of the recipe, with the judge of the part `judged` of the same seed. `study.md` and `study.json`
+hold what is evaluated by then; `runs.tar.gz`, written at the end, everything but the weights.
 """
 
 import argparse
@@ -40,6 +41,17 @@ TRIAL = (
 )
 """Skipping by the gate `trial`: every step a chunk, skip items alone, so a step of 16 items holds 16 samples."""
 CHUNKERS = ("base", "base+ac", "base+sbc")
+BUDGETED = ("base", "base-trim", "base+ac", "pruned-rule", "pruned-random")
+BUDGETED_JUDGED = ("stt", "pruned-judge")
+TARGET_TOKENS, STEP_TARGET_TOKENS, TRAINING_SECONDS = 355_000, 1_180, 30
+"""What base spends on arithmetic in its epochs, in all and per step of 16 samples; seconds for the shortest runs that
+are still trained."""
+BUDGETS = {
+    "tokens": "equal target tokens",
+    "tokens-judged": "equal target tokens",
+    "seconds": "equal seconds",
+}
+"""Parts under a budget, and how their rows are called."""
 METHODS = (*PLAIN, *JUDGED)
 COLUMNS = (
     "task", "method", "seeds", "accuracy", "95 % interval", "tokens per answer", "speed-up, tokens",
@@ -54,6 +66,7 @@ REHEARSAL = {
     "data.sizes": "{train: 16, validation: 2, test: 2}", "chunks.score_batch_tokens": 2048, "workers": 2, "threads": 1,
     "training.methods": "{}", "evaluation.alone_questions": 0,
 }  # fmt: skip
+REHEARSED_BUDGET = (60, 30, 1)
 NOT_PACKED = (".safetensors", "tokenizer.json", ".progress", ".tmp", ".lock")
 
 
@@ -67,7 +80,8 @@ class Part:
         seed: the seed.
         methods: what is trained and compared.
         changes: keys of the recipe that are otherwise.
-        of: name of the part that has trained the judge; None: nothing is taken over.
+        of: run of the part that has trained the judge, which is waited for; None: nothing is taken over.
+        alone: whether nothing else may run beside it.
     """
 
     task: str
@@ -76,6 +90,7 @@ class Part:
     methods: tuple
     changes: tuple = ()
     of: str | None = None
+    alone: bool = False
 
     @property
     def run(self):
@@ -93,17 +108,58 @@ class Run:
     started: float
 
 
-def plan(seeds=SEEDS):
-    """The parts in the order in which they start: arithmetic with three seeds, the tasks where search has something to
-    choose, then both with further seeds."""
-    parts = []
+def plan(seeds=SEEDS, *, rehearse=False):
+    """The parts in the order in which they start: arithmetic with three seeds, the same at equal target tokens, the
+    tasks where search has something to choose, arithmetic in equal seconds; then all of it with further seeds."""
+    limits = REHEARSED_BUDGET if rehearse else (TARGET_TOKENS, STEP_TARGET_TOKENS, TRAINING_SECONDS)
+    parts, budgets = [], budget_changes(*limits)
     for some in (range(min(3, seeds)), range(3, seeds)):
         for seed in some:
             parts += [Part(ARITH, "plain", seed, PLAIN), Part(ARITH, "stt-trial", seed, GATED, TRIAL)]
             parts.append(Part(ARITH, "judged", seed, JUDGED))
         for seed in some:
+            judge = Part(ARITH, "judged", seed, JUDGED).run
+            parts.append(Part(ARITH, "tokens", seed, BUDGETED, budgets["tokens"]))
+            parts.append(
+                Part(ARITH, "tokens-judged", seed, BUDGETED_JUDGED, budgets["tokens-judged"], of=judge)
+            )
+        for seed in some:
             parts += [Part(task, "chunkers", seed, CHUNKERS) for task in (TRACKING, LETTERS)]
+        parts += [
+            Part(ARITH, "seconds", seed, BUDGETED[:-1], budgets["seconds"], alone=True) for seed in some
+        ]
     return parts
+
+
+def budget_changes(target_tokens, step_target_tokens, seconds):
+    """Keys of the recipe that parts under a budget change, by the name of the part.
+
+    A part that takes over a judge changes the options of its own methods only: those of the judge must stay.
+    """
+    tokens = f"max_steps: null, budget: {{target_tokens: {target_tokens}}}, step_target_tokens: {step_target_tokens}"
+    own = {"stt": "batch_size: 48, chunk_dropout: 0.0", "pruned-judge": "batch_size: 16"}
+    return {
+        "tokens": (
+            "training.max_steps=null",
+            f"training.budget={{target_tokens: {target_tokens}}}",
+            f"training.step_target_tokens={step_target_tokens}",
+            "training.methods={base+ac: {batch_size: 40}}",
+        ),
+        "tokens-judged": tuple(f"training.methods.{name}={{{tokens}, {more}}}" for name, more in own.items()),
+        "seconds": ("training.max_steps=null", f"training.budget={{seconds: {seconds}}}", "workers=1"),
+    }
+
+
+def next_part(todo, running, done):
+    """The first part that may start now; None: wait."""
+    if any(run.part.alone for run in running):
+        return None
+    for part in todo:
+        if part.alone:
+            return None if running else part
+        if part.of is None or part.of in done:
+            return part
+    return None
 
 
 def variants_of(part, texts):
@@ -141,15 +197,18 @@ def main():
     parser.add_argument("--rehearse", action="store_true", help="two steps, two layers, one seed")
     options = parser.parse_args()
     deadline = time.monotonic() + options.seconds
-    todo = plan(1 if options.rehearse else SEEDS)
+    todo = plan(1 if options.rehearse else SEEDS, rehearse=options.rehearse)
     student = options.root / "student"
     if options.rehearse:
         student = cut_layers(student, options.root / "student-cut")
     running, failed, lasted = [], [], {}
     try:
         while (todo or running) and time.monotonic() < deadline - STOP_SECONDS - PACK_SECONDS:
-            while todo and len(running) < options.side_by_side:
-                running.append(start(todo.pop(0), student, options))
+            todo = [part for part in todo if part.of not in failed]
+            done = lasted.keys() - set(failed)
+            while len(running) < options.side_by_side and (part := next_part(todo, running, done)):
+                todo.remove(part)
+                running.append(start(part, student, options))
             time.sleep(POLL_SECONDS)
             for run in [run for run in running if run.process.poll() is not None]:
                 running.remove(run)
@@ -157,9 +216,8 @@ def main():
                 say(f"{run.part.run}: code {run.process.returncode} after {lasted[run.part.run]:.0f} s")
                 failed += [run.part.run] if run.process.returncode else []
                 if not run.process.returncode:
-                    more = variants_of(run.part, options.variant)
-                    todo = more + todo
-                    drop_weights(run.folder, judges=bool(more))
+                    todo = variants_of(run.part, options.variant) + todo
+                    drop_weights(run.folder, judges=any(part.of == run.part.run for part in todo))
                 report(options, lasted)
     finally:
         stop(running)
@@ -230,10 +288,11 @@ def collect(root):
         keys = ("train_steps", "train_items", "train_tokens", "train_target_tokens", "seconds", "report")
         task = next(task for task in TASKS if run.name.startswith(f"{task}-"))
         part = run.name.removeprefix(f"{task}-").rpartition("-s")[0]
-        label = part.removeprefix("stt-") if part.startswith("stt-") else None
+        label = part.removeprefix("stt-") if part.startswith("stt-") else BUDGETS.get(part)
         rows.append({
             "task": task, "part": part, "method": method if label is None else f"{method} ({label})",
-            "seed": int(seed[1:]), **found["result"], "trained": {key: trained.get(key) for key in keys},
+            "budget": BUDGETS.get(part), "seed": int(seed[1:]), **found["result"],
+            "trained": {key: trained.get(key) for key in keys},
         })  # fmt: skip
     return rows
 
@@ -257,8 +316,8 @@ def make_table(rows):
     """The table of all tasks: means and standard deviations over seeds, intervals of the pooled answers."""
     lines = [
         "Accuracy: mean ± standard deviation over seeds; 95 % Wilson interval of all answers taken together. Speed-up "
-        "in tokens against Base of the same seed. Seconds per answer in batches, with other students at work on the "
-        "same device.",
+        "in tokens against Base of the same seed and budget. Seconds per answer in batches, with other students at "
+        "work on the same device.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         "|" + "---|" * len(COLUMNS),
@@ -266,7 +325,7 @@ def make_table(rows):
     groups = defaultdict(list)
     for row in rows:
         groups[row["task"], row["method"]].append(row)
-    base = {(row["task"], row["seed"]): row["tokens_per_answer"] for row in rows if row["method"] == "base"}
+    base = {base_of(row): row["tokens_per_answer"] for row in rows if row["method"].split(" (")[0] == "base"}
     for task in TASKS:
         found = {row["method"] for row in rows if row["task"] == task}
         for method in [*METHODS, *sorted(found - set(METHODS))]:
@@ -275,14 +334,19 @@ def make_table(rows):
     return "\n".join(lines) + "\n"
 
 
+def base_of(row):
+    """What the Base that a row is compared with has in common with it."""
+    return row["task"], row["seed"], row["budget"]
+
+
 def cells(group, base):
     """The cells of one task and method."""
     n = sum(row["n"] for row in group)
     low, high = wilson_interval(sum(row["right"] for row in group), n)
     ups = [
-        base[row["task"], row["seed"]] / row["tokens_per_answer"]
+        base[base_of(row)] / row["tokens_per_answer"]
         for row in group
-        if (row["task"], row["seed"]) in base and row["tokens_per_answer"]
+        if base_of(row) in base and row["tokens_per_answer"]
     ]
     return [
         ", ".join(str(row["seed"]) for row in sorted(group, key=lambda row: row["seed"])),

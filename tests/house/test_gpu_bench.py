@@ -57,6 +57,8 @@ def test_the_table_is_of_what_is_evaluated(study, tmp_path):
         evaluated(runs / f"arith-plain-s{seed}", "base", seed, right, tokens)
         evaluated(runs / f"arith-judged-s{seed}", "stt", seed, right, tokens / 2)
     evaluated(runs / "arith-stt-soft-s0", "stt", 0, 60, 15.0)
+    evaluated(runs / "arith-tokens-s0", "base", 0, 45, 50.0)
+    evaluated(runs / "arith-tokens-judged-s0", "stt", 0, 44, 20.0)
     evaluated(runs / "last_letter_concatenation-chunkers-s0", "base+ac", 0, 10, 20.0)
     (tmp_path / "out").mkdir()
     options = SimpleNamespace(root=tmp_path / "root", out=tmp_path / "out")
@@ -67,12 +69,21 @@ def test_the_table_is_of_what_is_evaluated(study, tmp_path):
         "| 2 of 200 | 5000 ± 0 | 30 ± 0 |",
         "| arith | stt | 0, 1 | 45.0 ± 7.1 % | 38.3–51.9 % | 35.0 ± 7.1 | 2.00 ± 0.00x | 0.0100 ± 0.0000 "
         "| 2 of 200 | 5000 ± 0 | 30 ± 0 |",
+        "| arith | base (equal target tokens) | 0 | 45.0 % | 35.6–54.8 % | 50.0 | 1.00x | 0.0100 | 1 of 100 | 5000 | 30 |",
+        "| arith | stt (equal target tokens) | 0 | 44.0 % | 34.7–53.8 % | 20.0 | 2.50x | 0.0100 | 1 of 100 | 5000 | 30 |",
         "| arith | stt (soft) | 0 | 60.0 % | 50.2–69.1 % | 15.0 | 4.00x | 0.0100 | 1 of 100 | 5000 | 30 |",
         "| last_letter_concatenation | base+ac | 0 | 10.0 % | 5.5–17.4 % | 20.0 | – | 0.0100 | 1 of 100 | 5000 | 30 |",
     ]
     found = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert len(found["rows"]) == 6
-    assert {row["part"] for row in found["rows"]} == {"plain", "judged", "stt-soft", "chunkers"}
+    assert len(found["rows"]) == 8
+    assert {row["part"] for row in found["rows"]} == {
+        "plain",
+        "judged",
+        "stt-soft",
+        "tokens",
+        "tokens-judged",
+        "chunkers",
+    }
     assert found["seconds"] == {"arith-plain-s0": 61.2}
     study.pack(options)
     with tarfile.open(tmp_path / "out" / "runs.tar.gz") as archive:
@@ -80,7 +91,7 @@ def test_the_table_is_of_what_is_evaluated(study, tmp_path):
     assert "runs/arith-judged-s0/train/stt/s0/train.json" in names
     assert not [name for name in names if name.endswith(".safetensors")]
     study.drop_weights(runs / "arith-judged-s0")
-    assert len(list(runs.rglob("*.safetensors"))) == 5
+    assert len(list(runs.rglob("*.safetensors"))) == 7
 
 
 def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
@@ -90,7 +101,7 @@ def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
         "arith-stt-trial-s0",
         "arith-judged-s0",
     ]
-    assert len(parts) == len({part.run for part in parts}) == 10
+    assert len(parts) == len({part.run for part in parts}) == 16
     for part in parts:
         recipe = load_recipe(
             GPU / f"{part.task}.yaml",
@@ -102,6 +113,49 @@ def test_parts_begin_with_what_needs_no_judge(study, tmp_path):
             assert recipe.data.sizes.validation >= recipe.skip.trial_questions
             stt = recipe.options_of(own_methods()["stt"])
             assert (stt.batch_size * stt.gradient_accumulation_steps, stt.skip_weight) == (16, 1)
+
+
+@pytest.mark.parametrize("rehearse", [False, True])
+def test_budgets_are_equal_for_all_methods(study, tmp_path, rehearse):
+    """Of target tokens in all and per step, or of seconds; the judge that is taken over was trained as it is there."""
+    parts = {part.name: part for part in study.plan(1, rehearse=rehearse)}
+    common = [
+        "student.path=folder",
+        *(f"{key}={value}" for key, value in study.REHEARSAL.items() if rehearse),
+    ]
+
+    def options_of(part, method):
+        recipe = load_recipe(
+            GPU / f"{part.task}.yaml", data=tmp_path / "rows.jsonl", changes=[*common, *part.changes]
+        )
+        return recipe.options_of(own_methods()[method])
+
+    tokens, step, seconds = (
+        study.REHEARSED_BUDGET
+        if rehearse
+        else (study.TARGET_TOKENS, study.STEP_TARGET_TOKENS, study.TRAINING_SECONDS)
+    )
+    for name in ("tokens", "tokens-judged"):
+        for method in parts[name].methods:
+            values = options_of(parts[name], method)
+            assert (values.budget.target_tokens, values.step_target_tokens) == (tokens, step), method
+    for method in parts["seconds"].methods:
+        assert options_of(parts["seconds"], method).budget.seconds == seconds
+    judged = parts["judged"]
+    assert parts["tokens-judged"].of == judged.run
+    assert options_of(parts["tokens-judged"], "base+sbc") == options_of(judged, "base+sbc")
+
+
+def test_parts_wait_for_their_judge_and_for_an_idle_device(study):
+    parts = {part.name: part for part in study.plan(1)}
+    judged, after, alone = parts["judged"], parts["tokens-judged"], parts["seconds"]
+    assert study.next_part([after, alone], [], set()) is alone
+    assert study.next_part([after, alone], [], {judged.run}) is after
+    busy = [SimpleNamespace(part=parts["plain"])]
+    assert study.next_part([alone, parts["tokens"]], busy, set()) is None
+    assert study.next_part([parts["tokens"]], [SimpleNamespace(part=alone)], set()) is None
+    assert study.next_part([after], busy, set()) is None
+    assert study.next_part([], [], set()) is None
 
 
 def test_a_variant_takes_over_the_judge(study, tmp_path, monkeypatch):
