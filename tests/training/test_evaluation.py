@@ -6,6 +6,7 @@ import pytest
 from kept import trains
 from training_calls import evaluate_folder
 
+from skipthink.answers import Verdict
 from skipthink.answers.options import CheckOptions
 from skipthink.evaluation.intervals import wilson_interval
 from skipthink.evaluation.measure import accuracy_by_stage
@@ -129,6 +130,16 @@ def test_held_out_rationales_are_cut_by_the_students_own_search(parrot):
     )
     assert len(shares) == 4
     assert shares[3] >= 5 / 6
+    # what the student answers by itself is not asked again where it is known
+    known = accuracy_by_stage(
+        student,
+        samples,
+        check=CheckOptions(answer="number"),
+        chunks=chunks,
+        decoding=student.decoding,
+        alone=[Verdict.RIGHT, *[Verdict.WRONG] * 3],
+    )
+    assert known == [0.25, *shares[1:]]
 
 
 def test_tolerance_reaches_the_check(parrot, tmp_path):

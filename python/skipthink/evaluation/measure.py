@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,15 +86,16 @@ def evaluate(
     answered = answer(questions, decoding, progress)
     seconds = _now(asked) - started
     timeouts = count_timeouts()
+    gold: list[str] = samples["answer"].to_pylist()
+    texts = [asked.answer_text(result) for result in answered]
+    verdicts = [check_text(check, text, expected) for text, expected in zip(texts, gold, strict=True)]
+    timeouts = count_timeouts() - timeouts
     with phase_of(progress, "one question at a time", "questions") as phase:
         alone = _time_alone(asked, questions, answer, decoding, options.alone_questions, phase)
     with phase_of(progress, "behind the teacher's chunks", "chunks") as phase:
         stages = _measure_stages(
-            asked, samples, mode, check, chunks, decoding, options.stage_questions, phase
+            asked, samples, mode, verdicts, check, chunks, decoding, options.stage_questions, phase
         )
-    gold: list[str] = samples["answer"].to_pylist()
-    texts = [asked.answer_text(result) for result in answered]
-    verdicts = [check_text(check, text, expected) for text, expected in zip(texts, gold, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
     table = _table(asked, samples, answered, texts, verdicts)
     if options.confidence and mode in ONE_PASS:
@@ -122,7 +123,7 @@ def evaluate(
         "accuracy": counts[Verdict.RIGHT] / n,
         "accuracy_low": low,
         "accuracy_high": high,
-        "timeouts": count_timeouts() - timeouts,
+        "timeouts": timeouts,
         "unended": sum(result.n_unended > 0 for result in answered),
         "looped": sum(result.n_looped > 0 for result in answered),
         "tokens_per_answer": sum(result.n_generated for result in answered) / n,
@@ -142,6 +143,7 @@ def accuracy_by_stage(
     check: CheckOptions,
     chunks: ChunkOptions,
     decoding: Decoding,
+    alone: Sequence[Verdict] | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
     """The share of right answers if the teacher's first m chunks are given and the student writes the rest.
@@ -155,6 +157,7 @@ def accuracy_by_stage(
         check: how answers are checked.
         chunks: how the rationales are cut: evenly, or by search on the student's losses.
         decoding: limits and batch size.
+        alone: verdicts of what the student answered without a given chunk; None: it is asked.
         progress: called with (numbers of given chunks done, M + 1).
 
     Returns:
@@ -164,8 +167,8 @@ def accuracy_by_stage(
     boundaries = _chunk_by_student(student, encoded, chunks)
     gold: list[str] = samples["answer"].to_pylist()
     questions = [encoded.question[row] for row in range(len(encoded))]
-    shares = []
-    for given in range(student.n_chunks + 1):
+    shares = [] if alone is None else [list(alone).count(Verdict.RIGHT) / len(alone)]
+    for given in range(len(shares), student.n_chunks + 1):
         ends = [
             encoded.step_tokens[row][boundaries[row, given]] if given else 0 for row in range(len(encoded))
         ]
@@ -197,13 +200,17 @@ def _measure_stages(
     student: Student,
     samples: pa.Table,
     mode: str,
+    verdicts: list[Verdict],
     check: CheckOptions,
     chunks: ChunkOptions,
     decoding: Decoding,
     n_questions: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Accuracy by stage on the first samples that have a rationale; None where a mode has no stages."""
+    """Accuracy by stage on the first samples that have a rationale; None where a mode has no stages.
+
+    What the student answers without a given chunk is known: the verdicts of all samples.
+    """
     nothing: dict[str, Any] = {"stage_accuracy": None, "n_stage": 0}
     if mode != "full" or "rationale" not in samples.column_names:
         return nothing
@@ -214,7 +221,13 @@ def _measure_stages(
     if not rows:
         return nothing
     shares = accuracy_by_stage(
-        student, samples.take(rows), check=check, chunks=chunks, decoding=decoding, progress=progress
+        student,
+        samples.take(rows),
+        check=check,
+        chunks=chunks,
+        decoding=decoding,
+        alone=[verdicts[row] for row in rows],
+        progress=progress,
     )
     return {"stage_accuracy": shares, "n_stage": len(rows)}
 
