@@ -10,6 +10,7 @@ from skipthink.answers import Verdict
 from skipthink.answers.options import CheckOptions
 from skipthink.evaluation.intervals import wilson_interval
 from skipthink.evaluation.measure import accuracy_by_stage
+from skipthink.evaluation.options import EvaluationOptions
 from skipthink.scoring import ChunkOptions
 from skipthink.student.generation import LOOP_REPEATS, LOOP_TOKENS, Generated, ends_in_loop
 from skipthink.student.student import Student
@@ -110,6 +111,19 @@ def test_stages_with_the_teachers_chunks(parrot, tmp_path):
     misled = run(parrot, tmp_path, wrong, stage_questions=6)["stage_accuracy"]
     assert misled[0] == result["stage_accuracy"][0]
     assert misled[3] <= result["stage_accuracy"][3] - 2 / 6
+
+
+def test_answers_with_bfloat16_weights_are_as_good_and_said_to_be_so(parrot, tmp_path):
+    plain = run(parrot, tmp_path / "plain", alone_questions=0)
+    rounded = run(parrot, tmp_path / "rounded", alone_questions=0, bf16=True)
+    assert (plain["device"], rounded["device"]) == ("cpu", "cpu, bfloat16")
+    assert rounded["right"] >= plain["right"] - 1
+    assert rounded["stage_accuracy"][3] >= 4 / 6
+
+
+def test_a_new_option_leaves_the_answers_of_earlier_versions_valid():
+    assert "bf16" not in EvaluationOptions().to_dict()
+    assert EvaluationOptions(bf16=True).to_dict()["bf16"] is True
 
 
 def test_stages_need_rationales_and_count_them(parrot, tmp_path):

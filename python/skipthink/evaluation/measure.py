@@ -71,7 +71,7 @@ def evaluate(
     """
     if samples.num_rows == 0:
         raise InvalidInputError("there is no sample to evaluate on")
-    asked = Student.load(student, n_chunks=chunks.M)
+    asked = Student.load(student, n_chunks=chunks.M, dtype="bfloat16" if options.bf16 else "float32")
     decoding = asked.decoding.using(batch_size=options.batch_size)
     questions = asked.encode_questions(samples["question"].to_pylist())
 
@@ -132,7 +132,7 @@ def evaluate(
         **alone,
         **stages,
         "levels": levels,
-        "device": describe_device(asked.device),
+        "device": describe_device(asked.device) + (", bfloat16" if options.bf16 else ""),
     }
 
 
