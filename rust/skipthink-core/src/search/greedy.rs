@@ -23,7 +23,19 @@ pub struct Greedy {
     pub max_sweeps: usize,
 }
 
+/// Memory of the search, reused from row to row.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Boundaries that would stay if they were looked at.
+    is_settled: Vec<bool>,
+    /// Losses of the candidates for a boundary.
+    losses: Vec<f64>,
+}
+
 /// Moves boundaries, left to right, sweep after sweep, until nothing moves.
+///
+/// A boundary whose neighbours stand where they stood when it was looked at would stay, so it is passed over: this spares
+/// the last sweep and much of those before it. Under `Objective::Max` all boundaries count as neighbours.
 ///
 /// # Errors
 /// `Error::Interrupted`.
@@ -33,12 +45,25 @@ pub fn search(
     greedy: Greedy,
     eta: f64,
     min_steps: usize,
+    scratch: &mut Scratch,
 ) -> Result<()> {
+    let last = boundaries.len() - 1;
+    let reach = if costs.objective() == Objective::Max { last } else { 1 };
+    let Scratch { is_settled, losses } = scratch;
+    is_settled.clear();
+    is_settled.resize(last + 1, false);
     for _ in 0..greedy.max_sweeps {
         let mut moved = false;
-        for cut in 1..boundaries.len() - 1 {
+        for cut in 1..last {
+            if is_settled[cut] {
+                continue;
+            }
             interrupt::check(5 * (boundaries[cut + 1] - boundaries[cut - 1]))?;
-            moved |= move_cut(costs, boundaries, cut, greedy.scope, eta, min_steps);
+            if move_cut(costs, boundaries, cut, greedy.scope, eta, min_steps, losses) {
+                moved = true;
+                is_settled[cut.saturating_sub(reach)..=(cut + reach).min(last)].fill(false);
+            }
+            is_settled[cut] = true;
         }
         if !moved {
             break;
@@ -54,12 +79,19 @@ fn move_cut(
     scope: Scope,
     eta: f64,
     min_steps: usize,
+    losses: &mut Vec<f64>,
 ) -> bool {
-    let (low, high) = (boundaries[cut - 1] + min_steps, boundaries[cut + 1].saturating_sub(min_steps));
+    let (start, end) = (boundaries[cut - 1], boundaries[cut + 1]);
+    let candidates = start + min_steps..=end.saturating_sub(min_steps);
+    losses.clear();
+    if scope == Scope::Pair && costs.are_plain_means() {
+        costs.pairs_of_means(cut - 1, start, end, candidates.clone(), losses);
+    } else {
+        losses.extend(candidates.clone().map(|candidate| judged(costs, boundaries, cut, candidate, scope)));
+    }
     let current = judged(costs, boundaries, cut, boundaries[cut], scope);
     let mut best = (f64::INFINITY, boundaries[cut]);
-    for candidate in low..=high {
-        let loss = judged(costs, boundaries, cut, candidate, scope);
+    for (candidate, &loss) in candidates.zip(losses.iter()) {
         if loss < best.0 {
             best = (loss, candidate);
         }

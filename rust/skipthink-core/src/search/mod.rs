@@ -262,6 +262,7 @@ struct Searcher {
     temperatures: Vec<f64>,
     start: Vec<usize>,
     best: Vec<usize>,
+    scratch: greedy::Scratch,
 }
 
 impl Searcher {
@@ -278,6 +279,7 @@ impl Searcher {
             temperatures,
             start: Vec::new(),
             best: Vec::new(),
+            scratch: greedy::Scratch::default(),
         }
     }
 
@@ -341,7 +343,14 @@ impl Searcher {
         match options.method {
             Method::Average | Method::Optimal => Ok(()),
             Method::Greedy(greedy) => {
-                greedy::search(&self.costs, &mut self.best, greedy, options.eta, options.min_steps)
+                greedy::search(
+                    &self.costs,
+                    &mut self.best,
+                    greedy,
+                    options.eta,
+                    options.min_steps,
+                    &mut self.scratch,
+                )
             }
             Method::Anneal(anneal) => {
                 let random = SplitMix64::of_row(options.seed, options.first_row.wrapping_add(row as u64));

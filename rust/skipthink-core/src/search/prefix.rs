@@ -1,6 +1,8 @@
 //! Costs of any chunk of a row in constant time, for searches that look at few chunks of many.
 #![allow(clippy::inline_always)] // a call per candidate would cost these searches a third
 
+use std::ops::RangeInclusive;
+
 use crate::losses::{Objective, Row};
 use crate::search::running::charge_of;
 
@@ -99,6 +101,39 @@ impl PrefixCosts {
         } else {
             self.ours(m, start, end)
         }
+    }
+
+    /// Whether a cost is a mean loss and nothing else, and J their sum: what most searches ask for.
+    pub fn are_plain_means(&self) -> bool {
+        self.kind == Kind::Mean && self.objective == Objective::Mean && self.ends.is_empty()
+    }
+
+    /// `cost(m, start, cut) + cost(m + 1, cut, end)` for each cut, bit by bit, where the costs are plain means. The loop
+    /// has no branch and no call, so that several cuts are computed at once.
+    pub fn pairs_of_means(
+        &self,
+        m: usize,
+        start: usize,
+        end: usize,
+        cuts: RangeInclusive<usize>,
+        pairs: &mut Vec<f64>,
+    ) {
+        let (left, right) = (self.stage(m), self.stage(m + 1));
+        let (before, after) = (self.weight[start], self.weight[end]);
+        let (first_before, first_after) = (self.first[left + start], self.first[right + end]);
+        let (low, high) = cuts.into_inner();
+        if low > high {
+            return;
+        }
+        let weights = &self.weight[low..=high];
+        let lefts = &self.first[left + low..=left + high];
+        let rights = &self.first[right + low..=right + high];
+        pairs.extend(weights.iter().zip(lefts).zip(rights).map(|((weight, left), right)| {
+            let (lighter, heavier) = (weight - before, after - weight);
+            let left = ((left - first_before) + self.centre * lighter) / lighter;
+            let right = ((first_after - right) + self.centre * heavier) / heavier;
+            (if lighter > 0.0 { left } else { 0.0 }) + (if heavier > 0.0 { right } else { 0.0 })
+        }));
     }
 
     /// Sums of a chunk: its weight, and its losses less the centre.
