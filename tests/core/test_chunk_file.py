@@ -34,7 +34,7 @@ CHUNKER = skipthink.Chunker(3, keep=["id"])
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "rows.parquet"
-    pq.write_table(TABLE, path, row_group_size=170)
+    pq.write_table(TABLE, path, row_group_size=100)
     return path
 
 
@@ -63,7 +63,8 @@ def test_every_kind_of_file_and_batch(tmp_path, source, small_parts, kind, batch
     assert calls[0] == (0, 1000)
     assert calls[-1] == (1000, 1000)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["rows.parquet", out.name])
+    names = ["rows.parquet", out.name, f"{out.name}.report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "stream", "jsonl"])
@@ -79,7 +80,6 @@ def test_reading_can_start_anywhere(tmp_path, kind):
     for skip_rows in (0, 1, 169, 170, 171, 999, 1000, 1200):
         found = list(tables.read_batches(path, ["id"], skip_rows=skip_rows, batch_rows=64))
         assert [row for batch in found for row in batch["id"].to_pylist()] == list(range(skip_rows, 1000))
-    assert tables.count_rows(path) == (None if kind == "stream" else 1000)
 
 
 def test_long_rows_make_small_batches(monkeypatch):
@@ -111,16 +111,16 @@ skipthink.chunk_file(source, out, skipthink.Chunker(3, keep=["id"]), batch_rows=
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills are of Unix")
-@pytest.mark.parametrize("calls", [3, 22])
+@pytest.mark.parametrize("calls", [1, 3, 5, 22, 43])
 def test_a_killed_job_goes_on(tmp_path, source, small_parts, calls):
-    """Killed while its note, a part or the result is written: no row is worked on twice, none is lost."""
+    """Killed while a note on the source, a part, a note on one or the result is written: no row is worked on twice."""
     out = tmp_path / "out.parquet"
     command = [sys.executable, "-c", KILLED, str(source), str(out), str(calls)]
     assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
     assert not out.exists()
-    parts = sorted((tmp_path / "out.parquet.parts").glob("part-*.arrow"))
+    noted = list((tmp_path / "out.parquet.parts" / "_skipthink" / "parts").glob("part-*.json"))
     report = chunk_file(source, out, CHUNKER, batch_rows=77)
-    assert report["resumed"] == 100 * len(parts) == 100 * max(0, min(10, (calls - 2) // 2))
+    assert report["resumed"] == 100 * len(noted) == 100 * max(0, min(10, (calls - 2) // 4))
     assert read(out).equals(EXPECTED)
     assert not (tmp_path / "out.parquet.parts").exists()
 
@@ -139,18 +139,18 @@ def test_parts_of_another_job_are_thrown_away(tmp_path, source, small_parts):
     interrupted(source, out, 400)
     other = skipthink.Chunker(3, 0.0, keep=["id"], method="optimal")
     report = chunk_file(source, out, other)
-    assert (report["resumed"], report["thrown_away"]) == (0, 4)
+    assert (report["resumed"], report["thrown_away"]) == (0, 3)
     assert read(out).equals(skipthink.chunk_batches(TABLE, 3, 0.0, keep=["id"], method="optimal").read_all())
     interrupted(source, out, 400)
-    pq.write_table(TABLE.slice(0, 900), source)
-    assert chunk_file(source, out, CHUNKER)["thrown_away"] == 4
-    assert read(out).equals(EXPECTED.slice(0, 900))
+    pq.write_table(TABLE.slice(50, 900), source, row_group_size=100)
+    assert chunk_file(source, out, CHUNKER)["thrown_away"] == 3
+    assert read(out).equals(EXPECTED.slice(50, 900))
 
 
 def test_threads_do_not_make_another_job(tmp_path, source, small_parts):
     out = tmp_path / "out.arrow"
     interrupted(source, out, 400)
-    assert chunk_file(source, out, skipthink.Chunker(3, keep=["id"], num_threads=1))["resumed"] == 400
+    assert chunk_file(source, out, skipthink.Chunker(3, keep=["id"], num_threads=1))["resumed"] == 300
 
 
 def test_what_is_not_ours_stays_in_the_folder(tmp_path, source, small_parts):
@@ -165,7 +165,7 @@ def test_an_error_names_its_row_and_keeps_what_was_done(tmp_path, small_parts):
     losses = TABLE["losses"].to_pylist()
     losses[555] = [float("nan")] * len(losses[555])
     source, out = tmp_path / "rows.parquet", tmp_path / "out.parquet"
-    pq.write_table(TABLE.set_column(2, "losses", pa.array(losses)), source)
+    pq.write_table(TABLE.set_column(2, "losses", pa.array(losses)), source, row_group_size=100)
     for _ in range(2):
         with pytest.raises(InvalidInputError, match=r"losses of row 555 \(id 555\) holds NaN"):
             chunk_file(source, out, CHUNKER, batch_rows=50)

@@ -96,7 +96,7 @@ def test_chunk_from_file_to_file_tells_what_it_did(rows_file, tmp_path):
     """Of every kind, with the columns asked for; parts that are there already are not made again."""
     out = tmp_path / "chunks.arrow"
     done = cli("chunk", rows_file, out, "--m", 4, "--keep", "id", "--keep", "losses", "--no-texts")
-    assert f"{out}: 2 rows in " in done.stderr
+    assert f"{out}: 2 rows in, 2 out" in done.stderr
     assert "1 of 2 rows have too few steps" in done.stderr
     with pa.memory_map(str(out)) as file:
         table = pa.ipc.open_file(file).read_all()

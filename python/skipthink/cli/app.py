@@ -130,7 +130,7 @@ def options(
 
 
 def check_column(
-    file: Path,
+    file: str | Path,
     column: str,
     known: Iterable[str],
     remedy: str = "name the column of the rationales with --column",

@@ -1,40 +1,69 @@
-"""Commands on files of rationales: split, chunk, score, audit, pool."""
+"""Commands on files of rationales: split, chunk, check, score, audit, pool."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from skipthink.answers.options import CheckOptions
 from skipthink.cli.app import DataFile, Out, Rules, ShownAs, app, check_column, cli_option
+from skipthink.cli.streams import (
+    FILES,
+    Keep,
+    OnErrorName,
+    ShardName,
+    Source,
+    Stream,
+    Target,
+    Workers,
+    single_file,
+)
 from skipthink.core.options import SearchOptions
 from skipthink.exceptions import InvalidInputError
 from skipthink.scoring.options import ChunkOptions, ScoringOptions
+from skipthink.stream.options import FileOptions
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from skipthink.data.sources import RawRows
-    from skipthink.stream.chunker import Chunker
 
-SEARCH, SCORING = SearchOptions(), ScoringOptions()
+SEARCH, SCORING, CHECK = SearchOptions(), ScoringOptions(), CheckOptions(answer="number")
 """Defaults of the commands."""
 LOSS_COLUMNS = ("losses", "n_tokens", "end_losses")
 
 
 @app.command()
 def split(
-    file: DataFile,
+    file: Source,
+    target: Target = None,
+    *,
     rules: Rules = "auto",
     column: Annotated[str, typer.Option(help="Column of the texts.")] = "rationale",
+    keep: Keep = None,
+    on_error: OnErrorName = FILES.on_error,
+    workers: Workers = FILES.workers,
+    shard: ShardName = None,
     out: Out = None,
 ) -> None:
-    """Splits rationales into steps."""
+    """Splits rationales into steps.
+
+    With OUT, millions of rows in bounded memory; after a kill the same command resumes. Without it, one file, also CSV.
+    """
+    if target is None:
+        _print_steps(single_file(file, "--out"), out, rules, column)
+        return
+    from skipthink.stream.splitter import Splitter
+
+    stream = Stream("split", file, target, _options(workers, on_error), shard)
+    known = stream.known_columns()
+    check_column(file, column, known)
+    stream.run(Splitter(column, rules=rules, keep=stream.kept(keep, known), on_error=stream.options.on_error))
+
+
+def _print_steps(file: Path, out: Path | None, rules: str, column: str) -> None:
+    """The steps of the texts of one file, as rows of id and steps."""
     import skipthink
     from skipthink.core.steps import count_unsplit
     from skipthink.data.sources import read_source
@@ -54,11 +83,8 @@ def split(
 
 @app.command()
 def chunk(
-    file: Annotated[Path, typer.Argument(help="Parquet, Arrow or JSONL file, one sample per row.")],
-    out: Annotated[
-        Path | None,
-        typer.Argument(help="A .parquet, .arrow or .jsonl file; JSON lines on standard output by default."),
-    ] = None,
+    file: Source,
+    out: Target = None,
     *,
     chunks: Annotated[int, cli_option(ChunkOptions, "M", "--chunks", "--m", "-M")],
     eta: Annotated[float, cli_option(SearchOptions, "eta")] = SEARCH.eta,
@@ -71,10 +97,11 @@ def chunk(
     column: Annotated[
         str, typer.Option(help="Column of the rationales: texts, or lists of steps.")
     ] = "rationale",
-    keep: Annotated[
-        list[str] | None, typer.Option(help="A column to keep; id by default, if there is one.")
-    ] = None,
+    keep: Keep = None,
     texts: Annotated[bool, typer.Option(help="Whether to write the texts of the chunks.")] = True,
+    on_error: OnErrorName = FILES.on_error,
+    workers: Workers = FILES.workers,
+    shard: ShardName = None,
 ) -> None:
     """Cuts rationales into M chunks by search on their losses, in bounded memory.
 
@@ -82,8 +109,8 @@ def chunk(
     n_tokens and end_losses. Average chunking needs none. After a kill the same command resumes.
     """
     from skipthink.core.options import SearchOptions
-    from skipthink.io.tables import column_names
     from skipthink.stream.chunker import Chunker
+    from skipthink.stream.files import tally_chunks
 
     search = SearchOptions(
         method=method,  # type: ignore[arg-type]
@@ -93,31 +120,76 @@ def chunk(
         scope=scope,  # type: ignore[arg-type]
         min_steps=min_steps,
     )
-    known = column_names(file)
+    stream = Stream("chunk", file, out, _options(workers, on_error), shard)
+    known = stream.known_columns()
     check_column(file, column, known)
     if method != "average":
         check_column(file, "losses", known, "score the rationales first, or use --method average")
-    for name in keep or ():
-        check_column(file, name, known, "name columns that are there with --keep")
     losses, n_tokens, end_losses = (name if name in known else None for name in LOSS_COLUMNS)
-    absent = [name for name in LOSS_COLUMNS if name not in known]
     chunker = Chunker(
         chunks,
         rationale=column,
         losses=losses,
         n_tokens=n_tokens,
         end_losses=end_losses,
-        keep=[name for name in known if name == "id"] if keep is None else keep,
+        keep=stream.kept(keep, known),
         texts=texts,
         rules=rules,
+        on_error=stream.options.on_error,
         **search.chunk_arguments(),
     )
-    n_rows, n_unsearched, n_unsplit = (
-        _print_chunks(file, chunker, absent) if out is None else _write_chunks(file, out, chunker, absent)
+    absent = [name for name in LOSS_COLUMNS if name not in known]
+    total = stream.run(chunker, absent=absent, tally=tally_chunks)
+    if total.tally.get("unsearched") and method != "average":
+        typer.echo(
+            f"{total.tally['unsearched']} of {total.rows_out} rows have too few steps and keep average chunks",
+            err=True,
+        )
+    _warn_of_unsplit(total.tally.get("unsplit", 0), total.rows_out)
+
+
+@app.command()
+def check(
+    file: Source,
+    out: Target = None,
+    *,
+    answer: Annotated[str, cli_option(CheckOptions, "answer")],
+    column: Annotated[
+        str, typer.Option(help="Column of the texts: answers, or rationales that end in one.")
+    ] = "rationale",
+    gold: Annotated[str, typer.Option(help="Column of the gold answers.")] = "answer",
+    tolerance: Annotated[float, cli_option(CheckOptions, "tolerance")] = CHECK.tolerance,
+    relative_tolerance: Annotated[
+        float, cli_option(CheckOptions, "relative_tolerance", "--relative-tolerance")
+    ] = CHECK.relative_tolerance,
+    keep: Keep = None,
+    on_error: OnErrorName = FILES.on_error,
+    workers: Workers = FILES.workers,
+    shard: ShardName = None,
+) -> None:
+    """Checks the answers that texts state against gold answers: right, wrong or unparsed, and what is stated.
+
+    In bounded memory; after a kill the same command resumes.
+    """
+    from skipthink.stream.checker import Checker
+    from skipthink.stream.files import tally_verdicts
+
+    stream = Stream("check", file, out, _options(workers, on_error), shard)
+    known = stream.known_columns()
+    check_column(file, column, known, "name the column of the texts with --column")
+    check_column(file, gold, known, "name the column of the gold answers with --gold")
+    checker = Checker(
+        answer,  # type: ignore[arg-type]
+        text=column,
+        gold=gold,
+        tolerance=tolerance,
+        relative_tolerance=relative_tolerance,
+        keep=stream.kept(keep, known),
+        on_error=stream.options.on_error,
     )
-    if n_unsearched and method != "average":
-        typer.echo(f"{n_unsearched} of {n_rows} rows have too few steps and keep average chunks", err=True)
-    _warn_of_unsplit(n_unsplit, n_rows)
+    total = stream.run(checker, tally=tally_verdicts)
+    found = ", ".join(f"{count} {verdict}" for verdict, count in total.tally.items())
+    typer.echo(f"{total.rows_out} answers: {found}", err=True)
 
 
 @app.command()
@@ -244,48 +316,8 @@ def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
         typer.echo(f"{found}, so that nothing can be chunked in them: {advice}", err=True)
 
 
-def _print_chunks(file: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int, int]:
-    """Prints the chunks of a file as JSON lines; rows, those not searched, and long ones not split."""
-    from skipthink.io.tables import read_batches
-    from skipthink.io.writer import json_lines, print_lines
-    from skipthink.stream.files import count_unsplit_rows
-    from skipthink.stream.readers import map_batches
-
-    counts = [0, 0, 0]
-
-    def counted() -> Iterator[pa.RecordBatch]:
-        for batch in map_batches(read_batches(file, chunker.columns, absent=absent), chunker):
-            counts[0] += batch.num_rows
-            counts[1] += batch.num_rows - batch["searched"].true_count
-            counts[2] += count_unsplit_rows(batch)
-            yield batch
-
-    print_lines(json_lines(counted()))
-    return counts[0], counts[1], counts[2]
-
-
-def _write_chunks(file: Path, out: Path, chunker: Chunker, absent: list[str]) -> tuple[int, int, int]:
-    """Writes the chunks of a file, with a line of progress; rows, those not searched, and long ones not split."""
-    from skipthink.io.progress import Display, format_progress
-    from skipthink.stream.files import chunk_file
-
-    display, started = Display(sys.stderr), time.monotonic()
-
-    before: list[int] = []
-
-    def progress(done: int, total: int | None) -> None:
-        before[:] = before or [done]  # what was found done says nothing about the time left
-        left = 0 if total is None else total - before[0]
-        display.show([format_progress("chunk", done - before[0], left, time.monotonic() - started)])
-
-    report = chunk_file(file, out, chunker, absent=absent, progress=progress)
-    notes = [f"{report['rows']} rows in {report['seconds']:.1f}s"]
-    if report["resumed"]:
-        notes.append(f"{report['resumed']} were done before")
-    if report["thrown_away"]:
-        notes.append(f"{report['thrown_away']} parts of another job were discarded")
-    display.line(f"{out}: {', '.join(notes)}")
-    return report["rows"], report["unsearched"], report["unsplit"]
+def _options(workers: int | None, on_error: str) -> FileOptions:
+    return FileOptions(workers=workers, on_error=on_error)  # type: ignore[arg-type]
 
 
 def _filled(rows: RawRows, column: str) -> list[Any]:

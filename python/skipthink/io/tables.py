@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skipthink.exceptions import DataError
 from skipthink.io.files import parse_object
+from skipthink.io.places import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,13 +27,13 @@ BATCH_BYTES = 64 * 2**20
 """What a batch holds at most, so that long texts need no more memory than short ones."""
 
 
-def check_suffix(path: str | Path) -> str:
+def check_suffix(path: str | Path | Place) -> str:
     """The suffix of a path, in lower case.
 
     Raises:
         DataError: none of those that can be read and written.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = Place.of(path).suffix
     if suffix not in SUFFIXES:
         raise DataError(
             f"{path} has the ending {suffix!r}; name a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
@@ -40,55 +41,45 @@ def check_suffix(path: str | Path) -> str:
     return suffix
 
 
-def column_names(path: str | Path) -> list[str]:
+def column_names(path: str | Path | Place) -> list[str]:
     """Columns of a file; of JSON lines the keys of the first object.
 
     Raises:
         DataError: the file cannot be read, or holds no row.
     """
-    import pyarrow.parquet as pq
-
-    suffix = check_suffix(path)
+    if check_suffix(path) not in JSONL:
+        return list(file_schema(path).names)
     with reading(path):
-        if suffix in PARQUET:
-            return list(pq.read_schema(path, memory_map=True).names)
-        if suffix in ARROW:
-            return list(_open_ipc(path).schema.names)
         first = next(iter(JsonLines(path)), None)
     if first is None:
         raise DataError(f"{path} holds no row")
     return list(first[1])
 
 
-def count_rows(path: str | Path) -> int | None:
-    """Rows of a file (of JSON lines its lines), None where only reading it tells.
+def file_schema(path: str | Path | Place) -> pa.Schema:
+    """The schema of a Parquet or Arrow file.
 
     Raises:
         DataError: the file cannot be read.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    suffix = check_suffix(path)
     with reading(path):
-        if suffix in PARQUET:
-            return int(pq.read_metadata(path, memory_map=True).num_rows)
-        if suffix in ARROW:
-            file = _open_ipc(path)
-            if not isinstance(file, pa.RecordBatchFileReader):
-                return None
-            return sum(int(file.get_batch(index).num_rows) for index in range(file.num_record_batches))
-        with Path(path).open("rb") as lines:
-            return sum(block.count(b"\n") for block in iter(lambda: lines.read(2**20), b""))
+        if check_suffix(path) in PARQUET:
+            return pq.read_schema(Place.of(path).open_arrow())
+        return open_ipc(path).schema
 
 
 def read_batches(
-    path: str | Path,
+    path: str | Path | Place,
     columns: Sequence[str] | None = None,
     *,
     skip_rows: int = 0,
+    n_rows: int | None = None,
     batch_rows: int = BATCH_ROWS,
     absent: Sequence[str] = (),
+    types: dict[str, pa.DataType] | None = None,
+    start: LineStart | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Reads a file batch by batch; Arrow IPC is memory-mapped and not copied.
 
@@ -98,6 +89,9 @@ def read_batches(
         skip_rows: rows at the start that are passed over.
         batch_rows: most rows of a batch; one of long rows holds fewer.
         absent: columns that the file was found not to have; JSON lines are refused where a later one has them.
+        n_rows: rows to read after those; None: all.
+        types: of JSON lines the types of the columns; None: what the file gives.
+        start: of JSON lines where row `skip_rows` stands; None: lines are read to find it.
 
     Yields:
         Batches of the same schema, rows in order.
@@ -113,17 +107,25 @@ def read_batches(
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}, it has {', '.join(names)}")
     wanted = names if columns is None else list(columns)
+    place = Place.of(path)
     if suffix in PARQUET:
-        batches = _parquet(path, wanted, skip_rows, batch_rows)
+        batches = _parquet(place, wanted, skip_rows, n_rows, batch_rows)
     elif suffix in ARROW:
-        batches = skip(_ipc(path, wanted), skip_rows)
+        batches = skip(_ipc(place, wanted), skip_rows)
     else:
-        batches = _jsonl(Path(path), wanted, skip_rows, batch_rows, absent)
-    while True:
+        with reading(path):
+            types = types or json_types(path, wanted)
+        stop = None if n_rows is None else skip_rows + n_rows
+        batches = _jsonl(place, types, (skip_rows, stop), start, batch_rows, absent)
+    left = n_rows
+    while left is None or left > 0:
         with reading(path):
             batch = next(batches, None)
         if batch is None:
             return
+        if left is not None:
+            batch = batch.slice(0, left)
+            left -= batch.num_rows
         yield from split_batch(batch, batch_rows)
 
 
@@ -149,7 +151,7 @@ def skip(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.RecordBa
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[None]:
+def reading(path: str | Path | Place) -> Iterator[None]:
     """Turns what reading a file raises into a `DataError` that names the file."""
     import pyarrow as pa
 
@@ -160,25 +162,31 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 def _parquet(
-    path: str | Path, columns: list[str], skip_rows: int, batch_rows: int
+    place: Place, columns: list[str], skip_rows: int, n_rows: int | None, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path, memory_map=True)
-    groups = list(range(file.num_row_groups))
-    while groups and skip_rows >= (size := file.metadata.row_group(groups[0]).num_rows):
-        groups.pop(0)
-        skip_rows -= size
-    if not groups:
+    file = pq.ParquetFile(place.open_arrow(), pre_buffer=not place.is_local)
+    sizes = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+    first = 0
+    while first < len(sizes) and skip_rows >= sizes[first]:
+        skip_rows -= sizes[first]
+        first += 1
+    last, wanted = first, skip_rows + (sum(sizes) if n_rows is None else n_rows)
+    while last < len(sizes) and wanted > 0:
+        wanted -= sizes[last]
+        last += 1
+    if first == last:
         return iter(())
+    groups = range(first, last)
     return skip(file.iter_batches(batch_rows, groups, columns, use_threads=False), skip_rows)
 
 
-def _open_ipc(path: str | Path) -> Any:
-    """An Arrow IPC file or stream, memory-mapped."""
+def open_ipc(path: str | Path | Place) -> Any:
+    """An Arrow IPC file or stream, memory-mapped on this machine."""
     import pyarrow as pa
 
-    source = pa.memory_map(str(path))
+    source = Place.of(path).open_arrow()
     try:
         return pa.ipc.open_file(source)
     except pa.ArrowInvalid:
@@ -186,38 +194,57 @@ def _open_ipc(path: str | Path) -> Any:
         return pa.ipc.open_stream(source)
 
 
-def _ipc(path: str | Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def ipc_batches(path: str | Path | Place) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow IPC file or stream."""
     import pyarrow as pa
 
-    reader = _open_ipc(path)
+    reader = open_ipc(path)
     if isinstance(reader, pa.RecordBatchFileReader):
-        batches = (reader.get_batch(index) for index in range(reader.num_record_batches))
-    else:
-        batches = iter(reader)
-    return (batch.select(columns) for batch in batches)
+        return (reader.get_batch(index) for index in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def _ipc(place: Place, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    return (batch.select(columns) for batch in ipc_batches(place))
+
+
+class LineStart(NamedTuple):
+    """Where a row of a file of JSON lines begins."""
+
+    byte: int
+    lines_before: int
 
 
 def _jsonl(
-    path: Path, columns: list[str], skip_rows: int, batch_rows: int, absent: Sequence[str]
+    place: Place,
+    types: dict[str, pa.DataType],
+    rows_wanted: tuple[int, int | None],
+    start: LineStart | None,
+    batch_rows: int,
+    absent: Sequence[str],
 ) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    types = _json_types(path, columns)
     rows: list[tuple[str, dict[str, Any]]] = []
     n_bytes = 0
 
     def batch() -> pa.RecordBatch:
-        arrays = [_json_column(path, name, rows, types[name]) for name in columns]
+        arrays = [_json_column(place, name, rows, kind) for name, kind in types.items()]
         rows.clear()
-        return pa.RecordBatch.from_arrays(arrays, names=columns)
+        return pa.RecordBatch.from_arrays(arrays, names=list(types))
 
-    for row, (number, record, size) in islice(enumerate(JsonLines(path)), skip_rows, None):
-        place = f"{path}, row {row}, line {number}"
+    first, stop = rows_wanted
+    numbered = enumerate(JsonLines(place, start or LineStart(0, 0)), first if start else 0)
+    passed = 0 if start else first
+    for row, (number, record, size) in islice(
+        numbered, passed, None if stop is None else passed + stop - first
+    ):
+        where = f"{place}, row {row}, line {number}"
         for name in record.keys() & absent:
             raise DataError(
-                f"{place} has {name!r}, which the first line has not; write it in every line, or in none"
+                f"{where} has {name!r}, which the first line has not; write it in every line, or in none"
             )
-        rows.append((place, record))
+        rows.append((where, record))
         n_bytes += size
         if len(rows) == batch_rows or n_bytes >= BATCH_BYTES:
             yield batch()
@@ -233,8 +260,9 @@ class JsonLines:
         n_blank: blank lines so far.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path, self.n_blank = Path(path), 0
+    def __init__(self, path: str | Path | Place, start: LineStart | None = None) -> None:
+        self.place, self.n_blank = Place.of(path), 0
+        self.start = start or LineStart(0, 0)
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any], int]]:
         """Yields the number of the line, from 1, its object and its bytes.
@@ -243,19 +271,24 @@ class JsonLines:
             DataError: a line that is no object.
             OSError: the file cannot be read.
         """
-        is_packed = self.path.suffix.lower() == ".gz"
-        with gzip.open(self.path, "rb") if is_packed else self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+        for number, line, size in self.lines():
+            place = f"{self.place}, line {number}"
+            yield number, parse_object(line.rstrip(b"\n"), place), size
+
+    def lines(self) -> Iterator[tuple[int, bytes, int]]:
+        """Yields the number of each line that is not blank, from 1, its content and its bytes."""
+        opened = self.place.open_bytes(self.start.byte)
+        with opened, gzip.open(opened) if self.place.suffix == ".gz" else opened as file:
+            for number, line in enumerate(file, self.start.lines_before + 1):
                 content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 if content.strip():
-                    place = f"{self.path}, line {number}"
-                    yield number, parse_object(content.rstrip(b"\n"), place), len(content)
+                    yield number, content, len(content)
                 else:
                     self.n_blank += 1
 
 
-def _json_types(path: Path, columns: list[str]) -> dict[str, pa.DataType]:
-    """The types of the columns, which depend on the file alone and on no size of batch.
+def json_types(path: str | Path | Place, columns: Sequence[str]) -> dict[str, pa.DataType]:
+    """The types of the columns of JSON lines, which depend on the file alone and on no size of batch.
 
     The first `BATCH_ROWS` rows decide, and where a column could be otherwise behind them (nulls, whole numbers,
     objects), all rows: the file is read twice then. Numbers in lists are floats.
@@ -280,7 +313,7 @@ def _join_values(kind: pa.DataType, values: list[Any]) -> tuple[pa.DataType, boo
     import pyarrow as pa
 
     try:
-        joined = _join_types(kind, pa.array(values).type)
+        joined = join_types(kind, pa.array(values).type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         if len(values) == 1:
             return kind, False
@@ -294,8 +327,8 @@ def _join_values(kind: pa.DataType, values: list[Any]) -> tuple[pa.DataType, boo
     return _join_values(kind, values[half:]) if fits else (kind, False)
 
 
-def _join_types(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
-    """The type that holds the values of both; None where there is none."""
+def join_types(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+    """The type that holds the values of both of two types of JSON values; None where there is none."""
     import pyarrow as pa
 
     if left.equals(right) or pa.types.is_null(right):
@@ -306,12 +339,12 @@ def _join_types(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
     if numbers == {pa.int64(), pa.float64()}:
         return pa.float64()
     if pa.types.is_list(left) and pa.types.is_list(right):
-        inner = _join_types(left.value_type, right.value_type)
+        inner = join_types(left.value_type, right.value_type)
         return None if inner is None else pa.list_(inner)
     if pa.types.is_struct(left) and pa.types.is_struct(right):
         fields = {field.name: field.type for field in left}
         for field in right:
-            joined = _join_types(fields.get(field.name, pa.null()), field.type)
+            joined = join_types(fields.get(field.name, pa.null()), field.type)
             if joined is None:
                 return None
             fields[field.name] = joined
@@ -329,7 +362,7 @@ def _is_settled(kind: pa.DataType) -> bool:
 
 
 def _json_column(
-    path: Path, name: str, rows: list[tuple[str, dict[str, Any]]], kind: pa.DataType
+    path: Place, name: str, rows: list[tuple[str, dict[str, Any]]], kind: pa.DataType
 ) -> pa.Array:
     """A column of one type."""
     import pyarrow as pa

@@ -65,22 +65,27 @@ class BatchWriter:
     """Writes tables of one schema to a file, bit by bit.
 
     Args:
-        path: the file to write.
+        sink: the file to write, or a stream of Arrow.
         schema: schema of all tables.
         suffix: what to write: one of `SUFFIXES`.
+        quick: whether Parquet is written without dictionaries, which texts that differ only pay for, and without
+            statistics of texts.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, suffix: str) -> None:
+    def __init__(self, sink: Any, schema: pa.Schema, suffix: str, *, quick: bool = False) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        is_path = isinstance(sink, str | Path)
         self._file: Any = None
         if suffix in PARQUET:
-            self._writer = pq.ParquetWriter(path, schema, **PARQUET_OPTIONS)
+            options = {**PARQUET_OPTIONS, **(_quick_options(schema) if quick else {})}
+            self._writer = pq.ParquetWriter(sink, schema, **options)
         elif suffix in ARROW:
-            self._writer = pa.ipc.new_file(str(path), schema)
+            self._writer = pa.ipc.new_file(str(sink) if is_path else sink, schema)
         else:
-            self._writer = self._file = path.open("w", encoding="utf-8", newline="\n")
+            self._file = Path(sink).open("wb") if is_path else sink  # noqa: SIM115 - closed on exit
+            self._writer = self._file if is_path else None
 
     def __enter__(self) -> Self:
         return self
@@ -88,14 +93,23 @@ class BatchWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def write(self, table: pa.Table) -> None:
         """Writes a table; in Parquet it becomes a row group."""
-        if self._file is not None:
-            self._file.writelines(json_lines(table.to_batches()))
-        else:
+        if self._file is None:
             self._writer.write_table(table)
+            return
+        for line in json_lines(table.to_batches()):
+            self._file.write(line.encode())
+
+
+def _quick_options(schema: pa.Schema) -> dict[str, Any]:
+    import pyarrow as pa
+
+    numbers = [field.name for field in schema if pa.types.is_primitive(field.type)]
+    return {"use_dictionary": False, "write_statistics": numbers or False}
 
 
 def json_lines(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:

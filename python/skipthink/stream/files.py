@@ -1,33 +1,184 @@
-"""Chunking of a file into a file, in bounded memory, resumable after a kill (method §4)."""
+"""Batch functions over files: a file, a folder or an object store, in bounded memory, resumable after a kill."""
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skipthink import _core
+from skipthink.answers import Verdict
 from skipthink.core.steps import LONG_CHARACTERS
 from skipthink.exceptions import DataError
-from skipthink.io.files import atomic_path, write_json
-from skipthink.io.tables import BATCH_ROWS, check_suffix, count_rows, read_batches
-from skipthink.io.writer import BatchWriter
-from skipthink.options import Options
+from skipthink.io.places import Place
+from skipthink.io.tables import BATCH_ROWS
 from skipthink.stream.chunker import Chunker
-from skipthink.stream.readers import map_batches
+from skipthink.stream.function import BatchFunction
+from skipthink.stream.part_work import Counts, PartTask, PartWork, Tally
+from skipthink.stream.result import Result, check_apart, check_whole, need_folder, whole_report
+from skipthink.stream.shards import PART_ROWS, Share, hash_of, list_source, plan_shard, read_schema
+from skipthink.stream.workers import work_on
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART_ROWS = 262_144
-PART_BYTES = 256 * 2**20
-"""A part, and a row group of the result, holds at most so much; a kill loses no more than a part."""
+Progress = Callable[[int, int], None]
 
-_PART = re.compile(r"part-(\d{12})-(\d{12})\.arrow")
+
+def process_files(
+    source: str | Path,
+    out: str | Path,
+    function: BatchFunction,
+    *,
+    workers: int | None = None,
+    share: Share | None = None,
+    part_rows: int = PART_ROWS,
+    batch_rows: int = BATCH_ROWS,
+    absent: Sequence[str] = (),
+    tally: Tally | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Maps the rows of files through a batch function, part by part, and writes the results.
+
+    A part is a range of rows of a shard. Its result has a name made of the shard's content, the rows, the function with
+    its options, and the version; it is written whole, and then noted as done. So a call that was killed goes on after
+    the parts that are done, with any number of workers, and gives the same files. Parts of other content
+    or other options are discarded, which the report says.
+
+    Args:
+        source: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file, a folder of them, or a pattern such as
+            `data/*.parquet`; on this machine or in an object store (`s3://bucket/data/`).
+        out: a file of one of these kinds, or a folder (an existing one, one with / at its end, or one in an object
+            store), where the parts stay as Parquet files whose names sort as the rows.
+        function: the batch function.
+        workers: parts worked on at once, each by a process; None: 1, by this process.
+        share: the part of the source that this call works on; the others are worked on by other calls.
+        part_rows: rows of a part, about.
+        batch_rows: most rows worked on at once; the result does not depend on it.
+        absent: columns that the first shard was found not to have; another that has one is refused.
+        tally: counts what is of interest in a batch of results.
+        progress: called with (rows done, rows in all).
+
+    Returns:
+        The report, which is also written, to `_report.json` in a folder or `<out>.report.json` beside a file: rows_in,
+        rows_out; bad (rows with an error, by reason); seconds, and work_seconds of all workers; bytes_in, bytes_out;
+        shards, parts; resumed (rows found done); discarded (parts of other work); tally; workers; with a share
+        also missing_shares (shares that are not done yet).
+
+    Raises:
+        DataError: files that cannot be read or written.
+        InvalidInputError: what the function refuses, with shard and row.
+    """
+    started = time.monotonic()
+    read, result = Place.of(source), Result.at(Place.of(out))
+    need_folder(result, share)
+    files = list_source(read)
+    check_apart(read, files, result)
+    schema = read_schema(files, function.columns, absent)
+    function.schema(schema)  # what cannot be mapped is refused before there is work
+    work = PartWork(function, schema, result.folder, result.suffix, batch_rows, tuple(absent), tally)
+    chosen = _chosen(files, share)
+    job = hash_of([work.digest, [str(place) for place in files], part_rows])
+    state = [files[number].state() for number in chosen]
+    if share is not None and (before := _done_before(result, share, job, state)) is not None:
+        return before
+    try:
+        shards = {number: plan_shard(number, files[number], result.notes, part_rows) for number in chosen}
+        tasks = _shared(result.tasks(shards, work), share, len(files))
+        rows = sum(task.part.n_rows for task in tasks)
+        if not rows and share is None:
+            raise DataError(f"{source} holds no row")
+        discarded = result.discard_others(result.tasks(shards, work), set(shards), len(files))
+        done = result.done(tasks, work)
+        resumed = sum(counts.rows_in for counts in done.values())
+        left = [task for task in tasks if task.name not in done]
+        _work(work, left, done, rows, progress, workers)
+    finally:
+        if not result.is_folder and not any(name.startswith("part-") for name, _ in result.folder.list()):
+            result.remove_parts()  # an error in the first part leaves nothing behind
+    total = Counts()
+    for task in tasks:
+        total.add(done[task.name])
+    check_whole(total, rows)
+    result.finish(tasks)
+    report = {
+        **_counted(total),
+        "shards": len(shards),
+        "parts": len(tasks),
+        "resumed": resumed,
+        "discarded": discarded,
+        "workers": workers,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    if not result.is_folder:
+        report["bytes_out"] = result.out.state()["bytes"]
+    if share is None:
+        result.report.write_json(report)
+        return report
+    result.completion(share).write_json({"job": job, "state": state, "counts": vars(total), "report": report})
+    return {**report, "missing_shares": _finish_shares(result, share, job)}
+
+
+def _chosen(files: list[Place], share: Share | None) -> list[int]:
+    """Numbers of the shards of a share: every `of`-th; all where there are fewer shards than shares."""
+    if share is None or len(files) < share.of:
+        return list(range(len(files)))
+    return list(range(len(files)))[share.number - 1 :: share.of]
+
+
+def _shared(tasks: list[PartTask], share: Share | None, n_files: int) -> list[PartTask]:
+    """The parts of a share: every `of`-th where shares take parts, because there are fewer shards than shares."""
+    return tasks if share is None or n_files >= share.of else tasks[share.number - 1 :: share.of]
+
+
+def _work(
+    work: PartWork,
+    tasks: list[PartTask],
+    done: dict[str, Counts],
+    rows: int,
+    progress: Progress | None,
+    workers: int | None,
+) -> None:
+    """Works on the parts that are left, and notes what was counted."""
+    n_done = sum(counts.rows_in for counts in done.values())
+
+    def add(n_rows: int) -> None:
+        nonlocal n_done
+        n_done += n_rows
+        if progress is not None:
+            progress(n_done, rows)
+
+    add(0)
+    for task, counts in work_on(work, tasks, workers=workers, progress=add):
+        done[task.name] = counts
+
+
+def _counted(total: Counts) -> dict[str, Any]:
+    counted = dict(vars(total))
+    return {**counted, "work_seconds": round(counted.pop("seconds"), 3)}
+
+
+def _done_before(
+    result: Result, share: Share, job: str, state: list[dict[str, int]]
+) -> dict[str, Any] | None:
+    """The report of a share that is done."""
+    noted = result.completion(share).read_json()
+    if not isinstance(noted, dict) or (noted.get("job"), noted.get("state")) != (job, state):
+        return None
+    return {
+        **noted["report"],
+        "resumed": noted["report"]["rows_in"],
+        "seconds": 0.0,
+        "missing_shares": _finish_shares(result, share, job),
+    }
+
+
+def _finish_shares(result: Result, share: Share, job: str) -> int:
+    """Writes the report of all shares where they are done; returns how many are not."""
+    total, missing = whole_report(result, share, job)
+    if total is not None:
+        result.report.write_json({**_counted(Counts(**total)), "shares": share.of})
+    return missing
 
 
 def chunk_file(
@@ -37,21 +188,17 @@ def chunk_file(
     *,
     batch_rows: int = BATCH_ROWS,
     absent: Sequence[str] = (),
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Chunks the rows of a file and writes them to another, in order.
-
-    Parts are written to the folder `<out>.parts` until all rows are done; then `out` is written and gets its name in
-    one step, and the folder is removed. After a kill the same call resumes after the last complete part. Parts of
-    another source, other options or another version are discarded, which the report says.
+    """Chunks the rows of a file and writes them to another, in order: `process_files` with a `Chunker`.
 
     Args:
-        source: a .parquet, .arrow, .feather, .ipc, .jsonl or .ndjson file.
-        out: file to write, of any of these kinds.
+        source: as in `process_files`.
+        out: as in `process_files`.
         chunker: columns and options.
         batch_rows: most rows worked on at once; the result does not depend on it.
-        absent: as in `skipthink.io.tables.read_batches`.
-        progress: called with (rows done, rows of the file; None where only reading it tells).
+        absent: as in `process_files`.
+        progress: called with (rows done, rows in all).
 
     Returns:
         rows; unsearched (rows with too few steps, which keep average chunks); unsplit (long rationales of one step,
@@ -61,149 +208,40 @@ def chunk_file(
         DataError: a file that cannot be read or written.
         InvalidInputError: what `chunk` refuses, with the row.
     """
-    source, out = Path(source), Path(out)
-    suffix = check_suffix(out)
-    if out.exists() and source.exists() and source.samefile(out):
-        raise DataError(f"{out} is the source itself; name another file")
-    started = time.monotonic()
-    total = count_rows(source)
-    parts = _Parts(out.with_name(out.name + ".parts"), _job(source, chunker))
-    resumed = done = parts.end
-    if progress is not None:
-        progress(done, total)
-    read = read_batches(source, chunker.columns, skip_rows=done, batch_rows=batch_rows, absent=absent)
-    try:
-        for done in _write_parts(parts, read, chunker, batch_rows):
-            if progress is not None:
-                progress(done, total)
-    finally:
-        if not parts.paths:  # an error in the first part leaves nothing behind
-            parts.remove()
-    if not done:
-        raise DataError(f"{source} holds no row")
-    n_unsearched, n_unsplit = _join(parts, out, suffix)
-    parts.remove()
+    report = process_files(
+        source,
+        out,
+        chunker,
+        part_rows=PART_ROWS,
+        batch_rows=batch_rows,
+        absent=absent,
+        tally=tally_chunks,
+        progress=progress,
+    )
     return {
-        "rows": done,
-        "unsearched": n_unsearched,
-        "unsplit": n_unsplit,
-        "resumed": resumed,
-        "thrown_away": parts.n_thrown_away,
-        "seconds": round(time.monotonic() - started, 3),
+        "rows": report["rows_out"],
+        **report["tally"],
+        "resumed": report["resumed"],
+        "thrown_away": report["discarded"],
+        "seconds": report["seconds"],
     }
 
 
-class _Parts:
-    """The folder of parts; a part's name says which rows it holds."""
-
-    def __init__(self, folder: Path, job: dict[str, Any]) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        note = folder / "job.json"
-        self.n_thrown_away = 0
-        if not note.exists() or note.read_text(encoding="utf-8") != _json(job):
-            self.n_thrown_away = len(self._found())
-            self._clear()
-            write_json(note, job)
-        self.paths: list[Path] = []
-        self.end = 0
-        for path, start, end in self._found():
-            if start == self.end:
-                self.paths.append(path)
-                self.end = end
-
-    def path_of(self, n_rows: int) -> Path:
-        """Path of the next part."""
-        return self.folder / f"part-{self.end:012d}-{self.end + n_rows:012d}.arrow"
-
-    def add(self, n_rows: int) -> None:
-        """Counts the next part, which has been written."""
-        self.paths.append(self.path_of(n_rows))
-        self.end += n_rows
-
-    def tables(self) -> Iterator[pa.Table]:
-        """The parts, one after the other."""
-        import pyarrow as pa
-
-        for path in self.paths:
-            with pa.memory_map(str(path)) as file:
-                yield pa.ipc.open_file(file).read_all()
-
-    def remove(self) -> None:
-        """Removes what is ours, and the folder where nothing else is in it."""
-        self._clear()
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
-    def _found(self) -> list[tuple[Path, int, int]]:
-        found = ((path, _PART.fullmatch(path.name)) for path in sorted(self.folder.iterdir()))
-        return [(path, int(match[1]), int(match[2])) for path, match in found if match]
-
-    def _clear(self) -> None:
-        scratch = (path for path in self.folder.iterdir() if re.fullmatch(r"\.(part|job).*\.tmp", path.name))
-        for path in [*scratch, *(path for path, _, _ in self._found()), self.folder / "job.json"]:
-            path.unlink(missing_ok=True)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def _job(source: Path, chunker: Chunker) -> dict[str, Any]:
-    """What parts depend on. A source is known by place, size and time of change: a digest would read it once more."""
-    try:
-        state = source.stat()
-    except OSError as error:
-        raise DataError(f"cannot read {source}: {error.strerror}") from error
-    settings = {name: value for name, value in vars(chunker).items() if name != "num_threads"}
+def tally_chunks(batch: pa.RecordBatch) -> dict[str, int]:
+    """Rows of a batch of chunks that were not searched, and long ones that were not split."""
+    searched = batch["searched"]
     return {
-        "version": _core.__version__,
-        "source": str(source.resolve()),
-        "bytes": state.st_size,
-        "changed_ns": state.st_mtime_ns,
-        "settings": json.loads(json.dumps(settings, default=_options_as_json)),
+        "unsearched": batch.num_rows - searched.null_count - int(searched.true_count),
+        "unsplit": count_unsplit_rows(batch),
     }
 
 
-def _options_as_json(options: Options) -> dict[str, Any]:
-    return {type(options).__name__: options.to_dict()}
-
-
-def _write_parts(
-    parts: _Parts, read: Iterator[pa.RecordBatch], chunker: Chunker, batch_rows: int
-) -> Iterator[int]:
-    """Writes the parts that are missing; yields the rows done after each batch."""
-    first = next(read, None)
-    if first is None:
-        return
-    done = parts.end
-    part: list[pa.RecordBatch] = []
-    n_bytes = 0
-    for batch in map_batches(chain([first], read), chunker, first_row=done, batch_rows=batch_rows):
-        part.append(batch)
-        done += batch.num_rows
-        n_bytes += batch.nbytes
-        if done - parts.end >= PART_ROWS or n_bytes >= PART_BYTES:
-            _write_part(parts, part)
-            part, n_bytes = [], 0
-        yield done
-    if part:
-        _write_part(parts, part)
-
-
-def _write_part(parts: _Parts, batches: list[pa.RecordBatch]) -> None:
-    import pyarrow as pa
-
-    codec = "lz4" if pa.Codec.is_available("lz4") else None
-    table = pa.Table.from_batches(batches)
-    with (
-        atomic_path(parts.path_of(table.num_rows)) as scratch,
-        pa.ipc.new_file(
-            str(scratch), table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)
-        ) as file,
-    ):
-        file.write_table(table)
-    parts.add(table.num_rows)
+def tally_verdicts(batch: pa.RecordBatch) -> dict[str, int]:
+    """Rows of a batch of checked answers by verdict."""
+    counts = {str(verdict): 0 for verdict in Verdict}
+    for entry in batch["verdict"].drop_null().value_counts().to_pylist():
+        counts[entry["values"]] += entry["counts"]
+    return counts
 
 
 def count_unsplit_rows(rows: pa.Table | pa.RecordBatch) -> int:
@@ -218,18 +256,3 @@ def count_unsplit_rows(rows: pa.Table | pa.RecordBatch) -> int:
     )
     lengths = pc.utf8_length(pc.binary_join(single["chunks"], ""))
     return int(pc.sum(pc.greater_equal(lengths, pa.scalar(LONG_CHARACTERS, lengths.type))).as_py() or 0)
-
-
-def _join(parts: _Parts, out: Path, suffix: str) -> tuple[int, int]:
-    """Writes the parts as one file; returns how many rows were not searched, and how many long ones not split."""
-    import pyarrow.compute as pc
-
-    n_unsearched = n_unsplit = 0
-    tables = parts.tables()
-    first = next(tables)
-    with atomic_path(out) as scratch, BatchWriter(scratch, first.schema, suffix) as writer:
-        for table in chain([first], tables):
-            writer.write(table)
-            n_unsearched += table.num_rows - pc.sum(table["searched"]).as_py()
-            n_unsplit += count_unsplit_rows(table)
-    return n_unsearched, n_unsplit
