@@ -18,18 +18,6 @@ pub enum Objective {
     Mass,
 }
 
-impl Objective {
-    /// Joins costs of chunks: J of two parts.
-    pub fn join(self, left: f64, right: f64) -> f64 {
-        if self == Self::Max { left.max(right) } else { left + right }
-    }
-
-    /// J of no chunk.
-    pub fn start(self) -> f64 {
-        if self == Self::Max { f64::NEG_INFINITY } else { 0.0 }
-    }
-}
-
 /// Borrowed losses of a batch of rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Losses<'a> {

@@ -60,9 +60,10 @@ pub fn map_blocks<T: Send>(
     run_parts(blocks, threads, || (), |(), rows| work(rows))
 }
 
-/// Cuts rows into blocks: enough of them to keep all threads busy, none shorter than `least` or longer than `most`.
+/// Cuts rows into blocks: enough of them to keep several threads busy, none shorter than `least` or longer than `most`.
 pub fn blocks(n_rows: usize, threads: usize, least: usize, most: usize) -> Vec<Range<usize>> {
-    let block = n_rows.div_ceil(threads * 8).max(least).min(most);
+    let wanted = if threads == 1 { 1 } else { threads * 8 };
+    let block = n_rows.div_ceil(wanted).max(least).min(most);
     (0..n_rows).step_by(block).map(|start| start..(start + block).min(n_rows)).collect()
 }
 

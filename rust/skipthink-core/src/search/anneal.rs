@@ -1,9 +1,13 @@
 //! Simulated annealing over boundaries, with one generator per row (method §4).
 
+use std::marker::PhantomData;
+
+use pulp::Scalar;
+
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::losses::Objective;
 use crate::search::prefix::PrefixCosts;
+use crate::search::running::Running;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -77,7 +81,7 @@ impl Anneal {
     ///
     /// # Errors
     /// `Error::Interrupted`.
-    pub fn search(
+    pub fn search<C: Running>(
         &self,
         costs: &PrefixCosts,
         boundaries: &mut [usize],
@@ -85,7 +89,7 @@ impl Anneal {
         mut random: SplitMix64,
         temperatures: &[f64],
     ) -> Result<()> {
-        let mut state = State::new(costs, boundaries);
+        let mut state = State::<C>::new(costs, boundaries);
         let mut best = state.total();
         for (step, temperature) in temperatures.iter().enumerate() {
             if step % MOVES_A_CHECK == 0 {
@@ -125,29 +129,29 @@ impl Anneal {
 }
 
 /// Boundaries with the costs of their chunks, so that a move computes no cost anew that it does not change.
-struct State<'a> {
+struct State<'a, C> {
     costs: &'a PrefixCosts,
     cuts: Vec<usize>,
     chunk_costs: Vec<f64>,
+    kind: PhantomData<C>,
 }
 
-impl<'a> State<'a> {
+impl<'a, C: Running> State<'a, C> {
     fn new(costs: &'a PrefixCosts, cuts: &[usize]) -> Self {
-        let chunk_costs = cuts.windows(2).enumerate().map(|(m, pair)| costs.cost(m, pair[0], pair[1]));
-        Self { costs, cuts: cuts.to_vec(), chunk_costs: chunk_costs.collect() }
+        let chunk_costs = cuts.windows(2).enumerate().map(|(m, pair)| costs.cost::<C>(m, pair[0], pair[1]));
+        Self { costs, cuts: cuts.to_vec(), chunk_costs: chunk_costs.collect(), kind: PhantomData }
     }
 
     /// Costs of the two chunks at a boundary if it stood at `candidate`.
     fn costs_if(&self, cut: usize, candidate: usize) -> (f64, f64) {
-        let left = self.costs.cost(cut - 1, self.cuts[cut - 1], candidate);
-        (left, self.costs.cost(cut, candidate, self.cuts[cut + 1]))
+        let left = self.costs.cost::<C>(cut - 1, self.cuts[cut - 1], candidate);
+        (left, self.costs.cost::<C>(cut, candidate, self.cuts[cut + 1]))
     }
 
     /// What a move is judged by: the loss of the pair or, for the worst chunk, of the whole row.
     fn judged(&self, cut: usize, left: f64, right: f64) -> f64 {
-        let objective = self.costs.objective();
-        let pair = objective.join(left, right);
-        if objective != Objective::Max {
+        let pair = C::join(Scalar, left, right);
+        if !C::WORST {
             return pair;
         }
         let others = self.chunk_costs.iter().enumerate().filter(|(m, _)| *m + 1 != cut && *m != cut);
@@ -155,8 +159,7 @@ impl<'a> State<'a> {
     }
 
     fn total(&self) -> f64 {
-        let objective = self.costs.objective();
-        self.chunk_costs.iter().fold(objective.start(), |joined, cost| objective.join(joined, *cost))
+        self.chunk_costs.iter().fold(C::start(), |joined, cost| C::join(Scalar, joined, *cost))
     }
 }
 

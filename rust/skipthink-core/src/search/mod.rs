@@ -21,14 +21,16 @@ use crate::interrupt;
 use crate::losses::{Losses, Objective, Row};
 use crate::parallel::{ROWS_A_BLOCK, blocks, run_parts};
 use crate::ragged::check_boundaries;
+use greedy::Rule;
 use optimal::{Optimal, Paths};
 use prefix::PrefixCosts;
 use running::{Lengths, OverCosts, Running, over_costs, total};
 
 /// Steps of rows of which a block has at least `ROWS_A_BLOCK`.
 const USUAL_STEPS: usize = 12;
-/// Most rows of a block: enough that rows of each length fill groups, few enough that other threads get some.
-const BLOCK_ROWS: usize = 1 << 16;
+/// Most rows of a block: enough that groups hold rows of nearly the same length, few enough that they and their results
+/// stay in a cache while they are taken in the order of their lengths.
+const BLOCK_ROWS: usize = 1 << 12;
 /// Most cells (chunks × steps) of a row's dynamic programme.
 const MOST_CELLS: usize = 1 << 28;
 
@@ -124,6 +126,8 @@ impl Task<'_> {
 #[derive(Debug)]
 struct Part<'a> {
     rows: Range<usize>,
+    /// Boundaries of a row.
+    width: usize,
     boundaries: &'a mut [i64],
     objective: &'a mut [f64],
     initial: &'a mut [f64],
@@ -142,7 +146,7 @@ impl Part<'_> {
     /// Writes J of a row that was searched; its boundaries are left to be written.
     #[inline]
     fn put(&mut self, row: usize, objective: f64, initial: f64) -> &mut [i64] {
-        let (place, width) = (row - self.rows.start, self.boundaries.len() / self.rows.len());
+        let (place, width) = (row - self.rows.start, self.width);
         self.objective[place] = objective;
         self.initial[place] = initial;
         self.searched[place] = true;
@@ -171,6 +175,7 @@ impl Found {
         let mut initial = &mut self.initial[..];
         let mut searched = &mut self.searched[..];
         let part = |rows: Range<usize>| Part {
+            width: m + 1,
             boundaries: boundaries.split_off_mut(..rows.len() * (m + 1)).unwrap_or_default(),
             objective: objective.split_off_mut(..rows.len()).unwrap_or_default(),
             initial: initial.split_off_mut(..rows.len()).unwrap_or_default(),
@@ -255,14 +260,15 @@ fn check_options(m: usize, options: &SearchOptions) -> Result<()> {
 
 /// Work space of one thread.
 struct Searcher {
+    arch: pulp::Arch,
     optimal: Optimal,
     row: Row,
     costs: PrefixCosts,
     lengths: Lengths,
+    judged: Vec<f64>,
     temperatures: Vec<f64>,
     start: Vec<usize>,
     best: Vec<usize>,
-    scratch: greedy::Scratch,
 }
 
 impl Searcher {
@@ -272,14 +278,15 @@ impl Searcher {
             _ => Vec::new(),
         };
         Self {
+            arch: paths.arch,
             optimal: Optimal::new(paths, options.min_steps, options.balance),
             row: Row::default(),
-            costs: PrefixCosts::new(options.objective, options.balance),
+            costs: PrefixCosts::new(options.balance),
             lengths: Lengths::new(options.min_steps, options.balance),
+            judged: Vec::new(),
             temperatures,
             start: Vec::new(),
             best: Vec::new(),
-            scratch: greedy::Scratch::default(),
         }
     }
 
@@ -315,8 +322,10 @@ impl OverCosts for ByMoves<'_, '_> {
             let searched = loaded.n_steps >= task.least_steps();
             let mut objective = initial;
             if loaded.n_steps >= task.fewest_searched() && task.options.method != Method::Average {
-                searcher.move_boundaries(task, row)?;
-                objective = total::<C>(&searcher.row, &searcher.lengths, &searcher.best);
+                searcher.move_boundaries::<C>(task, row)?;
+                if searcher.best != searcher.start {
+                    objective = total::<C>(&searcher.row, &searcher.lengths, &searcher.best);
+                }
                 let gain = initial - objective;
                 let refused = match task.options.method {
                     Method::Anneal(_) => gain <= task.options.eta,
@@ -337,25 +346,19 @@ impl OverCosts for ByMoves<'_, '_> {
 
 impl Searcher {
     /// Moves `best` away from `start`.
-    fn move_boundaries(&mut self, task: &Task<'_>, row: usize) -> Result<()> {
+    fn move_boundaries<C: Running>(&mut self, task: &Task<'_>, row: usize) -> Result<()> {
         let options = task.options;
-        self.costs.load(&self.row, task.m);
+        self.costs.load::<C>(&self.row, task.m);
         match options.method {
             Method::Average | Method::Optimal => Ok(()),
             Method::Greedy(greedy) => {
-                greedy::search(
-                    &self.costs,
-                    &mut self.best,
-                    greedy,
-                    options.eta,
-                    options.min_steps,
-                    &mut self.scratch,
-                )
+                let rule = Rule { greedy, eta: options.eta, min_steps: options.min_steps };
+                greedy::search::<C>(self.arch, &self.costs, &mut self.best, rule, &mut self.judged)
             }
             Method::Anneal(anneal) => {
                 let random = SplitMix64::of_row(options.seed, options.first_row.wrapping_add(row as u64));
                 let least = options.min_steps;
-                anneal.search(&self.costs, &mut self.best, least, random, &self.temperatures)
+                anneal.search::<C>(&self.costs, &mut self.best, least, random, &self.temperatures)
             }
         }
     }

@@ -1,191 +1,180 @@
 //! Costs of any chunk of a row in constant time, for searches that look at few chunks of many.
-#![allow(clippy::inline_always)] // a call per candidate would cost these searches a third
+#![allow(clippy::inline_always)] // a call that is not inlined loses the vector unit it was chosen for
 
-use std::ops::RangeInclusive;
+use pulp::{Scalar, Simd};
 
-use crate::losses::{Objective, Row};
-use crate::search::running::charge_of;
+use crate::losses::Row;
+use crate::search::running::{Chunk, Running, or_zero};
 
-/// Which formula a cost has: one comparison per cost, as there are few operations beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Mean,
-    Variance,
-    Ours,
-}
+/// Numbers behind the last sum, which a vector that begins with it holds as well.
+pub const ROOM: usize = 8;
 
 /// Prefix sums of one row; reused from row to row. They are taken of losses less a centre near the row's mean,
 /// so that little cancels when they are subtracted.
 #[derive(Debug)]
 pub struct PrefixCosts {
-    objective: Objective,
     balance: f64,
-    kind: Kind,
     m: usize,
     n_stages: usize,
-    centre: f64,
-    weight: Vec<f64>,
-    first: Vec<f64>,
-    second: Vec<f64>,
-    /// `(M, K + 1)`, empty where end losses do not enter.
-    ends: Vec<f64>,
     n_steps: usize,
+    centre: f64,
+    /// 0, 1, 2, …
+    steps: Vec<f64>,
+    weight: Vec<f64>,
+    /// Losses, `(n_stages, K + 1)`.
+    first: Vec<f64>,
+    /// Squares of losses, `(n_stages, K + 1)`.
+    second: Vec<f64>,
+    /// Losses of the end token, `(M, K + 1)`; empty where none enter.
+    ends: Vec<f64>,
+}
+
+/// Sums of the steps before a cut, one cut per lane or the same in all.
+#[derive(Clone, Copy)]
+struct Sums<S: Simd> {
+    steps: S::f64s,
+    weight: S::f64s,
+    first: S::f64s,
+    second: S::f64s,
 }
 
 impl PrefixCosts {
-    /// Empty sums under an objective; lengths are charged with the weight `balance`.
-    pub fn new(objective: Objective, balance: f64) -> Self {
+    /// Empty sums; lengths of chunks are charged with the weight `balance`.
+    pub fn new(balance: f64) -> Self {
         Self {
-            objective,
             balance,
-            kind: match objective {
-                Objective::Mean | Objective::Max if balance == 0.0 => Kind::Mean,
-                Objective::Variance if balance == 0.0 => Kind::Variance,
-                _ => Kind::Ours,
-            },
             m: 1,
             n_stages: 1,
+            n_steps: 0,
             centre: 0.0,
+            steps: Vec::new(),
             weight: Vec::new(),
             first: Vec::new(),
             second: Vec::new(),
             ends: Vec::new(),
-            n_steps: 0,
         }
     }
 
-    /// The objective.
-    pub fn objective(&self) -> Objective {
-        self.objective
-    }
-
     /// Loads a row that is cut into `m` chunks.
-    pub fn load(&mut self, row: &Row, m: usize) {
+    pub fn load<C: Running>(&mut self, row: &Row, m: usize) {
         self.m = m;
         self.n_stages = row.n_stages;
         self.n_steps = row.n_steps;
         let mean = row.values.iter().sum::<f64>() / row.values.len().max(1) as f64;
         // a multiple of 1/64 takes nothing away from losses of few digits, so equal cuts stay exactly equal
         self.centre = (mean * 64.0).round() / 64.0;
+        let counted = self.steps.len();
+        self.steps.extend((counted..=row.n_steps + ROOM).map(|n| n as f64));
         self.weight.clear();
-        self.weight.push(0.0);
-        let mut total = 0.0;
-        self.weight.extend(row.weights.iter().map(|weight| {
-            total += weight;
-            total
-        }));
+        add_up(row.weights.iter().copied(), &mut self.weight);
         self.first.clear();
         self.second.clear();
+        let centre = self.centre;
         for stage in 0..row.n_stages {
-            let (mut first, mut second) = (0.0, 0.0);
-            self.first.push(0.0);
-            self.second.push(0.0);
-            for (x, weight) in row.stage(stage).iter().zip(&row.weights) {
-                let x = x - self.centre;
-                first += weight * x;
-                second += weight * x * x;
-                self.first.push(first);
-                self.second.push(second);
+            let steps = row.stage(stage).iter().zip(&row.weights).map(|(x, weight)| (x - centre, weight));
+            add_up(steps.clone().map(|(x, weight)| weight * x), &mut self.first);
+            if C::SQUARES {
+                add_up(steps.map(|(x, weight)| weight * x * x), &mut self.second);
             }
         }
         self.ends.clone_from(&row.ends);
+        for sums in [&mut self.weight, &mut self.first, &mut self.second, &mut self.ends] {
+            if !sums.is_empty() {
+                sums.resize(sums.len() + ROOM, 0.0);
+            }
+        }
     }
 
     /// Cost of chunk `m` (0-based) over steps `start..end`.
     #[inline(always)]
-    pub fn cost(&self, m: usize, start: usize, end: usize) -> f64 {
-        if self.kind == Kind::Mean {
-            self.mean(m, start, end)
-        } else if self.kind == Kind::Variance {
-            self.variance(m, start, end)
-        } else {
-            self.ours(m, start, end)
-        }
+    pub fn cost<C: Running>(&self, m: usize, start: usize, end: usize) -> f64 {
+        let (before, after) =
+            (self.sums::<C, Scalar, false>(Scalar, m, start), self.sums::<C, _, false>(Scalar, m, end));
+        self.cost_of::<C, Scalar>(Scalar, before, after, self.end_loss::<_, false>(Scalar, m, end))
     }
 
-    /// Whether a cost is a mean loss and nothing else, and J their sum: what most searches ask for.
-    pub fn are_plain_means(&self) -> bool {
-        self.kind == Kind::Mean && self.objective == Objective::Mean && self.ends.is_empty()
-    }
-
-    /// `cost(m, start, cut) + cost(m + 1, cut, end)` for each cut, bit by bit, where the costs are plain means. The loop
-    /// has no branch and no call, so that several cuts are computed at once.
-    pub fn pairs_of_means(
+    /// Costs of chunks `m` and `m + 1` over steps `start..end` that meet at `cut`, `cut + 1`, …, one cut per lane.
+    #[inline(always)]
+    pub fn costs_of_pair<C: Running, S: Simd>(
         &self,
+        simd: S,
         m: usize,
-        start: usize,
-        end: usize,
-        cuts: RangeInclusive<usize>,
-        pairs: &mut Vec<f64>,
-    ) {
-        let (left, right) = (self.stage(m), self.stage(m + 1));
-        let (before, after) = (self.weight[start], self.weight[end]);
-        let (first_before, first_after) = (self.first[left + start], self.first[right + end]);
-        let (low, high) = cuts.into_inner();
-        if low > high {
-            return;
+        (start, end): (usize, usize),
+        cut: usize,
+    ) -> (S::f64s, S::f64s) {
+        let (before, after) =
+            (self.sums::<C, S, false>(simd, m, start), self.sums::<C, S, false>(simd, m + 1, end));
+        let left = self.sums::<C, S, true>(simd, m, cut);
+        let right = if self.n_stages == 1 { left } else { self.sums::<C, S, true>(simd, m + 1, cut) };
+        (
+            self.cost_of::<C, S>(simd, before, left, self.end_loss::<S, true>(simd, m, cut)),
+            self.cost_of::<C, S>(simd, right, after, self.end_loss::<S, false>(simd, m + 1, end)),
+        )
+    }
+
+    /// Sums before `cut`, or with `EACH` before `cut`, `cut + 1`, …, under the stage of chunk `m`.
+    #[inline(always)]
+    fn sums<C: Running, S: Simd, const EACH: bool>(&self, simd: S, m: usize, cut: usize) -> Sums<S> {
+        let stage = if self.n_stages == 1 { 0 } else { m * (self.n_steps + 1) };
+        Sums {
+            steps: read::<S, EACH>(simd, &self.steps, cut),
+            weight: read::<S, EACH>(simd, &self.weight, cut),
+            first: read::<S, EACH>(simd, &self.first, stage + cut),
+            second: if C::SQUARES {
+                read::<S, EACH>(simd, &self.second, stage + cut)
+            } else {
+                simd.splat_f64s(0.0)
+            },
         }
-        let weights = &self.weight[low..=high];
-        let lefts = &self.first[left + low..=left + high];
-        let rights = &self.first[right + low..=right + high];
-        pairs.extend(weights.iter().zip(lefts).zip(rights).map(|((weight, left), right)| {
-            let (lighter, heavier) = (weight - before, after - weight);
-            let left = ((left - first_before) + self.centre * lighter) / lighter;
-            let right = ((first_after - right) + self.centre * heavier) / heavier;
-            (if lighter > 0.0 { left } else { 0.0 }) + (if heavier > 0.0 { right } else { 0.0 })
-        }));
     }
 
-    /// Sums of a chunk: its weight, and its losses less the centre.
+    /// Loss of the end token of chunk `m` that ends at `end`, or with `EACH` at `end`, `end + 1`, …, and its weight.
     #[inline(always)]
-    fn sums(&self, m: usize, start: usize, end: usize) -> (f64, f64) {
-        let sums = self.stage(m);
-        (self.weight[end] - self.weight[start], self.first[sums + end] - self.first[sums + start])
-    }
-
-    #[inline(always)]
-    fn stage(&self, m: usize) -> usize {
-        if self.n_stages == 1 { 0 } else { m * (self.n_steps + 1) }
-    }
-
-    #[inline(always)]
-    fn total(&self, weight: f64, sum: f64) -> f64 {
-        if weight > 0.0 { sum + self.centre * weight } else { 0.0 }
-    }
-
-    #[inline(always)]
-    fn mean(&self, m: usize, start: usize, end: usize) -> f64 {
-        let (weight, sum) = self.sums(m, start, end);
-        let total = self.total(weight, sum);
-        if !self.ends.is_empty() {
-            return (total + self.ends[m * (self.n_steps + 1) + end]) / (weight + 1.0);
+    fn end_loss<S: Simd, const EACH: bool>(&self, simd: S, m: usize, end: usize) -> (S::f64s, S::f64s) {
+        if self.ends.is_empty() {
+            return (simd.splat_f64s(0.0), simd.splat_f64s(0.0));
         }
-        if weight > 0.0 { total / weight } else { 0.0 }
+        (read::<S, EACH>(simd, &self.ends, m * (self.n_steps + 1) + end), simd.splat_f64s(1.0))
     }
 
     #[inline(always)]
-    fn variance(&self, m: usize, start: usize, end: usize) -> f64 {
-        let (weight, sum) = self.sums(m, start, end);
-        if weight <= 0.0 || end - start < 2 {
-            return 0.0;
+    fn cost_of<C: Running, S: Simd>(
+        &self,
+        simd: S,
+        before: Sums<S>,
+        after: Sums<S>,
+        (end, end_weight): (S::f64s, S::f64s),
+    ) -> S::f64s {
+        let steps = simd.sub_f64s(after.steps, before.steps);
+        let weight = simd.sub_f64s(after.weight, before.weight);
+        let off = simd.sub_f64s(after.first, before.first);
+        let squares = simd.sub_f64s(after.second, before.second);
+        let centres = simd.mul_f64s(simd.splat_f64s(self.centre), weight);
+        let loss = or_zero(simd, weight, simd.add_f64s(off, centres));
+        let cost = C::prefix_cost(simd, Chunk { steps, weight, off, squares, loss, end, end_weight });
+        if self.balance == 0.0 {
+            return cost;
         }
-        let sums = self.stage(m);
-        (self.second[sums + end] - self.second[sums + start] - sum * sum / weight).max(0.0)
+        // as `charge_of`
+        let scaled = simd.mul_f64s(steps, simd.splat_f64s(self.m as f64));
+        let share = simd.div_f64s(scaled, simd.splat_f64s(self.n_steps as f64));
+        let off = simd.sub_f64s(share, simd.splat_f64s(1.0));
+        simd.add_f64s(cost, simd.mul_f64s(simd.splat_f64s(self.balance), simd.mul_f64s(off, off)))
     }
+}
 
-    /// The cost under what few searches ask for: equal mass, or a charge for lengths.
-    #[cold]
-    #[inline(never)]
-    fn ours(&self, m: usize, start: usize, end: usize) -> f64 {
-        let cost = match self.objective {
-            Objective::Mean | Objective::Max => self.mean(m, start, end),
-            Objective::Variance => self.variance(m, start, end),
-            Objective::Mass => {
-                let (weight, sum) = self.sums(m, start, end);
-                let off = self.total(weight, sum) - 1.0;
-                off * off
-            }
-        };
-        cost + charge_of(self.balance, end - start, self.n_steps, self.m)
-    }
+/// The number at a place in all lanes, or with `EACH` the numbers from there on.
+#[inline(always)]
+fn read<S: Simd, const EACH: bool>(simd: S, numbers: &[f64], at: usize) -> S::f64s {
+    if EACH { S::as_simd_f64s(&numbers[at..at + S::F64_LANES]).0[0] } else { simd.splat_f64s(numbers[at]) }
+}
+
+/// Appends 0 and the sums of the first numbers.
+fn add_up(numbers: impl Iterator<Item = f64>, sums: &mut Vec<f64>) {
+    let mut sum = 0.0;
+    sums.push(sum);
+    sums.extend(numbers.map(|number| {
+        sum += number;
+        sum
+    }));
 }

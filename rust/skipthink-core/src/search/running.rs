@@ -5,6 +5,8 @@
 //! same, bit for bit, on every machine.
 #![allow(clippy::inline_always)] // a call that is not inlined loses the vector unit it was chosen for
 
+use std::ops::Range;
+
 use pulp::{Scalar, Simd};
 
 use crate::losses::{Objective, Row};
@@ -24,10 +26,31 @@ pub struct Step<S: Simd> {
     pub rest: S::f64s,
 }
 
+/// A chunk as prefix sums know it.
+#[derive(Clone, Copy)]
+pub struct Chunk<S: Simd> {
+    /// Its number of steps.
+    pub steps: S::f64s,
+    /// Its weight.
+    pub weight: S::f64s,
+    /// Its summed loss less the centre's.
+    pub off: S::f64s,
+    /// Its summed squares of losses less the centre, where `Running::SQUARES`.
+    pub squares: S::f64s,
+    /// Its summed loss.
+    pub loss: S::f64s,
+    /// Loss of its end token, 0 where none enters.
+    pub end: S::f64s,
+    /// Weight of the end token: 0 or 1.
+    pub end_weight: S::f64s,
+}
+
 /// A chunk's sums under one objective.
 pub trait Running: Copy + Send + Sync {
     /// Whether J is the worst chunk instead of the sum.
     const WORST: bool;
+    /// Whether the cost by prefix sums needs those of squares.
+    const SQUARES: bool = false;
     /// The sums.
     type Sums<S: Simd>: Copy;
 
@@ -37,6 +60,8 @@ pub trait Running: Copy + Send + Sync {
     fn push<S: Simd>(simd: S, sums: Self::Sums<S>, step: Step<S>) -> Self::Sums<S>;
     /// Its cost.
     fn cost<S: Simd>(simd: S, sums: Self::Sums<S>) -> S::f64s;
+    /// The cost of a chunk by prefix sums.
+    fn prefix_cost<S: Simd>(simd: S, chunk: Chunk<S>) -> S::f64s;
 
     /// Joins costs: J of two parts.
     #[inline(always)]
@@ -63,6 +88,7 @@ pub struct Deviation;
 
 impl Running for Deviation {
     const WORST: bool = false;
+    const SQUARES: bool = true;
     type Sums<S: Simd> = (S::f64s, S::f64s);
 
     #[inline(always)]
@@ -82,6 +108,11 @@ impl Running for Deviation {
     fn cost<S: Simd>(_simd: S, (_, squares): Self::Sums<S>) -> S::f64s {
         squares
     }
+
+    #[inline(always)]
+    fn prefix_cost<S: Simd>(simd: S, chunk: Chunk<S>) -> S::f64s {
+        WeightedDeviation::prefix_cost(simd, chunk)
+    }
 }
 
 /// Squared deviation from the mean, steps weighing as they are given (West's update).
@@ -90,6 +121,7 @@ pub struct WeightedDeviation;
 
 impl Running for WeightedDeviation {
     const WORST: bool = false;
+    const SQUARES: bool = true;
     type Sums<S: Simd> = (S::f64s, S::f64s, S::f64s);
 
     #[inline(always)]
@@ -111,6 +143,16 @@ impl Running for WeightedDeviation {
     #[inline(always)]
     fn cost<S: Simd>(_simd: S, (_, _, squares): Self::Sums<S>) -> S::f64s {
         squares
+    }
+
+    #[inline(always)]
+    fn prefix_cost<S: Simd>(simd: S, chunk: Chunk<S>) -> S::f64s {
+        let Chunk { steps, weight, off, squares, .. } = chunk;
+        let rest = simd.sub_f64s(squares, simd.div_f64s(simd.mul_f64s(off, off), weight));
+        let zero = simd.splat_f64s(0.0);
+        // one step does not deviate, whatever the rounding of its square
+        let several = simd.less_than_f64s(simd.splat_f64s(1.0), steps);
+        or_zero(simd, weight, simd.select_f64s(several, simd.max_f64s(rest, zero), zero))
     }
 }
 
@@ -136,6 +178,12 @@ impl<const WORST: bool> Running for MeanLoss<WORST> {
     fn cost<S: Simd>(simd: S, (sum, weight): Self::Sums<S>) -> S::f64s {
         or_zero(simd, weight, simd.div_f64s(sum, weight))
     }
+
+    #[inline(always)]
+    fn prefix_cost<S: Simd>(simd: S, chunk: Chunk<S>) -> S::f64s {
+        let sum = simd.add_f64s(chunk.loss, chunk.end);
+        Self::cost(simd, (sum, simd.add_f64s(chunk.weight, chunk.end_weight)))
+    }
 }
 
 /// Squared deviation of the summed loss from an even share, which losses are scaled to: it is 1.
@@ -160,6 +208,11 @@ impl Running for Mass {
     fn cost<S: Simd>(simd: S, sum: Self::Sums<S>) -> S::f64s {
         let off = simd.sub_f64s(sum, simd.splat_f64s(1.0));
         simd.mul_f64s(off, off)
+    }
+
+    #[inline(always)]
+    fn prefix_cost<S: Simd>(simd: S, chunk: Chunk<S>) -> S::f64s {
+        Self::cost(simd, chunk.loss)
     }
 }
 
@@ -301,12 +354,11 @@ pub fn costs_to_the_left<'a, C: Running>(
     m: usize,
     end: usize,
 ) -> impl Iterator<Item = (usize, f64)> + use<'a, C> {
-    let (end_loss, end_weight) = row.end(m, end).map_or((0.0, 0.0), |loss| (loss, 1.0));
-    let mut sums = C::open(Scalar, end_loss, end_weight);
+    let mut sums = open::<C>(row, m, end);
     let empty = std::iter::once((end, C::cost(Scalar, sums)));
-    let steps = row.stage(m)[..end].iter().zip(&row.weights[..end]).enumerate().rev();
-    empty.chain(steps.map(move |(start, (loss, weight))| {
-        sums = C::push(Scalar, sums, lengths.step(Scalar, end - start, *loss, *weight));
+    let steps = steps_to_the_left(row, lengths, m, 0..end);
+    empty.chain((0..end).rev().zip(steps).map(move |(start, step)| {
+        sums = C::push(Scalar, sums, step);
         (start, C::cost(Scalar, sums))
     }))
 }
@@ -314,9 +366,39 @@ pub fn costs_to_the_left<'a, C: Running>(
 /// J of boundaries `b_0 … b_M`.
 pub fn total<C: Running>(row: &Row, lengths: &Lengths, boundaries: &[usize]) -> f64 {
     boundaries.windows(2).enumerate().fold(C::start(), |joined, (m, pair)| {
-        let found = costs_to_the_left::<C>(row, lengths, m, pair[1]).nth(pair[1] - pair[0]);
-        let cost = found.expect("a chunk starts at 0 or later").1;
-        C::join(Scalar, joined, lengths.charged(cost, pair[1] - pair[0]))
+        let (start, end) = (pair[0], pair[1]);
+        let mut sums = open::<C>(row, m, end);
+        // one cost a chunk: a division less for each of its steps than `costs_to_the_left` makes
+        for step in steps_to_the_left(row, lengths, m, start..end) {
+            sums = C::push(Scalar, sums, step);
+        }
+        C::join(Scalar, joined, lengths.charged(C::cost(Scalar, sums), end - start))
+    })
+}
+
+/// A chunk `m` without steps that ends at `end`.
+#[inline(always)]
+fn open<C: Running>(row: &Row, m: usize, end: usize) -> C::Sums<Scalar> {
+    let (loss, weight) = row.end(m, end).map_or((0.0, 0.0), |loss| (loss, 1.0));
+    C::open(Scalar, loss, weight)
+}
+
+/// The steps of chunk `m`, from the last one to the first.
+#[inline(always)]
+fn steps_to_the_left<'a>(
+    row: &'a Row,
+    lengths: &'a Lengths,
+    m: usize,
+    steps: Range<usize>,
+) -> impl Iterator<Item = Step<Scalar>> {
+    let (inverses, rests) = (&lengths.inverse(0)[..steps.len()], &lengths.rest(1)[..steps.len()]);
+    let losses = row.stage(m)[steps.clone()].iter().zip(&row.weights[steps]).rev();
+    losses.zip(inverses.iter().zip(rests)).map(|((loss, weight), (inverse, rest))| Step {
+        loss: *loss,
+        weight: *weight,
+        begun: 1.0,
+        inverse: *inverse,
+        rest: *rest,
     })
 }
 

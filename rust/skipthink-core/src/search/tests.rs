@@ -101,7 +101,7 @@ impl Batch {
             .windows(2)
             .enumerate()
             .map(|(m, pair)| cost(m, pair[0], pair[1]) + charge(pair[1] - pair[0]));
-        costs.fold(objective.start(), |joined, cost| objective.join(joined, cost))
+        if objective == Objective::Max { costs.fold(f64::NEG_INFINITY, f64::max) } else { costs.sum() }
     }
 
     /// An even share of a row's loss, as the mean of the stages.

@@ -8,7 +8,7 @@ use crate::interrupt;
 use crate::losses::{Losses, Objective};
 use crate::parallel::run_parts;
 use crate::search::running::{OverCosts, Running, over_costs, total};
-use crate::search::{average_row, search_blocks};
+use crate::search::search_blocks;
 
 /// J of every row in 1 … `max_m` chunks, `(n, max_m)`, row-major. A row that is too short for so many chunks of
 /// `min_steps` steps counts as cut into as many as it has room for.
@@ -68,8 +68,7 @@ impl OverCosts for Curves<'_> {
     type Output = Result<()>;
 
     fn with<C: Running>(mut self) -> Result<()> {
-        let mut short = std::mem::take(&mut self.space.short);
-        short.iter_mut().for_each(Vec::clear);
+        let mut short = vec![Vec::new(); self.space.paths.short + 1];
         for row in self.rows.clone() {
             match self.losses.steps.row(row).len() {
                 k if k < self.min_steps => self.whole::<C>(row),
@@ -78,14 +77,7 @@ impl OverCosts for Curves<'_> {
             }
         }
         let lanes = lanes::lanes(self.space.paths.arch);
-        for (k, rows) in short.iter().enumerate() {
-            for rows in rows.chunks(lanes) {
-                interrupt::check(k * lanes)?;
-                self.group::<C>(k, rows);
-            }
-        }
-        self.space.short = short;
-        Ok(())
+        lanes::in_groups(&mut short, lanes, false, |rows| self.group::<C>(rows))
     }
 }
 
@@ -128,26 +120,26 @@ impl Curves<'_> {
         Ok(())
     }
 
-    fn group<C: Running>(&mut self, k: usize, rows: &[usize]) {
-        let m = self.room(k);
+    fn group<C: Running>(&mut self, rows: &[usize]) -> Result<()> {
         let group = lanes::Group {
             losses: self.losses,
             rows,
-            k,
-            m,
+            m: self.room(self.losses.steps.row(rows[0]).len()),
             min_steps: self.min_steps,
             with_ends: false,
             shares: false,
             all_layers: true,
+            start: false,
         };
-        let Optimal { paths, lengths, lanes, start, .. } = &mut *self.space;
-        start.clear();
-        start.extend(average_row(k, m));
-        let mut initial = [0.0; lanes::MOST_ROWS];
-        lanes::fill::<C>(paths.arch, lanes, lengths, &group, start, &mut initial);
+        let Optimal { paths, lengths, lanes, .. } = &mut *self.space;
+        lanes::fill::<C>(paths.arch, lanes, lengths, &group);
+        interrupt::check(lanes.n_steps(0) * rows.len())?;
         for (lane, row) in rows.iter().enumerate() {
-            let best: Vec<f64> = (1..=m).map(|m| self.space.lanes.at(m, k, lane)).collect();
-            Self::write(self.place(*row), m, |m| best[m - 1]);
+            let k = self.space.lanes.n_steps(lane);
+            let m = self.room(k);
+            let out = &mut self.out[(row - self.rows.start) * self.max_m..][..self.max_m];
+            Self::write(out, m, |m| self.space.lanes.at(m, k, lane));
         }
+        Ok(())
     }
 }

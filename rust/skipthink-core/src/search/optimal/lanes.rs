@@ -1,7 +1,9 @@
 //! Optimal boundaries of short rows, one row in each lane.
 //!
-//! Rows of the same length go through the dynamic programme together, so nothing of a short row is spent on filling
-//! vectors. Ends run upwards; the costs of all chunks that end there are computed once and serve all layers.
+//! Rows go through the dynamic programme together, so nothing of a short row is spent on filling vectors. They are
+//! sorted by length, so that rows of a group are of the same length or nearly so: each lane holds what a row of the
+//! group's longest length would, and is read at the end of its own row. Ends run upwards; the costs of all chunks that
+//! end there are computed once and serve all layers.
 //! Loops over vectors are plain `for`s: what happens in a closure may not be compiled for the vector unit.
 #![allow(clippy::inline_always)] // a call that is not inlined loses the vector unit it was chosen for
 
@@ -10,8 +12,10 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use crate::error::Result;
 use crate::losses::{Losses, share_factor};
 use crate::ragged::Numbers;
+use crate::search::average_row;
 use crate::search::running::{Lengths, Running, one};
 
 /// Longest rows whose choices are noted while the programme is filled; to find those of longer ones again costs less.
@@ -34,20 +38,38 @@ pub struct Space {
     choices: Vec<f64>,
     lanes: usize,
     width: usize,
+    /// Steps of each lane's row, the most first.
+    steps: Vec<usize>,
+    initial: [f64; MOST_ROWS],
 }
 
 impl Space {
+    /// Steps of a lane's row.
+    pub fn n_steps(&self, lane: usize) -> usize {
+        self.steps[lane]
+    }
+
+    /// J of average chunks of a lane's row, of a group with `start`.
+    pub fn initial(&self, lane: usize) -> f64 {
+        self.initial[lane]
+    }
+
+    /// Whether choices were noted.
+    pub fn noted(&self) -> bool {
+        self.width <= NOTED + 1
+    }
+
     /// J of the first `end` steps of a lane's row in `m` chunks, which they suffice for.
     #[inline]
     pub fn at(&self, m: usize, end: usize, lane: usize) -> f64 {
         self.best[(m * self.width + end) * self.lanes + lane]
     }
 
-    /// Writes the boundaries of a lane's row of at most `NOTED` steps.
+    /// Writes the boundaries of a lane's row, where choices were noted.
     #[inline]
     pub fn read_back(&self, lane: usize, boundaries: &mut [i64]) {
         let m = boundaries.len() - 1;
-        let mut end = self.width - 1;
+        let mut end = self.steps[lane];
         boundaries[m] = end as i64;
         for chunk in (1..m).rev() {
             let choice = self.choices[((chunk + 1) * self.width + end) * self.lanes + lane];
@@ -58,16 +80,14 @@ impl Space {
     }
 }
 
-/// Rows of equal length, at most `lanes(arch)` of them.
+/// At most `lanes(arch)` rows, the longest first.
 #[derive(Debug, Clone, Copy)]
 pub struct Group<'a> {
     /// Losses of all rows.
     pub losses: &'a Losses<'a>,
     /// The rows.
     pub rows: &'a [usize],
-    /// Steps of each.
-    pub k: usize,
-    /// Chunks.
+    /// Chunks; all rows have steps enough for them, or with `all_layers` the longest.
     pub m: usize,
     /// Least steps of a chunk.
     pub min_steps: usize,
@@ -77,6 +97,29 @@ pub struct Group<'a> {
     pub shares: bool,
     /// Whether J of fewer chunks is wanted too.
     pub all_layers: bool,
+    /// Whether J of average chunks is wanted.
+    pub start: bool,
+}
+
+/// Takes rows, listed by their number of steps, out of the lists and hands them on in groups, the longest rows first. What
+/// is left of one length is filled up with the next one, unless rows of a group are to be `alike`.
+///
+/// # Errors
+/// The first one of `search`.
+pub fn in_groups(
+    by_steps: &mut [Vec<usize>],
+    lanes: usize,
+    alike: bool,
+    mut search: impl FnMut(&[usize]) -> Result<()>,
+) -> Result<()> {
+    let mut waiting = Vec::new();
+    for (k, rows) in by_steps.iter_mut().enumerate().rev() {
+        waiting.append(rows);
+        let ready = if alike || k == 0 { waiting.len() } else { waiting.len() / lanes * lanes };
+        waiting[..ready].chunks(lanes).try_for_each(&mut search)?;
+        waiting.drain(..ready);
+    }
+    Ok(())
 }
 
 /// Rows in a group on this machine.
@@ -92,21 +135,15 @@ pub fn lanes(arch: pulp::Arch) -> usize {
     arch.dispatch(Width)
 }
 
-/// Fills all layers of a group; `initial` gets J of the cuts `start`, the same in all rows.
-pub fn fill<C: Running>(
-    arch: pulp::Arch,
-    space: &mut Space,
-    lengths: &mut Lengths,
-    group: &Group<'_>,
-    start: &[usize],
-    initial: &mut [f64; MOST_ROWS],
-) {
-    lengths.fit(group.k, group.m);
+/// Fills all layers of a group.
+pub fn fill<C: Running>(arch: pulp::Arch, space: &mut Space, lengths: &mut Lengths, group: &Group<'_>) {
+    space.list_steps(group);
+    lengths.fit(space.steps[0], group.m);
     // two programmes: what charges lengths would slow down, within its loops, what does not
     if lengths.is_balanced() {
-        fill_charged::<C, true>(arch, space, lengths, group, start, initial);
+        fill_charged::<C, true>(arch, space, lengths, group);
     } else {
-        fill_charged::<C, false>(arch, space, lengths, group, start, initial);
+        fill_charged::<C, false>(arch, space, lengths, group);
     }
 }
 
@@ -115,20 +152,11 @@ fn fill_charged<C: Running, const CHARGED: bool>(
     space: &mut Space,
     lengths: &Lengths,
     group: &Group<'_>,
-    start: &[usize],
-    initial: &mut [f64; MOST_ROWS],
 ) {
-    if group.k <= NOTED {
-        arch.dispatch(Fill::<C, true, CHARGED> { space, lengths, group, start, initial, costs: PhantomData });
+    if space.noted() {
+        arch.dispatch(Fill::<C, true, CHARGED> { space, lengths, group, costs: PhantomData });
     } else {
-        arch.dispatch(Fill::<C, false, CHARGED> {
-            space,
-            lengths,
-            group,
-            start,
-            initial,
-            costs: PhantomData,
-        });
+        arch.dispatch(Fill::<C, false, CHARGED> { space, lengths, group, costs: PhantomData });
     }
 }
 
@@ -136,8 +164,6 @@ struct Fill<'a, C, const NOTES: bool, const CHARGED: bool> {
     space: &'a mut Space,
     lengths: &'a Lengths,
     group: &'a Group<'a>,
-    start: &'a [usize],
-    initial: &'a mut [f64; MOST_ROWS],
     costs: PhantomData<C>,
 }
 
@@ -149,15 +175,19 @@ impl<C: Running, const NOTES: bool, const CHARGED: bool> WithSimd for Fill<'_, C
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { space, lengths, group, start, initial, .. } = self;
-        let Group { k, m, min_steps, all_layers, .. } = *group;
-        space.load(group, S::F64_LANES * VECTORS);
-        let Space { losses, weights, ends, best, choices, costs, .. } = space;
+        let Self { space, lengths, group, .. } = self;
+        let Group { m, min_steps, all_layers, .. } = *group;
+        space.load::<S>(group);
+        let k = space.width - 1;
+        let Space { losses, weights, ends, best, choices, costs, steps, initial, .. } = space;
         let n_stages = group.losses.n_stages;
         let per_stage = n_stages > 1 || !ends.is_empty();
         let (losses, weights, ends) = (lanes_of::<S>(losses), lanes_of::<S>(weights), lanes_of::<S>(ends));
         let programme = Programme { simd, lengths, losses, weights, ends, n_stages, k, min_steps };
-        lanes_of_mut::<S>(&mut initial[..S::F64_LANES * VECTORS])[0] = programme.total::<C, CHARGED>(start);
+        if group.start {
+            programme.totals::<C, CHARGED>(m, steps, initial);
+        }
+        let shortest = steps[steps.len() - 1];
         let (best, costs) = (lanes_of_mut::<S>(best), lanes_of_mut::<S>(costs));
         let choices = lanes_of_mut::<S>(choices);
         best[0] = [simd.splat_f64s(C::start()); VECTORS];
@@ -168,8 +198,8 @@ impl<C: Running, const NOTES: bool, const CHARGED: bool> WithSimd for Fill<'_, C
             let spare = (k - end).checked_div(min_steps).unwrap_or(m);
             let low = if all_layers { 1 } else { m.saturating_sub(spare).max(1) };
             let last_end = end + usize::from(both);
-            // the last chunk ends with the last step
-            let last = if all_layers || last_end == k { m } else { m - 1 };
+            // the last chunk ends with the last step of its row
+            let last = if all_layers || last_end >= shortest { m } else { m - 1 };
             let layers = low..last_end.checked_div(min_steps).unwrap_or(m).min(last) + 1;
             if both {
                 programme.sweep::<C, 2, NOTES, CHARGED>(layers, end, per_stage, best, costs, choices);
@@ -182,75 +212,100 @@ impl<C: Running, const NOTES: bool, const CHARGED: bool> WithSimd for Fill<'_, C
 }
 
 impl Space {
-    /// Lays rows side by side; lanes without a row get the first one.
-    fn load(&mut self, group: &Group<'_>, lanes: usize) {
-        let Group { losses, k, m, .. } = *group;
+    /// Notes how long the rows of a group are.
+    fn list_steps(&mut self, group: &Group<'_>) {
+        self.steps.clear();
+        self.steps.extend(group.rows.iter().map(|row| group.losses.steps.row(*row).len()));
+        self.width = self.steps[0] + 1;
+    }
+
+    /// Lays rows side by side. Behind the end of a row, and in lanes without one, stays what was there before: numbers
+    /// that nothing of a row depends on.
+    fn load<S: Simd>(&mut self, group: &Group<'_>) {
+        let Group { losses, m, .. } = *group;
+        let (k, lanes) = (self.width - 1, S::F64_LANES * VECTORS);
         let ends = losses.ends.filter(|_| group.with_ends);
-        self.losses.resize(k * losses.n_stages * lanes, 0.0);
-        self.ends.resize(ends.map_or(0, |_| (k + 1) * m * lanes), 0.0);
-        self.weights.resize(k * lanes, 1.0);
-        for lane in 0..lanes {
-            let row = *group.rows.get(lane).unwrap_or(&group.rows[0]);
-            let steps = losses.steps.row(row);
-            lay(losses.values, steps.clone(), losses.n_stages, &mut self.losses, lane, lanes);
+        make_room(&mut self.losses, k * losses.n_stages * lanes, 0.0);
+        make_room(&mut self.ends, ends.map_or(0, |_| (k + 1) * m * lanes), 0.0);
+        make_room(&mut self.weights, k * lanes, 1.0);
+        for (lane, row) in group.rows.iter().enumerate() {
+            let steps = losses.steps.row(*row);
+            lay::<S>(losses.values, steps.clone(), losses.n_stages, &mut self.losses, lane, k);
             if let Some(weights) = losses.weights {
-                lay(weights, steps, 1, &mut self.weights, lane, lanes);
+                lay::<S>(weights, steps, 1, &mut self.weights, lane, k);
             }
             if let Some((ends, offsets)) = ends {
-                lay(ends, offsets.row(row), m, &mut self.ends, lane, lanes);
+                lay::<S>(ends, offsets.row(*row), m, &mut self.ends, lane, k + 1);
+            }
+            if group.shares {
+                self.scale_to_shares(group, lane, lanes);
             }
         }
-        if group.shares {
-            (0..lanes).for_each(|lane| self.scale_to_shares(group, lane, lanes));
+        make_room(&mut self.costs, 2 * (k + 1) * lanes, 0.0);
+        make_room(&mut self.best, (m + 1) * (k + 1) * lanes, 0.0);
+        if self.noted() {
+            make_room(&mut self.choices, (m + 1) * (k + 1) * lanes, 0.0);
         }
-        self.costs.resize(2 * (k + 1) * lanes, 0.0);
-        // whatever stands here from before is written before it is read
-        self.best.resize((m + 1) * (k + 1) * lanes, 0.0);
-        self.choices.resize(if k > NOTED { 0 } else { (m + 1) * (k + 1) * lanes }, 0.0);
-        (self.lanes, self.width) = (lanes, k + 1);
+        self.lanes = lanes;
     }
 
     /// As `Row::scale_to_shares`, of the row in a lane.
     fn scale_to_shares(&mut self, group: &Group<'_>, lane: usize, lanes: usize) {
-        let (k, n_stages) = (group.k, group.losses.n_stages);
-        let (losses, weights) = (&self.losses, &self.weights);
-        let loss = |stage: usize, step: usize| losses[(stage * k + step) * lanes + lane];
-        let factor = share_factor(group.m, k, n_stages, loss, |step| weights[step * lanes + lane]);
-        self.losses[..k * n_stages * lanes]
-            .iter_mut()
-            .skip(lane)
-            .step_by(lanes)
-            .for_each(|loss| *loss *= factor);
+        let (k, n_steps, n_stages) = (self.width - 1, self.steps[lane], group.losses.n_stages);
+        let (losses, weights) = (&mut self.losses, &self.weights);
+        let place = |stage: usize, step: usize| (stage * k + step) * lanes + lane;
+        let loss = |stage: usize, step: usize| losses[place(stage, step)];
+        let factor = share_factor(group.m, n_steps, n_stages, loss, |step| weights[step * lanes + lane]);
+        for stage in 0..n_stages {
+            (0..n_steps).for_each(|step| losses[place(stage, step)] *= factor);
+        }
     }
 }
 
-/// Writes `(positions, width)` numbers to one lane of `(width, positions, lanes)`.
-fn lay(
+/// Room for at least `n` numbers, never less than before: groups grow and shrink all the time.
+fn make_room(numbers: &mut Vec<f64>, n: usize, fill: f64) {
+    if numbers.len() < n {
+        numbers.resize(n, fill);
+    }
+}
+
+/// Writes `(positions, width)` numbers to one lane of `(width, room, lanes)`.
+fn lay<S: Simd>(
     numbers: Numbers<'_>,
     positions: Range<usize>,
     width: usize,
     out: &mut [f64],
     lane: usize,
-    lanes: usize,
+    room: usize,
 ) {
     let range = positions.start * width..positions.end * width;
     match numbers {
-        Numbers::Single(values) => scatter(&values[range], width, out, lane, lanes),
-        Numbers::Double(values) => scatter(&values[range], width, out, lane, lanes),
+        Numbers::Single(values) => scatter::<S, f32>(&values[range], width, out, lane, room),
+        Numbers::Double(values) => scatter::<S, f64>(&values[range], width, out, lane, room),
     }
 }
 
 #[inline]
-fn scatter<T: Copy + Into<f64>>(values: &[T], width: usize, out: &mut [f64], lane: usize, lanes: usize) {
-    let mut place = lane;
-    let mut put = |value: T| {
-        out[place] = value.into();
-        place += lanes;
-    };
+fn scatter<S: Simd, T: Copy + Into<f64>>(
+    values: &[T],
+    width: usize,
+    out: &mut [f64],
+    lane: usize,
+    room: usize,
+) {
+    let lanes = S::F64_LANES * VECTORS;
+    assert!(lane < lanes, "a lane of the group");
     if width == 1 {
-        values.iter().copied().for_each(&mut put);
-    } else {
-        (0..width).for_each(|column| values.iter().skip(column).step_by(width).copied().for_each(&mut put));
+        for (place, value) in out.chunks_exact_mut(lanes).zip(values) {
+            place[lane] = (*value).into();
+        }
+        return;
+    }
+    for column in 0..width {
+        let places = out[column * room * lanes..].chunks_exact_mut(lanes);
+        for (place, value) in places.zip(values.iter().skip(column).step_by(width)) {
+            place[lane] = (*value).into();
+        }
     }
 }
 
@@ -387,22 +442,45 @@ impl<S: Simd> Programme<'_, S> {
         self.simd.add_f64s(cost, self.simd.splat_f64s(self.lengths.charges(n as isize)[0]))
     }
 
-    /// J of the same boundaries in all rows.
+    /// J of average chunks of each lane's row; `steps` as `Space` has them.
     #[inline(always)]
-    fn total<C: Running, const CHARGED: bool>(&self, boundaries: &[usize]) -> Lanes<S> {
+    fn totals<C: Running, const CHARGED: bool>(
+        &self,
+        m: usize,
+        steps: &[usize],
+        initial: &mut [f64; MOST_ROWS],
+    ) {
+        let mut totals = [0.0; MOST_ROWS];
+        let mut first = 0;
+        while first < steps.len() {
+            let k = steps[first];
+            lanes_of_mut::<S>(&mut totals)[0] = self.total::<C, CHARGED>(k, m);
+            // lanes of shorter rows are written anew
+            initial[first..].copy_from_slice(&totals[first..]);
+            while first < steps.len() && steps[first] == k {
+                first += 1;
+            }
+        }
+    }
+
+    /// J of average chunks of the first `k` steps in all lanes.
+    #[inline(always)]
+    fn total<C: Running, const CHARGED: bool>(&self, k: usize, m: usize) -> Lanes<S> {
         let mut joined = [self.simd.splat_f64s(C::start()); VECTORS];
-        for (chunk, pair) in boundaries.windows(2).enumerate() {
-            let mut sums = self.open::<C>(chunk, pair[1]);
-            for start in (pair[0]..pair[1]).rev() {
-                self.push::<C>(&mut sums, chunk, start, pair[1]);
+        let mut first = 0;
+        for (chunk, end) in average_row(k, m).skip(1).enumerate() {
+            let mut sums = self.open::<C>(chunk, end);
+            for start in (first..end).rev() {
+                self.push::<C>(&mut sums, chunk, start, end);
             }
             for v in 0..VECTORS {
                 let mut cost = C::cost(self.simd, sums[v]);
                 if CHARGED {
-                    cost = self.charged(cost, pair[1] - pair[0]);
+                    cost = self.charged(cost, end - first);
                 }
                 joined[v] = C::join(self.simd, joined[v], cost);
             }
+            first = end;
         }
         joined
     }

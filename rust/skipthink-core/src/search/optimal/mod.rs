@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::losses::{Objective, Row};
 use crate::search::running::{Lengths, OverCosts, Running, costs_to_the_left, over_costs, total};
-use crate::search::{MOST_CELLS, Part, Task, average_row};
+use crate::search::{MOST_CELLS, Part, Task};
 
 /// Which way rows are searched; what is found does not depend on it.
 #[derive(Debug, Clone, Copy)]
@@ -60,8 +60,6 @@ pub struct Optimal {
     row: Row,
     cuts: Vec<usize>,
     start: Vec<usize>,
-    /// Rows of a part that are searched side by side, by their number of steps.
-    short: Vec<Vec<usize>>,
 }
 
 impl Optimal {
@@ -76,7 +74,6 @@ impl Optimal {
             row: Row::default(),
             cuts: Vec::new(),
             start: Vec::new(),
-            short: vec![Vec::new(); paths.short + 1],
         }
     }
 
@@ -111,8 +108,7 @@ impl OverCosts for Search<'_, '_> {
 
     fn with<C: Running>(mut self) -> Result<()> {
         let task = self.task;
-        let mut short = std::mem::take(&mut self.space.short);
-        short.iter_mut().for_each(Vec::clear);
+        let mut short = vec![Vec::new(); self.space.paths.short + 1];
         let fewest = task.fewest_searched();
         for row in self.part.rows.clone() {
             let k = task.losses.steps.row(row).len();
@@ -128,14 +124,9 @@ impl OverCosts for Search<'_, '_> {
             }
         }
         let lanes = lanes::lanes(self.space.paths.arch);
-        for (k, rows) in short.iter().enumerate() {
-            for rows in rows.chunks(lanes) {
-                interrupt::check(k * lanes)?;
-                self.group::<C>(k, rows);
-            }
-        }
-        self.space.short = short;
-        Ok(())
+        // what lengths are charged depends on the row's
+        let alike = self.space.lengths.is_balanced();
+        lanes::in_groups(&mut short, lanes, alike, |rows| self.group::<C>(rows))
     }
 }
 
@@ -207,37 +198,36 @@ impl Search<'_, '_> {
         Ok(())
     }
 
-    /// Rows of `k` steps, side by side.
-    fn group<C: Running>(&mut self, k: usize, rows: &[usize]) {
+    /// Rows that are searched side by side.
+    fn group<C: Running>(&mut self, rows: &[usize]) -> Result<()> {
         let Task { losses, m, init, options } = *self.task;
         let (min_steps, with_ends) = (options.min_steps, self.task.with_ends());
         let shares = options.objective == Objective::Mass;
-        let group = lanes::Group { losses, rows, k, m, min_steps, with_ends, shares, all_layers: false };
-        let mut initial = [0.0; lanes::MOST_ROWS];
-        let Optimal { paths, lengths, lanes, start, .. } = &mut *self.space;
-        start.clear();
-        start.extend(average_row(k, m));
-        lanes::fill::<C>(paths.arch, lanes, lengths, &group, start, &mut initial);
+        let start = init.is_none();
+        let group = lanes::Group { losses, rows, m, min_steps, with_ends, shares, all_layers: false, start };
+        let Optimal { paths, lengths, lanes, .. } = &mut *self.space;
+        lanes::fill::<C>(paths.arch, lanes, lengths, &group);
+        interrupt::check(lanes.n_steps(0) * rows.len())?;
         for (lane, row) in rows.iter().enumerate() {
-            if init.is_some() {
-                initial[lane] = self.load_start::<C>(*row);
-                self.space.start.clone_from(&self.space.cuts);
-            }
-            let Optimal { lanes, start, .. } = &*self.space;
+            let initial = if start { self.space.lanes.initial(lane) } else { self.load_start::<C>(*row) };
+            let Optimal { lanes, cuts, .. } = &mut *self.space;
+            let k = lanes.n_steps(lane);
             let found = lanes.at(m, k, lane);
-            if initial[lane] - found <= options.eta {
-                self.part.write(*row, start, initial[lane], initial[lane], true);
-            } else if k <= lanes::NOTED {
-                lanes.read_back(lane, self.part.put(*row, found, initial[lane]));
+            if initial - found <= options.eta {
+                self.task.start(*row, k, cuts);
+                self.part.write(*row, cuts, initial, initial, true);
+            } else if lanes.noted() {
+                lanes.read_back(lane, self.part.put(*row, found, initial));
             } else {
-                if init.is_none() {
+                if start {
                     self.load(*row);
                 }
                 let Optimal { row: loaded, lengths, lanes, cuts, .. } = &mut *self.space;
                 walk_back::<C>(loaded, lengths, min_steps, cuts, |m, end| lanes.at(m, end, lane));
-                self.part.write(*row, cuts, found, initial[lane], true);
+                self.part.write(*row, cuts, found, initial, true);
             }
         }
+        Ok(())
     }
 }
 
