@@ -132,9 +132,15 @@ impl Row {
         let steps = losses.steps.row(row);
         self.n_steps = steps.len();
         self.n_stages = losses.n_stages;
-        self.scratch.resize(steps.len() * self.n_stages, 0.0);
-        losses.values.copy_to(steps.start * self.n_stages..steps.end * self.n_stages, &mut self.scratch);
-        transpose(&self.scratch, self.n_stages, &mut self.values);
+        let values = steps.start * self.n_stages..steps.end * self.n_stages;
+        if self.n_stages == 1 {
+            self.values.resize(values.len(), 0.0);
+            losses.values.copy_to(values, &mut self.values);
+        } else {
+            self.scratch.resize(values.len(), 0.0);
+            losses.values.copy_to(values, &mut self.scratch);
+            transpose(&self.scratch, self.n_stages, &mut self.values);
+        }
         self.weights.clear();
         self.weights.resize(steps.len(), 1.0);
         if let Some(weights) = losses.weights {

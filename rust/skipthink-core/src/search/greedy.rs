@@ -9,7 +9,7 @@ use pulp::{Scalar, Simd, WithSimd};
 
 use crate::error::Result;
 use crate::interrupt;
-use crate::search::prefix::{PrefixCosts, ROOM};
+use crate::search::prefix::PrefixCosts;
 use crate::search::running::Running;
 
 /// Which loss a move is judged by.
@@ -41,7 +41,7 @@ pub struct Rule {
     pub min_steps: usize,
 }
 
-/// Moves boundaries, left to right, sweep after sweep, until nothing moves; `judged` is work space.
+/// Moves boundaries, left to right, sweep after sweep, until nothing moves; `stale` is work space.
 ///
 /// # Errors
 /// `Error::Interrupted`.
@@ -50,18 +50,19 @@ pub fn search<C: Running>(
     costs: &PrefixCosts,
     boundaries: &mut [usize],
     rule: Rule,
-    judged: &mut Vec<f64>,
+    stale: &mut Vec<bool>,
 ) -> Result<()> {
-    let n_steps = boundaries[boundaries.len() - 1];
-    judged.resize(judged.len().max(n_steps + 1 + ROOM), 0.0);
-    arch.dispatch(Search::<C> { costs, boundaries, rule, judged, kind: PhantomData })
+    stale.clear();
+    stale.resize(boundaries.len(), true);
+    arch.dispatch(Search::<C> { costs, boundaries, rule, stale, kind: PhantomData })
 }
 
 struct Search<'a, C> {
     costs: &'a PrefixCosts,
     boundaries: &'a mut [usize],
     rule: Rule,
-    judged: &'a mut [f64],
+    /// Boundaries that may move: what their last examination looked at has changed since.
+    stale: &'a mut [bool],
     kind: PhantomData<C>,
 }
 
@@ -75,7 +76,9 @@ impl<C: Running> WithSimd for Search<'_, C> {
             interrupt::check(10 * self.boundaries[m])?;
             let mut moved = false;
             for cut in 1..m {
-                moved |= self.move_cut(simd, cut);
+                if self.stale[cut] {
+                    moved |= self.move_cut(simd, cut);
+                }
             }
             if !moved {
                 break;
@@ -93,45 +96,52 @@ impl<C: Running> Search<'_, C> {
         let now = self.boundaries[cut];
         let (low, high) =
             (self.boundaries[cut - 1] + min_steps, self.boundaries[cut + 1].saturating_sub(min_steps));
-        // a start that was given may have shorter chunks than a move may make
-        let first = low.min(now);
-        self.judge(simd, cut, first, high.max(now));
-        let current = self.judged[now - first];
-        let mut best = (f64::INFINITY, now);
-        for candidate in low..=high {
-            let loss = self.judged[candidate - first];
-            if loss < best.0 {
-                best = (loss, candidate);
+        let others = if C::WORST { self.worst_other(cut) } else { 0.0 };
+        let last = simd.splat_f64s(high as f64);
+        let far = simd.splat_f64s(f64::INFINITY);
+        let (mut least, mut at) = (far, far);
+        for place in (low..high + 1).step_by(S::F64_LANES) {
+            let places = self.costs.places::<S>(place);
+            let loss = self.judge(simd, cut, place, others);
+            let loss = simd.select_f64s(simd.less_than_or_equal_f64s(places, last), loss, far);
+            at = simd.select_f64s(simd.less_than_f64s(loss, least), places, at);
+            least = simd.min_f64s(least, loss);
+        }
+        let loss = simd.reduce_min_f64s(least);
+        let first = simd.less_than_or_equal_f64s(least, simd.splat_f64s(loss));
+        let best = simd.reduce_min_f64s(simd.select_f64s(first, at, far));
+        self.stale[cut] = false;
+        let moves = self.judge(Scalar, cut, now, others) - loss > eta && best != now as f64;
+        if moves {
+            self.boundaries[cut] = best as usize;
+            if C::WORST {
+                self.stale.fill(true);
+                self.stale[cut] = false;
+            } else {
+                (self.stale[cut - 1], self.stale[cut + 1]) = (true, true);
             }
         }
-        let accepted = current - best.0 > eta && best.1 != now;
-        if accepted {
-            self.boundaries[cut] = best.1;
-        }
-        accepted
+        moves
     }
 
-    /// Writes the losses that the places `first` to `last` of a boundary are judged by.
+    /// The losses that the places `place`, `place + 1`, … of a boundary are judged by, one per lane.
     #[inline(always)]
-    fn judge<S: Simd>(&mut self, simd: S, cut: usize, first: usize, last: usize) {
-        let Self { costs, boundaries, rule, judged, .. } = self;
-        let range = (boundaries[cut - 1], boundaries[cut + 1]);
-        let others = simd.splat_f64s(if C::WORST { worst_other::<C>(costs, boundaries, cut) } else { 0.0 });
-        let (blocks, _) = S::as_mut_simd_f64s(judged);
-        for (place, block) in (first..=last).step_by(S::F64_LANES).zip(blocks) {
-            let (left, right) = costs.costs_of_pair::<C, S>(simd, cut - 1, range, place);
-            *block = match rule.greedy.scope {
-                Scope::Left => left,
-                // J is the worst chunk of the whole row: a move that leaves another chunk the worst gains nothing
-                Scope::Pair if C::WORST => C::join(simd, C::join(simd, left, right), others),
-                Scope::Pair => C::join(simd, left, right),
-            };
+    fn judge<S: Simd>(&self, simd: S, cut: usize, place: usize, others: f64) -> S::f64s {
+        let range = (self.boundaries[cut - 1], self.boundaries[cut + 1]);
+        let (left, right) = self.costs.costs_of_pair::<C, S>(simd, cut - 1, range, place);
+        match self.rule.greedy.scope {
+            Scope::Left => left,
+            // J is the worst chunk of the whole row: a move that leaves another chunk the worst gains nothing
+            Scope::Pair if C::WORST => C::join(simd, C::join(simd, left, right), simd.splat_f64s(others)),
+            Scope::Pair => C::join(simd, left, right),
         }
     }
-}
 
-/// The worst chunk of those that a boundary does not touch.
-fn worst_other<C: Running>(costs: &PrefixCosts, boundaries: &[usize], cut: usize) -> f64 {
-    let others = boundaries.windows(2).enumerate().filter(|(m, _)| *m + 1 != cut && *m != cut);
-    others.fold(C::start(), |worst, (m, part)| C::join(Scalar, worst, costs.cost::<C>(m, part[0], part[1])))
+    /// The worst chunk of those that a boundary does not touch.
+    fn worst_other(&self, cut: usize) -> f64 {
+        let others = self.boundaries.windows(2).enumerate().filter(|(m, _)| *m + 1 != cut && *m != cut);
+        others.fold(C::start(), |worst, (m, part)| {
+            C::join(Scalar, worst, self.costs.cost::<C>(m, part[0], part[1]))
+        })
+    }
 }

@@ -265,7 +265,7 @@ struct Searcher {
     row: Row,
     costs: PrefixCosts,
     lengths: Lengths,
-    judged: Vec<f64>,
+    stale: Vec<bool>,
     temperatures: Vec<f64>,
     start: Vec<usize>,
     best: Vec<usize>,
@@ -283,7 +283,7 @@ impl Searcher {
             row: Row::default(),
             costs: PrefixCosts::new(options.balance),
             lengths: Lengths::new(options.min_steps, options.balance),
-            judged: Vec::new(),
+            stale: Vec::new(),
             temperatures,
             start: Vec::new(),
             best: Vec::new(),
@@ -353,7 +353,7 @@ impl Searcher {
             Method::Average | Method::Optimal => Ok(()),
             Method::Greedy(greedy) => {
                 let rule = Rule { greedy, eta: options.eta, min_steps: options.min_steps };
-                greedy::search::<C>(self.arch, &self.costs, &mut self.best, rule, &mut self.judged)
+                greedy::search::<C>(self.arch, &self.costs, &mut self.best, rule, &mut self.stale)
             }
             Method::Anneal(anneal) => {
                 let random = SplitMix64::of_row(options.seed, options.first_row.wrapping_add(row as u64));

@@ -7,7 +7,7 @@ use crate::losses::Row;
 use crate::search::running::{Chunk, Running, or_zero};
 
 /// Numbers behind the last sum, which a vector that begins with it holds as well.
-pub const ROOM: usize = 8;
+const ROOM: usize = 8;
 
 /// Prefix sums of one row; reused from row to row. They are taken of losses less a centre near the row's mean,
 /// so that little cancels when they are subtracted.
@@ -83,6 +83,12 @@ impl PrefixCosts {
                 sums.resize(sums.len() + ROOM, 0.0);
             }
         }
+    }
+
+    /// The places `place`, `place + 1`, … as numbers, one per lane.
+    #[inline(always)]
+    pub fn places<S: Simd>(&self, place: usize) -> S::f64s {
+        S::as_simd_f64s(&self.steps[place..place + S::F64_LANES]).0[0]
     }
 
     /// Cost of chunk `m` (0-based) over steps `start..end`.

@@ -51,6 +51,18 @@ impl Batch {
         min_steps: usize,
         threads: usize,
     ) -> Found {
+        self.find_by(Method::Optimal, paths, objective, balance, min_steps, threads)
+    }
+
+    fn find_by(
+        &self,
+        method: Method,
+        paths: Paths,
+        objective: Objective,
+        balance: f64,
+        min_steps: usize,
+        threads: usize,
+    ) -> Found {
         let end_offsets: Vec<i64> =
             self.offsets.iter().enumerate().map(|(row, cut)| cut + row as i64).collect();
         let losses = Losses {
@@ -63,15 +75,8 @@ impl Batch {
                 (Numbers::Double(ends), offsets)
             }),
         };
-        let options = SearchOptions {
-            method: Method::Optimal,
-            objective,
-            balance,
-            eta: 0.0,
-            min_steps,
-            seed: 0,
-            first_row: 0,
-        };
+        let options =
+            SearchOptions { method, objective, balance, eta: 0.0, min_steps, seed: 0, first_row: 0 };
         find_boundaries_on(paths, &losses, self.m, None, &options, threads).unwrap()
     }
 
@@ -155,6 +160,13 @@ fn arches() -> Vec<pulp::Arch> {
     found
 }
 
+const METHODS: [Method; 4] = [
+    Method::Optimal,
+    Method::Greedy(Greedy { scope: Scope::Pair, max_sweeps: 100 }),
+    Method::Greedy(Greedy { scope: Scope::Left, max_sweeps: 5 }),
+    Method::Anneal(Anneal { moves: 50, width: 2, start: 0.5, end: 0.001 }),
+];
+
 const OBJECTIVES: [Objective; 4] = [Objective::Mean, Objective::Variance, Objective::Max, Objective::Mass];
 
 fn flags() -> impl Strategy<Value = (bool, bool, bool)> {
@@ -192,15 +204,16 @@ proptest! {
         (per_stage, weighted, ends) in flags(),
         objective in proptest::sample::select(&OBJECTIVES[..]),
         balance in proptest::sample::select(&[0.0, 0.25, 3.0][..]),
+        method in prop_oneof![Just(Method::Optimal), proptest::sample::select(&METHODS[..])],
         seed in any::<u64>(),
     ) {
         let batch = Batch::new(&lengths, m, per_stage, weighted, ends, seed);
         let plain = Paths { arch: pulp::Arch::Scalar, ..Paths::default() };
-        let expected = batch.find_balanced(plain, objective, balance, min_steps, 1);
+        let expected = batch.find_by(method, plain, objective, balance, min_steps, 1);
         for arch in arches() {
             for (short, threads) in [(0, 1), (24, 3), (64, 1)] {
                 let paths = Paths { arch, short, ..plain };
-                let found = batch.find_balanced(paths, objective, balance, min_steps, threads);
+                let found = batch.find_by(method, paths, objective, balance, min_steps, threads);
                 prop_assert_eq!(&found.boundaries, &expected.boundaries);
                 prop_assert_eq!(&found.objective, &expected.objective);
                 prop_assert_eq!(&found.initial, &expected.initial);
