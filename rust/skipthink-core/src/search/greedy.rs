@@ -99,19 +99,23 @@ impl<C: Running> Search<'_, C> {
         let others = if C::WORST { self.worst_other(cut) } else { 0.0 };
         let last = simd.splat_f64s(high as f64);
         let far = simd.splat_f64s(f64::INFINITY);
-        let (mut least, mut at) = (far, far);
+        let (mut least, mut at, mut here) = (far, far, far);
         for place in (low..high + 1).step_by(S::F64_LANES) {
             let places = self.costs.places::<S>(place);
             let loss = self.judge(simd, cut, place, others);
             let loss = simd.select_f64s(simd.less_than_or_equal_f64s(places, last), loss, far);
             at = simd.select_f64s(simd.less_than_f64s(loss, least), places, at);
             least = simd.min_f64s(least, loss);
+            here = simd.select_f64s(simd.equal_f64s(places, simd.splat_f64s(now as f64)), loss, here);
         }
         let loss = simd.reduce_min_f64s(least);
         let first = simd.less_than_or_equal_f64s(least, simd.splat_f64s(loss));
         let best = simd.reduce_min_f64s(simd.select_f64s(first, at, far));
+        // a start that was given may have shorter chunks than a move may make
+        let allowed = (low..=high).contains(&now);
+        let current = if allowed { simd.reduce_min_f64s(here) } else { self.judge(Scalar, cut, now, others) };
         self.stale[cut] = false;
-        let moves = self.judge(Scalar, cut, now, others) - loss > eta && best != now as f64;
+        let moves = current - loss > eta && best != now as f64;
         if moves {
             self.boundaries[cut] = best as usize;
             if C::WORST {

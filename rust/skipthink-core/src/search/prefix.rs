@@ -122,15 +122,17 @@ impl PrefixCosts {
     #[inline(always)]
     fn sums<C: Running, S: Simd, const EACH: bool>(&self, simd: S, m: usize, cut: usize) -> Sums<S> {
         let stage = if self.n_stages == 1 { 0 } else { m * (self.n_steps + 1) };
+        let zero = simd.splat_f64s(0.0);
         Sums {
-            steps: read::<S, EACH>(simd, &self.steps, cut),
+            // what is not needed is not read: checks of the place would stay
+            steps: if C::SQUARES || self.balance > 0.0 {
+                read::<S, EACH>(simd, &self.steps, cut)
+            } else {
+                zero
+            },
             weight: read::<S, EACH>(simd, &self.weight, cut),
             first: read::<S, EACH>(simd, &self.first, stage + cut),
-            second: if C::SQUARES {
-                read::<S, EACH>(simd, &self.second, stage + cut)
-            } else {
-                simd.splat_f64s(0.0)
-            },
+            second: if C::SQUARES { read::<S, EACH>(simd, &self.second, stage + cut) } else { zero },
         }
     }
 
