@@ -100,7 +100,7 @@ impl<C: Running> Search<'_, C> {
         let last = simd.splat_f64s(high as f64);
         let far = simd.splat_f64s(f64::INFINITY);
         let (mut least, mut at, mut here) = (far, far, far);
-        for place in (low..high + 1).step_by(S::F64_LANES) {
+        for place in (low..=high).step_by(S::F64_LANES) {
             let places = self.costs.places::<S>(place);
             let loss = self.judge(simd, cut, place, others);
             let loss = simd.select_f64s(simd.less_than_or_equal_f64s(places, last), loss, far);
@@ -110,14 +110,14 @@ impl<C: Running> Search<'_, C> {
         }
         let loss = simd.reduce_min_f64s(least);
         let first = simd.less_than_or_equal_f64s(least, simd.splat_f64s(loss));
-        let best = simd.reduce_min_f64s(simd.select_f64s(first, at, far));
+        let best = simd.reduce_min_f64s(simd.select_f64s(first, at, far)) as usize;
         // a start that was given may have shorter chunks than a move may make
         let allowed = (low..=high).contains(&now);
         let current = if allowed { simd.reduce_min_f64s(here) } else { self.judge(Scalar, cut, now, others) };
         self.stale[cut] = false;
-        let moves = current - loss > eta && best != now as f64;
+        let moves = current - loss > eta && best != now;
         if moves {
-            self.boundaries[cut] = best as usize;
+            self.boundaries[cut] = best;
             if C::WORST {
                 self.stale.fill(true);
                 self.stale[cut] = false;

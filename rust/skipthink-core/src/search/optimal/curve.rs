@@ -129,7 +129,6 @@ impl Curves<'_> {
             with_ends: false,
             shares: false,
             all_layers: true,
-            start: false,
         };
         let Optimal { paths, lengths, lanes, .. } = &mut *self.space;
         lanes::fill::<C>(paths.arch, lanes, lengths, &group);

@@ -49,7 +49,7 @@ impl Space {
         self.steps[lane]
     }
 
-    /// J of average chunks of a lane's row, of a group with `start`.
+    /// J of average chunks of a lane's row, of a group without `all_layers`.
     pub fn initial(&self, lane: usize) -> f64 {
         self.initial[lane]
     }
@@ -95,10 +95,8 @@ pub struct Group<'a> {
     pub with_ends: bool,
     /// Whether losses are scaled to shares of their row's.
     pub shares: bool,
-    /// Whether J of fewer chunks is wanted too.
+    /// Whether J of fewer chunks is wanted too, instead of that of average chunks.
     pub all_layers: bool,
-    /// Whether J of average chunks is wanted.
-    pub start: bool,
 }
 
 /// Takes rows, listed by their number of steps, out of the lists and hands them on in groups, the longest rows first. What
@@ -184,7 +182,7 @@ impl<C: Running, const NOTES: bool, const CHARGED: bool> WithSimd for Fill<'_, C
         let per_stage = n_stages > 1 || !ends.is_empty();
         let (losses, weights, ends) = (lanes_of::<S>(losses), lanes_of::<S>(weights), lanes_of::<S>(ends));
         let programme = Programme { simd, lengths, losses, weights, ends, n_stages, k, min_steps };
-        if group.start {
+        if !all_layers {
             programme.totals::<C, CHARGED>(m, steps, initial);
         }
         let shortest = steps[steps.len() - 1];

@@ -203,13 +203,13 @@ impl Search<'_, '_> {
         let Task { losses, m, init, options } = *self.task;
         let (min_steps, with_ends) = (options.min_steps, self.task.with_ends());
         let shares = options.objective == Objective::Mass;
-        let start = init.is_none();
-        let group = lanes::Group { losses, rows, m, min_steps, with_ends, shares, all_layers: false, start };
+        let group = lanes::Group { losses, rows, m, min_steps, with_ends, shares, all_layers: false };
         let Optimal { paths, lengths, lanes, .. } = &mut *self.space;
         lanes::fill::<C>(paths.arch, lanes, lengths, &group);
         interrupt::check(lanes.n_steps(0) * rows.len())?;
         for (lane, row) in rows.iter().enumerate() {
-            let initial = if start { self.space.lanes.initial(lane) } else { self.load_start::<C>(*row) };
+            let initial =
+                if init.is_some() { self.load_start::<C>(*row) } else { self.space.lanes.initial(lane) };
             let Optimal { lanes, cuts, .. } = &mut *self.space;
             let k = lanes.n_steps(lane);
             let found = lanes.at(m, k, lane);
@@ -219,7 +219,7 @@ impl Search<'_, '_> {
             } else if lanes.noted() {
                 lanes.read_back(lane, self.part.put(*row, found, initial));
             } else {
-                if start {
+                if init.is_none() {
                     self.load(*row);
                 }
                 let Optimal { row: loaded, lengths, lanes, cuts, .. } = &mut *self.space;
