@@ -96,7 +96,7 @@ from skipthink.io import files
 source, out, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
 module = sys.modules["skipthink.stream.files"]
 module.PART_ROWS = 100
-taken, real = 0, files._flush
+taken, real = 0, files.flush
 
 def flush(path):
     global taken
@@ -105,7 +105,7 @@ def flush(path):
         os.kill(os.getpid(), signal.SIGKILL)
     real(path)
 
-files._flush = flush
+files.flush = flush
 skipthink.chunk_file(source, out, skipthink.Chunker(3, keep=["id"]), batch_rows=50)
 """
 
