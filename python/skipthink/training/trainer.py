@@ -113,16 +113,7 @@ class ItemTrainer(PlannedTrainer):
         )
         # `compute_loss` divides by the whole step; nothing is left for `Trainer` to count or divide
         self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
-        if self.searches and (self.is_fsdp_enabled or _zero_stage(args) == 3):
-            raise InvalidInputError(
-                "chunks cannot be searched while parameters are sharded (FSDP, ZeRO-3): use DDP or ZeRO-2, or the "
-                "search average"
-            )
-        if options.fsdp and layout.n_ranks > 1 and not self.is_fsdp_enabled:
-            raise InvalidInputError(
-                f"fsdp: true, but accelerate does not shard on {args.device.type}: {layout.n_ranks} processes would "
-                "each hold the whole student (DDP); leave out fsdp, or train on accelerators"
-            )
+        _refuse_sharding(self, options, args)
         self.target_head = TargetHead(student.model, enabled=not args.torch_compile)
         self.average = WeightAverage.of(student.model, options, Path(str(args.output_dir)))
         for callback in filter(None, (_Epochs(self), self.average)):
@@ -291,6 +282,21 @@ def leave_out_long(method: Method, source: ItemSource, limit: int | None) -> dic
         raise InvalidInputError(f"every sample has an item of more than {limit} tokens; none is left")
     source.rows = rows
     return {"long_items": int(long.sum()), "samples_left_out": len(source.encoded) - len(rows)}
+
+
+def _refuse_sharding(trainer: ItemTrainer, options: TrainingOptions, args: ItemArguments) -> None:
+    """Refuses a search over parameters that are sharded, and FSDP where accelerate shards nothing."""
+    if trainer.searches and (trainer.is_fsdp_enabled or _zero_stage(args) == 3):
+        raise InvalidInputError(
+            "chunks cannot be searched while parameters are sharded (FSDP, ZeRO-3): use DDP or ZeRO-2, or the "
+            "search average"
+        )
+    n_ranks = args.layout.n_ranks
+    if options.fsdp and n_ranks > 1 and not trainer.is_fsdp_enabled:
+        raise InvalidInputError(
+            f"fsdp: true, but accelerate does not shard on {args.device.type}: {n_ranks} processes would each hold "
+            "the whole student (DDP); leave out fsdp, or train on accelerators"
+        )
 
 
 def _zero_stage(args: TrainingArguments) -> int:
