@@ -39,7 +39,7 @@ $(BIN)/uv: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 
 $(VENV)/.deps.stamp: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --extra teacher --extra math --group dev
+	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --extra teacher --extra math --group dev --group engines
 	@touch $@
 
 # the wheel is what users get, so it is what is tested
@@ -139,7 +139,7 @@ bench-instructions: $(VENV)/.deps.stamp ## Counts instructions under valgrind, f
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
 	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
-	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group docs --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group engines --group docs --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt
 
 .PHONY: clean

@@ -297,6 +297,9 @@ def test_bad_calls(call, kind, message):
 
 
 def as_type(values, kind):
+    if kind == pa.dictionary(pa.uint32(), pa.string_view()):  # what a categorical of polars is
+        found = pa.array(values, pa.dictionary(pa.uint32(), pa.string()))
+        return pa.DictionaryArray.from_arrays(found.indices, found.dictionary.cast(pa.string_view()))
     return pa.array(values, kind)
 
 
@@ -305,6 +308,7 @@ TEXT_LAYOUTS = {
     "large_string": pa.large_string(),
     "string_view": pa.string_view(),
     "dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "dictionary of string_view": pa.dictionary(pa.uint32(), pa.string_view()),
     "list": pa.list_(pa.string()),
     "large_list": pa.large_list(pa.large_string()),
     "list_view": pa.list_view(pa.string()),
@@ -361,6 +365,18 @@ def test_every_layout_of_numbers(layout, start):
         .column("objective")
         .equals(function(plain).slice(start, 9)["objective"])
     )
+
+
+def test_no_row_of_any_layout():
+    for kind in [*TEXT_LAYOUTS.values(), pa.null()]:
+        table = TABLE.slice(0, 0).set_column(1, "rationale", pa.nulls(0, kind))
+        for batch in (
+            table,
+            pa.table(table, schema=table.schema),
+            pa.RecordBatchReader.from_batches(table.schema, []),
+        ):
+            assert FUNCTIONS["chunker"](batch).schema == FUNCTIONS["chunker"].schema(table.schema)
+        assert map_batches(table, FUNCTIONS["chunker"]).read_all().num_rows == 0
 
 
 def test_fixed_size_lists():

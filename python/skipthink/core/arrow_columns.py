@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from skipthink.exceptions import InvalidInputError, InvalidTypeError
+from skipthink.exceptions import InvalidInputError, InvalidTypeError, RunError
 
 if TYPE_CHECKING:
     pass
@@ -42,7 +42,7 @@ def plain_array(array: Any) -> Any:
     """A `pyarrow.Array` in its plain type; no copy where it has that type already.
 
     Raises:
-        InvalidTypeError: pyarrow cannot convert it.
+        RunError: pyarrow cannot convert it; no row is at fault.
     """
     import pyarrow as pa
 
@@ -52,7 +52,9 @@ def plain_array(array: Any) -> Any:
     try:
         return _plain(array, kind)
     except pa.ArrowException as error:
-        raise InvalidTypeError(f"cannot read a column of the type {array.type}: {error}") from error
+        raise RunError(
+            f"pyarrow cannot convert a column of the type {array.type}: {error}; cast it to strings or lists"
+        ) from error
 
 
 def same_layout(left: Any, right: Any) -> bool:
@@ -70,7 +72,7 @@ def _plain(array: Any, kind: Any) -> Any:
     import pyarrow.compute as pc
 
     if isinstance(array, pa.DictionaryArray):
-        return plain_array(array.dictionary_decode())
+        return plain_array(array.dictionary).take(array.indices)  # decoding knows no views
     if not is_list_type(kind):
         return array.cast(kind)
     mask = array.is_null() if array.null_count else None

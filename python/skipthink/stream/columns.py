@@ -125,6 +125,13 @@ def boundary_rows(name: str, column: Any, M: int, n_steps: Ints | None = None) -
     return cuts
 
 
+def empty_batch(schema: Any) -> Any:
+    """A record batch of no row."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
 def slice_rows(column: Any, start: int, end: int) -> Any:
     """Rows `start` … `end - 1` of a column."""
     return column.slice(start, end - start) if hasattr(column, "slice") else column[start:end]

@@ -14,7 +14,7 @@ import numpy as np
 
 from skipthink.exceptions import DataError, InvalidInputError, InvalidTypeError
 from skipthink.io.tables import split_batch
-from skipthink.stream.columns import KINDS, slice_rows, text_column
+from skipthink.stream.columns import KINDS, empty_batch, slice_rows, text_column
 from skipthink.stream.messages import placed, without_row
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _parts(table: pa.Table | pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBat
 
     batches = [table] if isinstance(table, pa.RecordBatch) else table.combine_chunks().to_batches()
     start = 0
-    for batch in batches or [pa.RecordBatch.from_pylist([], schema=table.schema)]:
+    for batch in batches or [empty_batch(table.schema)]:
         for part in split_batch(batch, max(1, batch.num_rows), PART_BYTES):
             yield start, part
             start += part.num_rows

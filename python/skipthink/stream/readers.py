@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skipthink.exceptions import InvalidInputError, InvalidTypeError
 from skipthink.io.tables import BATCH_ROWS, read_batches, split_batch
 from skipthink.stream.chunker import Chunker
+from skipthink.stream.columns import empty_batch
 from skipthink.stream.function import BatchFunction
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _batches(source: Any, function: BatchFunction, batch_rows: int) -> Iterator[
         for batch in reader:
             yield batch
         if batch is None:  # a batch of no row says which columns there are
-            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+            yield empty_batch(reader.schema)
     elif isinstance(source, pa.RecordBatch):
         yield source
     elif isinstance(source, Mapping) or not isinstance(source, Iterable):
