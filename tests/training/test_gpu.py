@@ -20,8 +20,8 @@ from training_calls import train_by_name
 
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.run import process
+from skipthink.run.children import PRELOADED
 from skipthink.run.folder import RunFolder
-from skipthink.run.scheduler import PRELOADED
 from skipthink.student import Student, devices
 from skipthink.student.generation import generate
 from skipthink.student.inference import stage_prompt
