@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from kept import trains
-from small_jobs import run_jobs
+from small_jobs import SMALL, run_jobs
 
 from skipthink.exceptions import RunError
 from skipthink.run.jobs import build_graph
@@ -15,19 +15,16 @@ from skipthink.run.report import write_report
 from skipthink.run.trials import turns_of_trials
 from skipthink.scoring import ChunkOptions
 
-RECIPE = """
+RECIPE = (
+    SMALL
+    + """
 name: levels
-answer: number
-data:
-  task: multi_step_arithmetic
-  sizes: {train: 9, validation: 3, test: 2}
-  task_options: {n_operations: 2, max_value: 20, max_number: 9}
-student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 3}
 training: {epochs: 1, batch_size: 8, skip_weight: 1, levels: 3}
 skip: {gate: soft, max_mean_rise: 9, max_token_rise: 99}
 methods: [stt, stt-levels]
 """
+)
 
 
 @pytest.fixture(scope="module")

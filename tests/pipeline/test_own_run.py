@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from kept import trains
-from small_jobs import run_jobs
+from small_jobs import SMALL, run_jobs
 
 from skipthink.exceptions import RecipeError
 from skipthink.inspection import open_run
@@ -14,20 +14,17 @@ from skipthink.run.own_report import format_own
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.report import write_report
 
-RECIPE = """
+RECIPE = (
+    SMALL
+    + """
 name: own
-answer: number
-data:
-  task: multi_step_arithmetic
-  sizes: {train: 9, validation: 3, test: 2}
-  task_options: {n_operations: 2, max_value: 20, max_number: 9}
-student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 2}
 training: {epochs: 1, batch_size: 8, skip_weight: 1}
 skip: {gate: rule}
 own_answers: {samples: 2, rounds: 2, crossfit: 2, batch_size: 6}
 methods: [stt-own, base-own]
 """
+)
 
 
 def graph_of(*changes):

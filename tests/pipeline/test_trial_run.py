@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kept import trains
-from small_jobs import run_jobs
+from small_jobs import SMALL, run_jobs
 
 from skipthink.exceptions import RecipeError, RunError
 from skipthink.run.folder import RunFolder
@@ -21,19 +21,16 @@ from skipthink.scoring import ChunkOptions
 from skipthink.skipping import SkipOptions
 from skipthink.student.models import make_student, save_student
 
-RECIPE = """
+RECIPE = (
+    SMALL
+    + """
 name: trial
-answer: number
-data:
-  task: multi_step_arithmetic
-  sizes: {train: 9, validation: 3, test: 2}
-  task_options: {n_operations: 2, max_value: 20, max_number: 9}
-student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 3}
 training: {epochs: 1, batch_size: 8, skip_weight: 1}
 skip: {gate: trial, roles: 2, trial_epochs: 0.5, batch_size: 8}
 methods: [stt, skip-all]
 """
+)
 
 
 @pytest.fixture(scope="module")

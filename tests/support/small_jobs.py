@@ -5,6 +5,16 @@ from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.work import run_job
 
+SMALL = """
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 9, validation: 3, test: 2}
+  task_options: {n_operations: 2, max_value: 20, max_number: 9}
+student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
+"""
+"""The head of recipes of a few samples and a tiny student."""
+
 
 def run_jobs(path, recipe, *, leave_out=(), last=None):
     """Runs the jobs of a recipe.

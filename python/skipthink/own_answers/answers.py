@@ -143,11 +143,16 @@ def draws_table(draws: Iterable[Draw]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema(types))
 
 
+def is_usable(verdict: str, form: str) -> bool:
+    """Whether a student may learn from an answer, by its verdict and form (see `drawing.Draw`)."""
+    return verdict == Verdict.RIGHT and form == "whole"
+
+
 def shortest_usable(draws: pa.Table) -> dict[str, dict[str, Any]]:
     """The shortest answer per sample that a student may learn from; of equally short ones the first one drawn."""
     best: dict[str, dict[str, Any]] = {}
     for row in draws.to_pylist():
-        if row["verdict"] != Verdict.RIGHT or row["form"] != "whole":
+        if not is_usable(row["verdict"], row["form"]):
             continue
         known = best.get(row["id"])
         if known is None or (len(row["chain"]), row["draw"]) < (len(known["chain"]), known["draw"]):
@@ -189,7 +194,7 @@ def _report(drawn: pa.Table, own: pa.Table, n_writers: int, options: OwnAnswersO
     verdicts, forms = Counter(drawn["verdict"].to_pylist()), Counter(drawn["form"].to_pylist())
     tokens = np.asarray(drawn["tokens"].to_pylist(), dtype=np.int64)
     usable = [
-        verdict == Verdict.RIGHT and form == "whole"
+        is_usable(verdict, form)
         for verdict, form in zip(drawn["verdict"].to_pylist(), drawn["form"].to_pylist(), strict=True)
     ]
     kept = own["tokens"].drop_null().to_pylist()

@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skipthink.answers import Verdict
 from skipthink.answers.options import CheckOptions
 from skipthink.core.ragged import Ints
 from skipthink.evaluation.measure import check_text
 from skipthink.own_answers.options import OwnAnswersOptions
 from skipthink.skipping.folds import number_of
 from skipthink.student.encoding import find_ids
-from skipthink.student.generation import Generated, generate
+from skipthink.student.generation import Generated, generate, generate_in_room
 from skipthink.student.inference import MODES, Answered, answer_questions
 from skipthink.student.kv_cache import KvCache, supports_kv_cache
 from skipthink.student.markers import Markers
-from skipthink.student.prompts import Prompt, room_for
+from skipthink.student.prompts import Prompt
 from skipthink.student.student import Student
 
 STREAM = 7
@@ -49,11 +48,6 @@ class Draw:
     verdict: str
     form: str
     tokens: int
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether a student may learn from it."""
-        return self.verdict == Verdict.RIGHT and self.form == "whole"
 
 
 @dataclass
@@ -111,29 +105,25 @@ class Writer:
             how = decoding.using(batch_size=len(prompts), temperature=options.temperature).of_stage(stage)
             return generate(student.model, student.markers, prompts, **how, seed=seed)
         limit = decoding.max_new_tokens(stage)
-        limits = np.asarray([room_for(student.model, prompt, limit) for prompt in prompts])
-        results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
-        fitting = np.flatnonzero(limits > 0)
-        if not len(fitting):
-            return results
-        kept = KvCache(student.model, len(prompts) // options.samples)
-        kept.read([prompt.ids[:-1].tolist() for prompt in prompts[:: options.samples]])
-        numbers = [
-            np.random.default_rng([number_of(self.seed, ids[row]), STREAM, int(row) % options.samples])
-            for row in fitting
-        ]
-        outputs = kept.generate(
-            fitting // options.samples,
-            [prompts[row].ids[-1:].tolist() for row in fitting],
-            end=student.markers.end_id,
-            limits=limits[fitting],
-            may_be_empty=decoding.may_be_empty(stage),
-            temperature=options.temperature,
-            uniforms=np.stack([one.random(limit) for one in numbers]),
-        )
-        for row, output in zip(fitting, outputs, strict=True):
-            results[row] = output
-        return results
+
+        def write(fitting: Ints, limits: Ints) -> list[Generated]:
+            kept = KvCache(student.model, len(prompts) // options.samples)
+            kept.read([prompt.ids[:-1].tolist() for prompt in prompts[:: options.samples]])
+            numbers = [
+                np.random.default_rng([number_of(self.seed, ids[row]), STREAM, int(row) % options.samples])
+                for row in fitting
+            ]
+            return kept.generate(
+                fitting // options.samples,
+                [prompts[row].ids[-1:].tolist() for row in fitting],
+                end=student.markers.end_id,
+                limits=limits,
+                may_be_empty=decoding.may_be_empty(stage),
+                temperature=options.temperature,
+                uniforms=np.stack([one.random(limit) for one in numbers]),
+            )
+
+        return generate_in_room(student.model, prompts, limit, write)
 
     def _read(self, name: str, draw: int, gold: str, answered: Answered) -> Draw:
         student = self.student

@@ -15,11 +15,11 @@ from skipthink.skipping.folds import number_of
 from skipthink.skipping.options import SkipOptions
 from skipthink.skipping.transcript import Reply
 from skipthink.student.encoding import EncodedSamples
-from skipthink.student.generation import Generated, generate
+from skipthink.student.generation import Generated, generate, generate_in_room
 from skipthink.student.inference import Answered, Decoding, continue_chains, stage_prompt
 from skipthink.student.kv_cache import KvCache, Uniforms, supports_kv_cache
 from skipthink.student.markers import Markers
-from skipthink.student.prompts import Prompt, room_for
+from skipthink.student.prompts import Prompt
 from skipthink.student.student import Student
 
 Flags = npt.NDArray[np.bool_]
@@ -228,33 +228,29 @@ class Block:
                 judge_.student.model, judge_.student.markers, prompts, **decoding.of_stage(stage), seed=seed
             )
         max_new_tokens = decoding.max_new_tokens(stage)
-        limits = np.asarray([room_for(student.model, prompt, max_new_tokens) for prompt in prompts])
-        results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
-        fitting = np.flatnonzero(limits > 0)
-        if not len(fitting):
-            return results
-        kept = self._read_on(stage, chunk, skipped, cost)
-        at = continuations[np.asarray(chains)[fitting]]
-        feeds = [
-            prompts[index].ids[length:].tolist()
-            for index, length in zip(fitting, kept.lengths[at], strict=True)
-        ]
-        cost.prompt_tokens_read += sum(map(len, feeds))
-        uniforms = None
-        if decoding.temperature > 0:
-            uniforms = self._draw(chunk, stage, np.asarray(chains)[fitting], at, max_new_tokens)
-        outputs = kept.generate(
-            at,
-            feeds,
-            end=student.markers.end_id,
-            limits=limits[fitting],
-            may_be_empty=decoding.may_be_empty(stage),
-            temperature=decoding.temperature,
-            uniforms=uniforms,
-        )
-        for index, output in zip(fitting, outputs, strict=True):
-            results[index] = output
-        return results
+
+        def write(fitting: Ints, limits: Ints) -> list[Generated]:
+            kept = self._read_on(stage, chunk, skipped, cost)
+            at = continuations[np.asarray(chains)[fitting]]
+            feeds = [
+                prompts[index].ids[length:].tolist()
+                for index, length in zip(fitting, kept.lengths[at], strict=True)
+            ]
+            cost.prompt_tokens_read += sum(map(len, feeds))
+            uniforms = None
+            if decoding.temperature > 0:
+                uniforms = self._draw(chunk, stage, np.asarray(chains)[fitting], at, max_new_tokens)
+            return kept.generate(
+                at,
+                feeds,
+                end=student.markers.end_id,
+                limits=limits,
+                may_be_empty=decoding.may_be_empty(stage),
+                temperature=decoding.temperature,
+                uniforms=uniforms,
+            )
+
+        return generate_in_room(student.model, prompts, max_new_tokens, write)
 
     def _read_on(self, stage: int, chunk: int, skipped: Flags, cost: Cost) -> KvCache:
         """What later questions share with this one, in as many pieces as there were questions.

@@ -84,11 +84,12 @@ def process_files(
         return before
     try:
         shards = {number: plan_shard(number, files[number], result.notes, part_rows) for number in chosen}
-        tasks = _shared(result.tasks(shards, work), share, len(files))
+        every = result.tasks(shards, work)
+        tasks = _shared(every, share, len(files))
         rows = sum(task.part.n_rows for task in tasks)
         if not rows and share is None:
             raise DataError(f"{source} holds no row")
-        discarded = result.discard_others(result.tasks(shards, work), set(shards), len(files))
+        discarded = result.discard_others(every, set(shards), len(files))
         done = result.done(tasks, work)
         resumed = sum(counts.rows_in for counts in done.values())
         left = [task for task in tasks if task.name not in done]

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +107,9 @@ class PartWork:
     absent: tuple[str, ...] = ()
     tally: Tally | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Hash of all that results depend on, beside the rows."""
+        """Hash of all that results depend on, beside the rows; of a function with a model, its files are read once."""
         return hash_of(
             [_core.__version__, describe_function(self.function), schema_text(self.schema), self.suffix]
         )

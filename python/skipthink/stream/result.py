@@ -192,11 +192,7 @@ def _absolute(place: Place) -> str:
 
 
 def whole_report(result: Result, share: Share, job: str) -> tuple[dict[str, Any] | None, int]:
-    """The report of all shares together, where all are done, and how many are not.
-
-    Raises:
-        RunError: shares of another count were done in the same place.
-    """
+    """The report of all shares together, where all are done, and how many are not."""
     folder = result.folder / STATE / "shares"
     names = {name for name, _ in folder.list()}
     reports = [(folder / Share(number, share.of).name).read_json() for number in range(1, share.of + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,32 @@ def ends_in_loop(tokens: Ints) -> bool:
         if np.array_equal(tail[period:], tail[:-period]):
             return True
     return False
+
+
+def generate_in_room(
+    model: PreTrainedModel,
+    prompts: Sequence[Prompt],
+    max_new_tokens: int,
+    write: Callable[[Ints, Ints], Iterable[Generated]],
+) -> list[Generated]:
+    """Has those prompts continued that leave room for a token; the others get nothing.
+
+    Args:
+        model: whose positions limit the room.
+        prompts: the prompts.
+        max_new_tokens: most tokens of a continuation.
+        write: continues some prompts, of (their numbers, their limits), int64 each.
+
+    Returns:
+        A result per prompt.
+    """
+    limits = np.asarray([room_for(model, prompt, max_new_tokens) for prompt in prompts], dtype=np.int64)
+    results = [Generated(np.empty(0, np.int64), False) for _ in prompts]
+    fitting = np.flatnonzero(limits > 0)
+    if len(fitting):
+        for index, output in zip(fitting, write(fitting, limits[fitting]), strict=True):
+            results[index] = output
+    return results
 
 
 def generate(
