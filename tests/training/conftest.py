@@ -3,12 +3,14 @@
 import copy
 import os
 import sys
+import threading
 import traceback
 import warnings
 
 import pyarrow as pa
 import pytest
 import torch
+import tqdm
 from kept import trains
 from training_calls import PARROT_RATIONALE, parrot_samples, train_parrot
 
@@ -41,6 +43,8 @@ def in_child():
         if child:
             return child
         code = 70
+        # the lock of the bars is shared with the parent, and one killed while it holds it would never give it back
+        tqdm.tqdm.set_lock(threading.RLock())
         try:
             code = work() or 0
         except BaseException:
