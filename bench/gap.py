@@ -108,7 +108,7 @@ def student_losses(n_train: int, n_rows: int, epochs: float):
             warmup_steps=0.05,
         )  # fmt: skip
         args = make_arguments(options, folder, seed=0, save_strategy="no", use_cpu=True)
-        chunks, encoded = ChunkOptions(M=STAGES), student.encode(train)
+        chunks, encoded = ChunkOptions(M=STAGES, method="greedy"), student.encode(train)
         ItemTrainer(student, METHOD, args, encoded=encoded, options=options, chunks=chunks).train()
     scores = {passes: student.score(held_out, passes=passes) for passes in ("free", "conditioned")}
     free = scores["free"]

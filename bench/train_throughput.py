@@ -72,7 +72,7 @@ def measure(options, folder):
     def ours():
         student = Student.of(copy.deepcopy(model), tokenizer, n_chunks=N_CHUNKS)
         args = ItemArguments(output_dir=f"{folder}/ours", **common)
-        chunks = ChunkOptions(M=N_CHUNKS)
+        chunks = ChunkOptions(M=N_CHUNKS, method="greedy")
         return ItemTrainer(student, METHOD, args, encoded=encoded, options=ChunkwiseOptions(), chunks=chunks)
 
     items = ours().train_dataset

@@ -30,6 +30,7 @@ def sort_options(method, n_chunks, settings):
     of_others = {one.name for other in own_methods().values() for one in fields(other.Options)} - of_method
     settings = {name: value for name, value in settings.items() if name not in of_others}
     options = {name: settings.pop(name) for name in of_method & set(settings)}
+    chunks = {"method": "greedy", **chunks}  # where a method searches, tests search
     return method.Options(**options), ChunkOptions(M=n_chunks, **chunks), settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from skipthink.core.options import SearchOptions
+from skipthink.core.options import SearchName, SearchOptions
 from skipthink.options import Options, option
 
 
@@ -21,8 +21,13 @@ class ScoringOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkOptions(ScoringOptions, SearchOptions):
-    """How rationales are split into steps, and the steps into chunks."""
+    """How rationales are split into steps, and the steps into chunks.
 
+    Even chunks are the default: no search has beaten them over several tasks (dev/results.md). The paper's chunks are
+    `method: greedy`, `objective: mean`.
+    """
+
+    method: SearchName = option("average", "how boundaries are found; `average` searches nothing")
     M: int = option(help="number of chunks per sample", ge=1)
     rules: Literal["auto", "lines", "sentences"] | tuple[str, ...] = option(
         "auto", "step rules, or a list of separators"
