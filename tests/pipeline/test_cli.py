@@ -123,9 +123,9 @@ def test_average_chunks_need_no_losses(tmp_path):
 def mistakes(tmp_path):
     rows = tmp_path / "rows.jsonl"
     typo = tmp_path / "typo.yaml"
-    typo.write_text("name: a\nanswr: number\nchunks: {M: 2}\n")
+    typo.write_text("name: a\nanswr: number\nchunks: {M: 2, method: greedy}\n")
     nodata = tmp_path / "nodata.yaml"
-    nodata.write_text("name: a\nanswer: number\nchunks: {M: 2}\n")
+    nodata.write_text("name: a\nanswer: number\nchunks: {M: 2, method: greedy}\n")
     broken = tmp_path / "broken.jsonl"
     broken.write_text('{"rationale": "One."}\n{"rationale": \n')
     short = tmp_path / "short.jsonl"

@@ -19,7 +19,7 @@ data:
   sizes: {train: 9, validation: 1, test: 2}
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
-chunks: {M: 2}
+chunks: {M: 2, method: greedy}
 training: {epochs: 2, batch_size: 8}
 skip: {crossfit: 2}
 methods: [stt]

@@ -27,7 +27,7 @@ data:
   sizes: {train: 24, validation: 4, test: 8}
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 1024}
-chunks: {M: 2}
+chunks: {M: 2, method: greedy}
 training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
 skip: {batch_size: 8}
 evaluation: {batch_size: 4, alone_questions: 2, stage_questions: 4}
@@ -197,7 +197,9 @@ def test_the_same_command_again_keeps_everything(whole):
 def test_a_changed_recipe_is_refused(whole, tmp_path):
     recipe, out, _ = whole
     changed = tmp_path / "tiny.yaml"
-    changed.write_text(recipe.read_text().replace("chunks: {M: 2}", "chunks: {M: 3}"))
+    changed.write_text(
+        recipe.read_text().replace("chunks: {M: 2, method: greedy}", "chunks: {M: 3, method: greedy}")
+    )
     done = run(changed, out, check=False)
     assert done.returncode == 2
     assert "was made with another recipe: chunks.M is 2 there and 3 now; choose another --out" in done.stderr
@@ -388,7 +390,7 @@ def test_other_data_are_refused(tmp_path):
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe, out = tmp_path / "r.yaml", tmp_path / "run"
     recipe.write_text(
-        "name: r\nanswer: number\ndata: {file: rows.jsonl, sizes: {validation: 2, test: 3}}\nchunks: {M: 2}\n"
+        "name: r\nanswer: number\ndata: {file: rows.jsonl, sizes: {validation: 2, test: 3}}\nchunks: {M: 2, method: greedy}\n"
     )
     (out / "logs").mkdir(parents=True)
     RunFolder(out).adopt(load_recipe(recipe))

@@ -25,7 +25,7 @@ SMALL = """
 name: small
 answer: number
 data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
-chunks: {M: 3}
+chunks: {M: 3, method: greedy}
 """
 
 
@@ -99,6 +99,16 @@ def test_skipping_brings_in_its_judge():
         graph.named("train/sst/s0")
 
 
+def test_a_judge_without_a_search_is_trained_once():
+    def chunkwise(extra=""):
+        graph = graph_of("methods: [base, base+ac, stt]\n" + extra, changes=["chunks.method=average"])
+        return [job.name for job in graph if "base+" in job.name]
+
+    assert chunkwise() == ["train/base+ac/s0"]
+    apart = "training: {methods: {base+sbc: {chunk_dropout: 0.1}}}"
+    assert chunkwise(apart) == ["train/base+ac/s0", "train/base+sbc/s0"]
+
+
 @pytest.mark.parametrize(
     ("extra", "kinds"),
     [
@@ -107,7 +117,7 @@ def test_skipping_brings_in_its_judge():
         ("training: {methods: {base: {epochs: 9}}}", {"train/base", "evaluate"}),
         (
             "student: {num_layers: 1}",
-            {"student", "skip-data", "evaluate", *(f"train/{name}" for name in COMPARED)},
+            {"student", "skip-data", "evaluate", *(f"train/{name}" for name in (*COMPARED, "base+sbc"))},
         ),
         ("workers: 2\nthreads: 2", set()),
     ],
@@ -138,7 +148,9 @@ def test_a_method_depends_on_what_it_uses_alone(change, kinds):
 
 def test_content_of_the_data_counts_not_their_place(tmp_path):
     def prepare(file):
-        recipe = parse_recipe(f"name: a\nanswer: number\ndata: {{file: {file}}}\nchunks: {{M: 2}}", name="r")
+        recipe = parse_recipe(
+            f"name: a\nanswer: number\ndata: {{file: {file}}}\nchunks: {{M: 2, method: greedy}}", name="r"
+        )
         return build_graph(recipe).fingerprints[PREPARE]
 
     (tmp_path / "a.jsonl").write_text("1")
@@ -324,7 +336,9 @@ def test_a_folder_of_an_older_skipthink_says_so(tmp_path):
 def test_data_are_read_once_for_their_hash(tmp_path, monkeypatch):
     """Processes of jobs take the hash from the run folder."""
     (tmp_path / "rows.jsonl").write_text("1")
-    (tmp_path / "r.yaml").write_text("name: r\nanswer: number\ndata: {file: rows.jsonl}\nchunks: {M: 2}\n")
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nanswer: number\ndata: {file: rows.jsonl}\nchunks: {M: 2, method: greedy}\n"
+    )
     recipe, folder, hashed = load_recipe(tmp_path / "r.yaml"), RunFolder(tmp_path / "run"), []
     monkeypatch.setattr(jobs, "hash_files", lambda path: hashed.append(path) or hash_files(path))
     (folder.path / "logs").mkdir(parents=True)

@@ -16,7 +16,7 @@ answer: number
 data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
 chunks: {M: 3}
 """
-COMPARED = ("answer-only", "base", "base+ac", "base+sbc", "skip-all", "stt")
+COMPARED = ("answer-only", "base", "base+ac", "skip-all", "stt")
 """What is compared where a recipe names no methods."""
 
 MISTAKES = {
@@ -62,6 +62,10 @@ MISTAKES = {
     "options of a task without one": (
         SMALL.replace("task: multi_step_arithmetic", "file: a.jsonl, task_options: {n: 1}"),
         r"data\.task_options is given without task",
+    ),
+    "searched chunks without a search": (
+        SMALL + "methods: [base, base+sbc]",
+        r"methods has base\+sbc, .* chunks\.method is average, .*name a search \(chunks\.method: greedy",
     ),
     "method twice": (SMALL + "methods: [base, base]", r"methods names 'base' twice"),
     "no method": (SMALL + "methods: []", r"methods must have at least 1 entry, got \[\]"),

@@ -130,7 +130,9 @@ def test_status_of_what_is_no_run_is_refused(tmp_path):
 
 
 def test_a_run_without_jobs_yet_can_be_asked(tmp_path):
-    (tmp_path / "recipe.yaml").write_text("name: x\nchunks: {M: 2}\nskip: {}\nevaluation: {split: test}\n")
+    (tmp_path / "recipe.yaml").write_text(
+        "name: x\nchunks: {M: 2, method: greedy}\nskip: {}\nevaluation: {split: test}\n"
+    )
     assert "no job is noted yet" in call_cli("status", tmp_path).stdout
 
 

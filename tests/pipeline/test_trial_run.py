@@ -25,7 +25,7 @@ RECIPE = (
     SMALL
     + """
 name: trial
-chunks: {M: 3}
+chunks: {M: 3, method: greedy}
 training: {epochs: 1, batch_size: 8, skip_weight: 1}
 skip: {gate: trial, roles: 2, trial_epochs: 0.5, batch_size: 8}
 methods: [stt, skip-all]

@@ -20,7 +20,7 @@ data:
   sizes: {train: 8, validation: 1, test: 4}
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
-chunks: {M: 2}
+chunks: {M: 2, method: greedy}
 training: {epochs: 1, batch_size: 8}
 methods: [answer-only, base, base+ac, base+sbc-optimal]
 """

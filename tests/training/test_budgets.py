@@ -288,7 +288,7 @@ def test_wrong_budgets_are_named(options, message):
 
 def test_a_recipe_gives_one_method_a_budget_of_its_own():
     recipe = parse_recipe(
-        "{name: r, answer: number, chunks: {M: 2}, training: {budget: {target_tokens: 900}, step_target_tokens: 50, "
+        "{name: r, answer: number, chunks: {M: 2, method: greedy}, training: {budget: {target_tokens: 900}, step_target_tokens: 50, "
         "methods: {base: {budget: {seconds: 60}}}}}",
         name="r.yaml", changes=["training.budget.target_tokens=800"],
     )  # fmt: skip

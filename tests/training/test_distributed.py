@@ -173,7 +173,7 @@ data:
   sizes: {train: 11, validation: 2, test: 2}
   task_options: {n_operations: 1, max_value: 20, max_number: 9}
 student: {vocab_size: 400, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
-chunks: {M: 1}
+chunks: {M: 1, method: greedy}
 training: {epochs: 2, batch_size: 4, save_steps: 4, chunk_dropout: 0.2}
 skip: {batch_size: 8}
 evaluation: {batch_size: 4}

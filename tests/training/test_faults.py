@@ -43,7 +43,7 @@ data:
   sizes: {train: 8, validation: 2, test: 3}
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
-chunks: {M: 2}
+chunks: {M: 2, method: greedy}
 training: {epochs: 2, batch_size: 8, save_steps: 2}
 skip: {batch_size: 4}
 evaluation: {batch_size: 4, alone_questions: 0, stage_questions: 0}

@@ -376,7 +376,7 @@ data:
   task: multi_step_arithmetic
   sizes: {train: 24, validation: 4, test: 6}
 student: {vocab_size: 400, hidden_size: 32, num_layers: 2, num_heads: 2, max_length_tokens: 640}
-chunks: {M: 3}
+chunks: {M: 3, method: greedy}
 training: {max_steps: 4, batch_size: 8, bf16: true}
 skip: {batch_size: 16}
 evaluation: {alone_questions: 1, stage_questions: 0}

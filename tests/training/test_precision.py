@@ -103,7 +103,7 @@ def test_trackers_are_told_what_the_log_says(student_dir, samples, tmp_path, mon
 RECIPE = """
 name: wide
 answer: number
-chunks: {M: 2}
+chunks: {M: 2, method: greedy}
 training:
   fp16: true
   activation_checkpointing: true
@@ -148,7 +148,9 @@ def test_recipes_pass_arguments_through():
 )
 def test_what_does_not_fit_together_is_refused(lines, message):
     with pytest.raises(RecipeError, match=message):
-        parse_recipe(f"name: a\nanswer: number\nchunks: {{M: 2}}\ntraining: {lines}\n", name="a.yaml")
+        parse_recipe(
+            f"name: a\nanswer: number\nchunks: {{M: 2, method: greedy}}\ntraining: {lines}\n", name="a.yaml"
+        )
 
 
 @pytest.mark.skipif(importlib.util.find_spec("deepspeed") is not None, reason="deepspeed is installed")

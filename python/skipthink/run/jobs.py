@@ -128,7 +128,7 @@ class Graph:
 
     def judge_of(self, method: Method, seed: int) -> Job:
         """The job that trains the judge of a method."""
-        return Job(Kind.TRAIN, method.judge, seed)
+        return Job(Kind.TRAIN, self.recipe.judge_name_of(method), seed)
 
     def skips_of(self, method: Method, seed: int) -> Job:
         """The job that makes the skip data of a method."""
@@ -212,10 +212,12 @@ def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
                 own.append(skips)
             elif method.needs is not Needs.NOTHING:
                 # SkipALL drops every chunk: it needs to know the chunks, not what the judge said of them
-                own.append(Job(Kind.TRAIN, method.judge, seed))
+                own.append(Job(Kind.TRAIN, recipe.judge_name_of(method), seed))
             if method.needs is Needs.SKIPS and recipe.skip.has_judge:
                 skips = _skip_job(recipe, method, seed)
-                needs |= _judging(recipe, skips, recipe.method(str(method.judge)), needs, student)
+                needs |= _judging(
+                    recipe, skips, recipe.method(str(recipe.judge_name_of(method))), needs, student
+                )
                 own.append(skips)
             needs[Job(Kind.TRAIN, method.name, seed)] = tuple(own)
         for method in trained:
@@ -266,7 +268,7 @@ def _with_others(recipe: Recipe) -> list[Method]:
     while waiting:
         method = waiting.pop()
         judged = method.needs is not Needs.NOTHING and recipe.skip.has_judge
-        for name in (method.judge if judged else None, method.writer):
+        for name in (recipe.judge_name_of(method) if judged else None, method.writer):
             if name is not None and name not in methods:
                 methods[name] = recipe.method(name)
                 waiting.append(methods[name])
@@ -274,8 +276,7 @@ def _with_others(recipe: Recipe) -> list[Method]:
 
 
 def _n_folds(recipe: Recipe, job: Job) -> int:
-    judges = {other.judge for other in _with_others(recipe) if other.needs is Needs.SKIPS}
-    is_judge = recipe.skip.has_judge and job.method in judges
+    is_judge = recipe.skip.has_judge and job.method in _judge_names(recipe)
     return recipe.skip.crossfit if is_judge and recipe.skip.crossfit > 1 else recipe.own_answers.crossfit
 
 
@@ -283,8 +284,13 @@ def _skip_job(recipe: Recipe, method: Method, seed: int) -> Job:
     """The skip data of a method; the judge is named where a run has several."""
     if not recipe.skip.has_judge:
         return Job(Kind.SKIP_DATA, None, seed)
-    judges = {other.judge for other in _with_others(recipe) if other.needs is Needs.SKIPS}
-    return Job(Kind.SKIP_DATA, method.judge if len(judges) > 1 else None, seed)
+    several = len(_judge_names(recipe)) > 1
+    return Job(Kind.SKIP_DATA, recipe.judge_name_of(method) if several else None, seed)
+
+
+def _judge_names(recipe: Recipe) -> set[str | None]:
+    """The methods whose students are asked for skip data."""
+    return {recipe.judge_name_of(other) for other in _with_others(recipe) if other.needs is Needs.SKIPS}
 
 
 def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str | None]) -> Any:

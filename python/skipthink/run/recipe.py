@@ -117,6 +117,12 @@ class Recipe(CheckOptions):
                 raise OptionError(
                     "methods", f"has {method.name}, whose judge is {method.judge!r}: no such method"
                 )
+            if (same := method.stand_in(self.chunks)) is not None:
+                raise OptionError(
+                    "methods",
+                    f"has {method.name}, which trains on chunks of a search, and chunks.method is average, which "
+                    f"searches nothing; name a search (chunks.method: greedy is the paper's), or {same} instead",
+                )
             self._check_writer(method)
 
     def _check_writer(self, method: Method) -> None:
@@ -137,7 +143,7 @@ class Recipe(CheckOptions):
                 "own_answers.rounds repeats the drawing",
             )
         folds = {self.skip.crossfit, self.own_answers.crossfit} - {1}
-        if len(folds) > 1 and writer.name in {one.judge for one in self.chosen}:
+        if len(folds) > 1 and writer.name in {self.judge_name_of(one) for one in self.chosen}:
             raise OptionError(
                 "own_answers.crossfit",
                 f"is {self.own_answers.crossfit} and skip.crossfit {self.skip.crossfit}, and {writer.name} both "
@@ -171,6 +177,19 @@ class Recipe(CheckOptions):
     def method(self, name: str) -> Method:
         """The method of a name, one of the package or of the recipe's own."""
         return self.training.known[name]
+
+    def judge_name_of(self, method: Method) -> str | None:
+        """The method whose student judges for a method; None: it needs no judge.
+
+        Where the recipe has no search, a judge that searches is trained as its stand-in is: if nothing else differs,
+        that is the judge, and trained once.
+        """
+        if method.judge is None:
+            return None
+        judge = self.method(method.judge)
+        same = judge.stand_in(self.chunks)
+        differs = same is None or self.options_of(judge) != self.options_of(self.method(same))
+        return judge.name if differs else same
 
     def options_of(self, method: Method) -> TrainingOptions:
         """How a method is trained: an instance of `method.Options`."""

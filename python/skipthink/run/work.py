@@ -329,7 +329,7 @@ def _chunking(recipe: Recipe, method: Method) -> str:
     if method.needs is not Needs.NOTHING and not recipe.skip.has_judge:
         return "every step a chunk"
     while method.needs is not Needs.NOTHING:
-        method = recipe.method(str(method.judge))
+        method = recipe.method(str(recipe.judge_name_of(method)))
     chunks = recipe.chunks_of(method)
     if chunks.method == "average":
         return "average"

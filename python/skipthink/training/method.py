@@ -129,3 +129,11 @@ class Method:
         if self.search is None:
             return "average"
         return chunks.method if self.search == "recipe" else self.search  # type: ignore[return-value]
+
+    def stand_in(self, chunks: ChunkOptions) -> str | None:
+        """The name of a method that trains the same with the recipe's chunks; None: there is none.
+
+        Args:
+            chunks: the recipe's.
+        """
+        return None

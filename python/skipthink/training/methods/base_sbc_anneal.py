@@ -8,7 +8,7 @@ from skipthink.training.methods.base_sbc import SearchedChunks
 class AnnealChunks(SearchedChunks):
     """Chunks by the anneal search."""
 
-    name, search, compared = "base+sbc-anneal", "anneal", False
+    name, search = "base+sbc-anneal", "anneal"
 
 
 METHOD = AnnealChunks()

@@ -8,7 +8,7 @@ from skipthink.training.methods.base_sbc import SearchedChunks
 class GreedyChunks(SearchedChunks):
     """Chunks by the greedy search."""
 
-    name, search, compared = "base+sbc-greedy", "greedy", False
+    name, search = "base+sbc-greedy", "greedy"
 
 
 METHOD = GreedyChunks()

@@ -8,7 +8,7 @@ from skipthink.training.methods.base_sbc import SearchedChunks
 class OptimalChunks(SearchedChunks):
     """Chunks by the optimal search."""
 
-    name, search, compared = "base+sbc-optimal", "optimal", False
+    name, search = "base+sbc-optimal", "optimal"
 
 
 METHOD = OptimalChunks()
