@@ -105,9 +105,10 @@ def exam(accuracies, n=100):
     """Attempts by a table of accuracies in percent; the first questions are right. Also what was asked."""
     asked = []
 
-    def attempt(dropped):
-        asked.append(dropped)
-        return Attempt(dropped, np.arange(n) < accuracies.get(dropped, 0), 10.0, 1000)
+    def attempt(dropped, *, again=False):
+        key = (dropped, "again") if again else dropped
+        asked.append(key)
+        return Attempt(dropped, np.arange(n) < accuracies.get(key, 0), 10.0, 1000)
 
     return attempt, asked
 
@@ -191,6 +192,19 @@ def test_a_fall_within_the_tolerance_is_allowed():
     assert dropped_by(eliminate([0, 1, 2], attempt, within=0.03)) == (0, 2)  # falls do not add up
     attempt, _ = exam(exams)
     assert dropped_by(eliminate([0, 1, 2], attempt, within=0.02)) == ()
+
+
+def test_a_student_that_falls_a_little_short_is_trained_once_more():
+    exams = {(): 80, (0,): 73, ((0,), "again"): 79, (0, 1): 72, ((0, 1), "again"): 71, (0, 2): 69}
+    attempt, asked = exam(exams)
+    tried = eliminate([0, 1, 2], attempt, doubt=0.1)
+    assert dropped_by(tried) == (0,)
+    assert asked == [(), (0,), ((0,), "again"), (0, 1), ((0, 1), "again"), (0, 2)]
+    assert [trial.n_trainings for trial in tried] == [2, 2, 1]
+    assert [trial.without.accuracy for trial in tried] == [0.79, 0.72, 0.69]
+    attempt, asked = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2], attempt)) == ()
+    assert len(asked) == 4
 
 
 def test_who_can_do_nothing_misses_nothing_and_drops_nothing():

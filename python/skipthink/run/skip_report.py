@@ -168,13 +168,16 @@ def _format_roles(row: dict[str, Any]) -> list[str]:
         [str(place), str(role["chunks"]), "yes" if role["dropped"] else "no", _printable(role["example"])]
         for place, role in enumerate(row["roles"], 1)
     ]
-    curve = [["tried without", "accuracy % without", "best before", "tokens/answer without", "may go"]]
+    curve = [
+        ["tried without", "accuracy % without", "best before", "tokens/answer without", "trainings", "may go"]
+    ]
     curve += [
         [
             ", ".join(str(role + 1) for role in trial["roles"]),
             f"{100 * trial['accuracy']:.1f}",
             f"{100 * trial['best_accuracy']:.1f}",
             f"{trial['tokens_per_answer']:.1f}",
+            str(trial["trainings"]),
             "yes" if trial["may_go"] else "no",
         ]
         for trial in row["curve"]

@@ -91,19 +91,20 @@ class Trials:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        self.n_made = 0
+        self.n_made = self.n_again = 0
         self.fingerprint = self._fingerprint()
 
-    def attempt(self, dropped: Dropped) -> Attempt:
+    def attempt(self, dropped: Dropped, *, again: bool = False) -> Attempt:
         """Trains the fresh student without some roles, and answers the questions; an attempt is not made twice."""
-        folder = self.out / _name(dropped)
+        folder = self.out / (_name(dropped) + ("-again" if again else ""))
         noted = self._noted(folder)
         if noted is None:
-            noted = self._make(folder, dropped)
+            noted = self._make(folder, dropped, self.seed + again)
+        self.n_made += 1
+        self.n_again += again
         if self.progress is not None:
-            self.n_made += 1
-            n, again = self.roles.n_roles, self.options.trial_passes - 1
-            self.progress(self.n_made, 2 + n + again * n)
+            n_roles = self.options.trial_passes * self.roles.n_roles
+            self.progress(self.n_made, 2 + n_roles + self.n_again)
         right = np.array([mark == "1" for mark in noted["right"]])
         return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
 
@@ -113,13 +114,13 @@ class Trials:
             parse_object(path.read_bytes(), str(path)) for path in sorted(self.out.glob(f"*/{ATTEMPT_FILE}"))
         ]
 
-    def _make(self, folder: Path, dropped: Dropped) -> dict[str, Any]:
+    def _make(self, folder: Path, dropped: Dropped, seed: int) -> dict[str, Any]:
         started = time.monotonic()
         skipped, _ = skip_roles(self.roles, dropped)
         whole = self._epoch_tokens(np.zeros_like(skipped))
         passes = min(whole / self._epoch_tokens(skipped), MOST_PASSES)
         epochs = self.options.trial_epochs * passes
-        summary = self._train(folder, skipped, epochs)
+        summary = self._train(folder, skipped, epochs, seed)
         answered = self._answer(folder / "model")
         noted = {
             "fingerprint": self.fingerprint,
@@ -133,7 +134,7 @@ class Trials:
         shutil.rmtree(folder / "model")  # what it answered stays
         return noted
 
-    def _train(self, folder: Path, skipped: Bools, epochs: float) -> dict[str, Any]:
+    def _train(self, folder: Path, skipped: Bools, epochs: float, seed: int) -> dict[str, Any]:
         return train_method(
             STT,
             student=self.student,
@@ -149,7 +150,7 @@ class Trials:
                 budget=None,
             ),
             chunks=self.chunks,
-            seed=self.seed,
+            seed=seed,
             boundaries=self.boundaries,
             skipped=skipped,
         )
@@ -245,9 +246,9 @@ def try_roles(
 
     Returns:
         The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per trial:
-        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer), rescued (samples that keep a chunk although
-        its role may go, as they would hold none), asked, tokens_generated, train_target_tokens (of all attempts),
-        seconds.
+        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer, trainings), rescued (samples that keep a
+        chunk although its role may go, as they would hold none), asked, tokens_generated, train_target_tokens (of all
+        attempts), seconds.
 
     Raises:
         RunError: there is no validation question, or an attempt is of other inputs.
@@ -267,6 +268,7 @@ def try_roles(
         trials.attempt,
         likely=seldom_new(roles),
         within=options.trial_within / 100,
+        doubt=options.trial_doubt / 100,
         passes=options.trial_passes,
     )
     dropped = dropped_by(tried)
@@ -287,6 +289,7 @@ def try_roles(
                 "accuracy": trial.without.accuracy,
                 "best_accuracy": trial.best.accuracy,
                 "tokens_per_answer": trial.without.tokens_per_answer,
+                "trainings": trial.n_trainings,
             }
             for trial in tried
         ],

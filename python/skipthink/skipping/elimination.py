@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -41,6 +42,13 @@ class Attempt:
         return float(self.right.mean())
 
 
+class Attempts(Protocol):
+    """Who trains students without some roles, all from the same weights and on the same number of target tokens."""
+
+    def __call__(self, dropped: Dropped, *, again: bool = False) -> Attempt:
+        """What a student answers that was trained without some roles; again: on the samples in another order."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A student without some more roles, beside the best one so far.
@@ -50,25 +58,32 @@ class Trial:
         without: that student.
         best: the most accurate student that only those were taken from which may go.
         within: fall of the accuracy that is allowed in any case, a share.
+        n_trainings: of which the student is the best.
     """
 
     roles: tuple[int, ...]
     without: Attempt
     best: Attempt
     within: float = 0.0
+    n_trainings: int = 1
 
     @property
     def may_go(self) -> bool:
         """Whether the roles are not missed."""
         return is_as_good(self.without.right, self.best.right, self.within)
 
+    def is_in_doubt(self, doubt: float) -> bool:
+        """Whether the roles are missed, but by no more than a share of the questions."""
+        return not self.may_go and self.best.accuracy - self.without.accuracy <= doubt + 1e-12
+
 
 def eliminate(
     roles: Sequence[int],
-    attempt: Callable[[Dropped], Attempt],
+    attempt: Attempts,
     *,
     likely: Sequence[int] = (),
     within: float = 0.0,
+    doubt: float = 0.0,
     passes: int = 1,
 ) -> list[Trial]:
     """Tries to do without all likely roles at once and without one after the other; no set of roles is tried twice.
@@ -79,9 +94,11 @@ def eliminate(
 
     Args:
         roles: in the order in which they are tried.
-        attempt: of the roles that are left out; all from the same weights, on the same number of target tokens.
+        attempt: of the roles that are left out.
         likely: roles that are tried at once, where they are more than one and not all that are left.
         within: fall of the accuracy below the best that is allowed even where it is beyond its standard error.
+        doubt: fall up to which a student is trained once more, and the better of the two counts: a student without what
+            is needed falls further, and two that were trained alike may differ by more than `within`.
         passes: over the roles that are left, at most.
 
     Returns:
@@ -101,6 +118,9 @@ def eliminate(
                 continue
             tried.add(frozenset(without))
             trial = Trial(more, attempt(without), best, within)
+            if trial.is_in_doubt(doubt):
+                better = max(trial.without, attempt(without, again=True), key=lambda one: one.accuracy)
+                trial = replace(trial, without=better, n_trainings=2)
             trials.append(trial)
             if trial.may_go:
                 dropped = without

@@ -30,6 +30,13 @@ class SkipOptions(Options):
         ge=0,
         le=100,
     )
+    trial_doubt: float = option(
+        10.0,
+        "points (percent) below the best trial up to which a trial is repeated with the samples in another order, and "
+        "the better of the two counts; 0: none is",
+        ge=0,
+        le=100,
+    )
     trial_passes: int = option(
         2,
         "passes over the roles at most: a role that was missed is tried again once others are gone",
