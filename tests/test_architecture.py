@@ -20,7 +20,7 @@ CORE = ROOT / "rust" / "skipthink-core" / "src"
 WINGS = [
     ["exceptions", "lazy", "_core"],
     ["options"],
-    ["io"],
+    ["io", "cluster"],
     ["core"],
     ["reference"],
     ["answers"],

@@ -295,6 +295,33 @@ def test_shares_make_the_whole(tmp_path, source, count):
     assert process_files(source, out, CHUNKER, part_rows=100)["rows_in"] == N_ROWS
 
 
+def test_a_late_writer_of_other_work_writes_nothing(tmp_path, source):
+    out = tmp_path / "out"
+
+    def begin_other_work(done, total):
+        if 0 < done < total and not (out / "begun").exists():
+            (out / "begun").touch()
+            process_files(source, f"{out}/", skipthink.Chunker(2, keep=["id"]), part_rows=100)
+
+    with pytest.raises(RunError, match=r"out is for other results now: another command"):
+        process_files(source, f"{out}/", CHUNKER, part_rows=100, progress=begin_other_work)
+    assert rows_of(out).equals(skipthink.chunk_batches(pa.concat_tables(TABLES), 2, keep=["id"]).read_all())
+    assert process_files(source, f"{out}/", CHUNKER, part_rows=100)["discarded"] == 11
+    assert rows_of(out).equals(EXPECTED)
+
+
+def test_a_share_leaves_what_others_are_writing(tmp_path, source):
+    out = tmp_path / "out"
+    process_files(source, f"{out}/", CHUNKER, part_rows=100, share=Share(1, 5))
+    tasks = sorted(path.name for path in out.glob("part-*"))
+    (out / tasks[0]).unlink()
+    (out / f".{tasks[0]}.1.ab.tmp").write_bytes(b"being written")
+    process_files(source, f"{out}/", CHUNKER, part_rows=100, share=Share(2, 5))
+    assert (out / f".{tasks[0]}.1.ab.tmp").exists()
+    process_files(source, f"{out}/", CHUNKER, part_rows=100)
+    assert not list(out.glob(".part-*"))
+
+
 @pytest.mark.parametrize("text", ["0/4", "5/4", "3", "a/b", "1/0", "-1/4"])
 def test_bad_shares(text):
     with pytest.raises(InvalidInputError, match="--shard must be a number of a count"):
@@ -325,6 +352,8 @@ def test_bad_places(tmp_path, source):
         (source / "a.parquet", "shards/a.parquet", {}, "is the source itself"),
         (source, "out.parquet", {"share": Share(1, 2)}, "--shard writes parts to a folder"),
         (source, "out/", {"workers": 0}, "workers must be at least 1"),
+        (source, "out/", {"engine": "spark"}, 'engine must be "local" or "ray"'),
+        (source, "out/", {"gpus": 0.5}, "gpus is of a Ray cluster"),
     ]:
         with pytest.raises((DataError, InvalidInputError), match=message):
             process_files(read, f"{tmp_path}/{out}", CHUNKER, **options)

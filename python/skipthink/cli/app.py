@@ -58,7 +58,6 @@ def going_on(folder: Path) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-DataFile = Annotated[Path, typer.Argument(help="JSONL, CSV, TSV or Parquet file, one sample per row.")]
 Rules = Annotated[str, cli_option(ChunkOptions, "rules")]
 Changes = Annotated[
     list[str] | None,
@@ -92,7 +91,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="local|ray",
-        help="What works on the jobs: processes of this machine, or a Ray cluster.",
+        help="What does the work: processes of this machine, or a Ray cluster.",
     ),
 ]
 Address = Annotated[

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from skipthink.answers.options import CheckOptions
-from skipthink.cli.app import DataFile, Out, Rules, ShownAs, app, check_column, cli_option
+from skipthink.cli.app import Address, EngineName, Out, Rules, ShownAs, app, check_column, cli_option
 from skipthink.cli.streams import (
     FILES,
+    Gpus,
     Keep,
     OnErrorName,
     ShardName,
@@ -43,6 +44,8 @@ def split(
     column: Annotated[str, typer.Option(help="Column of the texts.")] = "rationale",
     keep: Keep = None,
     on_error: OnErrorName = FILES.on_error,
+    engine: EngineName = FILES.engine,
+    address: Address = FILES.address,
     workers: Workers = FILES.workers,
     shard: ShardName = None,
     out: Out = None,
@@ -56,7 +59,7 @@ def split(
         return
     from skipthink.stream.splitter import Splitter
 
-    stream = Stream("split", file, target, _options(workers, on_error), shard)
+    stream = Stream("split", file, target, _options(engine, address, workers, on_error), shard)
     known = stream.known_columns()
     check_column(file, column, known)
     stream.run(Splitter(column, rules=rules, keep=stream.kept(keep, known), on_error=stream.options.on_error))
@@ -100,6 +103,8 @@ def chunk(
     keep: Keep = None,
     texts: Annotated[bool, typer.Option(help="Whether to write the texts of the chunks.")] = True,
     on_error: OnErrorName = FILES.on_error,
+    engine: EngineName = FILES.engine,
+    address: Address = FILES.address,
     workers: Workers = FILES.workers,
     shard: ShardName = None,
 ) -> None:
@@ -120,7 +125,7 @@ def chunk(
         scope=scope,  # type: ignore[arg-type]
         min_steps=min_steps,
     )
-    stream = Stream("chunk", file, out, _options(workers, on_error), shard)
+    stream = Stream("chunk", file, out, _options(engine, address, workers, on_error), shard)
     known = stream.known_columns()
     check_column(file, column, known)
     if method != "average":
@@ -164,6 +169,8 @@ def check(
     ] = CHECK.relative_tolerance,
     keep: Keep = None,
     on_error: OnErrorName = FILES.on_error,
+    engine: EngineName = FILES.engine,
+    address: Address = FILES.address,
     workers: Workers = FILES.workers,
     shard: ShardName = None,
 ) -> None:
@@ -174,7 +181,7 @@ def check(
     from skipthink.stream.checker import Checker
     from skipthink.stream.files import tally_verdicts
 
-    stream = Stream("check", file, out, _options(workers, on_error), shard)
+    stream = Stream("check", file, out, _options(engine, address, workers, on_error), shard)
     known = stream.known_columns()
     check_column(file, column, known, "name the column of the texts with --column")
     check_column(file, gold, known, "name the column of the gold answers with --gold")
@@ -194,12 +201,16 @@ def check(
 
 @app.command()
 def score(
-    file: DataFile,
+    file: Source,
+    target: Target = None,
+    *,
     student: Annotated[str, typer.Option(help="Folder or name of the student that scores.")],
     chunks: Annotated[int, cli_option(ChunkOptions, "M", "--chunks", "-M")],
     passes: Annotated[
         str,
-        typer.Option(help="conditioned: M passes; free: one; both: conditioned, and how well the two agree."),
+        typer.Option(
+            help="conditioned: M passes; free: one; both, without OUT: conditioned, and how well the two agree."
+        ),
     ] = "conditioned",
     rules: Rules = "auto",
     batch_tokens: Annotated[
@@ -209,21 +220,66 @@ def score(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, …; by default a GPU if there is one.")
     ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="With OUT, a column to keep; id (if there is one) and rationale by default."),
+    ] = None,
+    on_error: OnErrorName = FILES.on_error,
+    engine: EngineName = FILES.engine,
+    address: Address = FILES.address,
+    workers: Workers = FILES.workers,
+    gpus: Gpus = FILES.gpus,
+    shard: ShardName = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of scores, from which a killed call resumes.")
+        Path | None,
+        typer.Option(help="Without OUT, the folder of scores from which a killed call resumes."),
     ] = None,
     out: Out = None,
     display: ShownAs = None,
 ) -> None:
-    """Scores the steps of rationales with a student: the losses that the search for chunks uses."""
+    """Scores the steps of rationales with a student: the losses that the search for chunks uses.
+
+    With OUT, files of any size in bounded memory; after a kill the same command resumes. Without it, one file, also
+    CSV.
+    """
     del display  # its callback has set it
+    options = _options(engine, address, workers, on_error, gpus)
+    if target is None and (options != FILES or keep is not None or shard is not None):
+        raise InvalidInputError(
+            "--keep, --on-error, --engine, --address, --workers, --gpus and --shard need a place to write to: name OUT"
+        )
+    if target is not None:
+        if passes == "both" or cache is not None or out is not None:
+            raise InvalidInputError(
+                f"--passes both, --cache and --out are for a single file: leave {target} out, or leave them out"
+            )
+        from skipthink.stream.scorer import Scorer
+
+        stream = Stream("score", file, target, options, shard)
+        known = stream.known_columns()
+        for name in ("question", "rationale"):
+            check_column(file, name, known, "rename the column that holds it")
+        stream.run(
+            Scorer(
+                student,
+                n_chunks=chunks,
+                passes=passes,
+                rules=rules,
+                batch_tokens=batch_tokens,
+                autocast=autocast,
+                device=device,
+                keep=[*stream.kept(keep, known), *(["rationale"] if keep is None else [])],
+                on_error=stream.options.on_error,
+            )
+        )
+        return
     from skipthink.io.writer import write_rows
     from skipthink.scoring.command import score_file
 
     write_rows(
         out,
         score_file(
-            file,
+            single_file(file, "--out"),
             student=student,
             n_chunks=chunks,
             passes=passes,
@@ -316,8 +372,16 @@ def _warn_of_unsplit(n_unsplit: int, n_rows: int) -> None:
         typer.echo(f"{found}, so that nothing can be chunked in them: {advice}", err=True)
 
 
-def _options(workers: int | None, on_error: str) -> FileOptions:
-    return FileOptions(workers=workers, on_error=on_error)  # type: ignore[arg-type]
+def _options(
+    engine: str, address: str | None, workers: int | None, on_error: str, gpus: float | None = None
+) -> FileOptions:
+    return FileOptions(
+        engine=engine,  # type: ignore[arg-type]
+        address=address,
+        workers=workers,
+        gpus=gpus,
+        on_error=on_error,  # type: ignore[arg-type]
+    )
 
 
 def _filled(rows: RawRows, column: str) -> list[Any]:

@@ -43,6 +43,7 @@ Target = Annotated[
     ),
 ]
 Keep = Annotated[list[str] | None, typer.Option(help="A column to keep; id by default, if there is one.")]
+Gpus = Annotated[float | None, cli_option(FileOptions, "gpus")]
 Workers = Annotated[int | None, cli_option(FileOptions, "workers")]
 OnErrorName = Annotated[str, cli_option(FileOptions, "on_error", "--on-error")]
 ShardName = Annotated[
@@ -75,7 +76,9 @@ class Stream:
 
     def __post_init__(self) -> None:
         if self.out is None and (self.options != FileOptions(on_error=self.options.on_error) or self.shard):
-            raise InvalidInputError("--workers and --shard need a place to write to: name OUT")
+            raise InvalidInputError(
+                "--engine, --address, --workers, --gpus and --shard need a place to write to: name OUT"
+            )
 
     def known_columns(self) -> list[str]:
         """Columns of the first file that has a row."""
@@ -104,7 +107,6 @@ class Stream:
         *,
         absent: Sequence[str] = (),
         tally: Tally | None = None,
-        part_rows: int | None = None,
     ) -> Counts:
         """Maps the rows and writes or prints them; returns what was counted.
 
@@ -113,7 +115,7 @@ class Stream:
         """
         if self.out is None:
             return self._print(function, absent, tally)
-        return self._write(self.out, function, absent, tally, part_rows)
+        return self._write(self.out, function, absent, tally)
 
     def _print(self, function: BatchFunction, absent: Sequence[str], tally: Tally | None) -> Counts:
         from skipthink.io.places import Place
@@ -141,12 +143,11 @@ class Stream:
         function: BatchFunction,
         absent: Sequence[str],
         tally: Tally | None,
-        part_rows: int | None,
     ) -> Counts:
         from skipthink.io.progress import Display, format_progress
         from skipthink.stream.files import process_files
         from skipthink.stream.part_work import Counts
-        from skipthink.stream.shards import PART_ROWS, Share
+        from skipthink.stream.shards import Share
 
         display, started = Display(sys.stderr), time.monotonic()
         before: list[int] = []
@@ -160,9 +161,11 @@ class Stream:
             self.source,
             out,
             function,
+            engine=self.options.engine,
+            address=self.options.address,
             workers=self.options.workers,
+            gpus=self.options.gpus,
             share=None if self.shard is None else Share.parse(self.shard),
-            part_rows=part_rows or PART_ROWS,
             absent=absent,
             tally=tally,
             progress=progress,

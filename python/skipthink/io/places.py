@@ -75,6 +75,12 @@ class Place:
         """The `pyarrow.fs.FileSystem`."""
         return _open(self.root)[0]
 
+    def absolute(self) -> Place:
+        """The same place for processes that have another current folder."""
+        if not self.is_local:
+            return self
+        return Place(str(Path(self.path).absolute()) + ("/" if self.path.endswith("/") else ""))
+
     def state(self) -> dict[str, int]:
         """Size in bytes and time of the last change in nanoseconds.
 

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import skipthink
-from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.cluster.ray_cluster import (
+    RayCluster,
+    import_ray,
+    is_seen,
+    outcome,
+    passed_on,
+    resources_of_nodes,
+    wrong_version,
+)
 from skipthink.io.files import parse_object, write_json
 from skipthink.io.job_progress import JobState
 from skipthink.run.children import make_child, preloading
@@ -27,73 +35,21 @@ from skipthink.run.pools import End, Try
 from skipthink.run.process import Order
 from skipthink.run.tries import Tries, TryFolder
 
-ADDRESS_VARIABLE = "RAY_ADDRESS"
 WITHOUT_STUDENT = (Kind.PREPARE, Kind.STUDENT)
 """Jobs that compute nothing with a student: they get no GPU."""
-PASSED_ON = ("SKIPTHINK_DEVICE", "SKIPTHINK_DEBUG", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-"""Variables of the driver that jobs see on every node; no keys of endpoints, for Ray shows what it passes on."""
 DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
 """Variables in which Ray says which devices a task may use."""
-SEEN_SECONDS = 60.0
-"""How long a node may take to see the folder of its try."""
 LOOK_SECONDS = 1.0
 """Between two looks at the files of a running try."""
 
 
-class RayEngine:
-    """A Ray cluster; use it as a context manager.
-
-    Args:
-        address: of the cluster, as Ray writes it; None: the environment's RAY_ADDRESS, or a Ray of this machine that is
-            started now and ended with the block. A Ray that this process uses already is used.
-    """
-
-    def __init__(self, address: str | None = None) -> None:
-        self.address = address or os.environ.get(ADDRESS_VARIABLE) or "local"
-        self.is_ours = False
-
-    def __enter__(self) -> Self:
-        ray = import_ray()
-        if not ray.is_initialized():
-            os.environ.setdefault(
-                "RAY_USAGE_STATS_ENABLED", "0"
-            )  # a Ray that is started here reports to nobody
-            # a task without GPUs is told so: it must not take those of another one
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-            local: dict[str, Any] = {"include_dashboard": False} if self.address == "local" else {}
-            try:
-                ray.init(address=self.address, log_to_driver=False, logging_level="WARNING", **local)
-            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-                raise RunError(
-                    f"no Ray cluster at {self.address}: {' '.join(str(error).split())}; check --address and "
-                    f"{ADDRESS_VARIABLE}, or leave both out to start a Ray on this machine"
-                ) from error
-            self.is_ours = True
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.is_ours:
-            import_ray().shutdown()
+class RayEngine(RayCluster):
+    """A Ray cluster whose tasks are jobs."""
 
     def pool(self, folder: RunFolder, graph: Graph, lock: int) -> RayPool:
         """Tasks of the cluster; the lock stays with this process, tries need none."""
         del lock
         return RayPool(folder, graph)
-
-
-def import_ray() -> Any:
-    """The package ray.
-
-    Raises:
-        InvalidInputError: it is not installed.
-    """
-    try:
-        import ray
-    except ImportError as error:
-        raise InvalidInputError(
-            "the engine ray needs the package ray: pip install 'skipthink[ray]'"
-        ) from error
-    return ray
 
 
 @dataclass(frozen=True)
@@ -180,7 +136,7 @@ class RayPool:
     @property
     def description(self) -> str:
         """What the cluster has."""
-        nodes = self._nodes()
+        nodes = resources_of_nodes()
         cpus, gpus = (sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU"))
         return f"Ray with {len(nodes)} nodes, {cpus:g} CPUs, {gpus:g} GPUs"
 
@@ -205,7 +161,7 @@ class RayPool:
             str(made.root.resolve()),
             job,
             recipe.threads,
-            {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            passed_on(),
         )
         cpus, gpus = self.resources(job)
         remote = self.ray.remote(_work).options(
@@ -223,7 +179,7 @@ class RayPool:
             return cpus, 0.0
         if recipe.cluster.gpus is not None:
             return cpus, recipe.cluster.gpus
-        return cpus, 1.0 if any(node.get("GPU", 0.0) >= 1 for node in self._nodes()) else 0.0
+        return cpus, 1.0 if any(node.get("GPU", 0.0) >= 1 for node in resources_of_nodes()) else 0.0
 
     def commit(self, job: Job) -> bool:
         """Makes what a finished try has written the files of its job."""
@@ -246,7 +202,7 @@ class RayPool:
                 continue
             self._advised.add(one.job.name)
             cpus, gpus = self.resources(one.job)
-            nodes = self._nodes()
+            nodes = resources_of_nodes()
             if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
                 found.append(
                     f"{one.job.name} waits: none of the {len(nodes)} nodes has {cpus} CPUs and {gpus:g} GPUs; lower "
@@ -254,29 +210,19 @@ class RayPool:
                 )
         return found
 
-    def _nodes(self) -> list[dict[str, float]]:
-        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-
 
 def _ended(task: Any) -> End | None:
     """How a task has ended; None while it runs or waits."""
-    ray = import_ray()
-    errors = ray.exceptions
-    if not ray.wait([task], timeout=0)[0]:
+    found = outcome(task)
+    if found is None:
         return None
-    try:
-        code, refused = ray.get(task)
-    except errors.OutOfMemoryError:
+    if found.is_out_of_memory:
         return End(-9)
-    except (
-        errors.NodeDiedError,
-        errors.WorkerCrashedError,
-        errors.LocalRayletDiedError,
-        errors.ObjectLostError,
-    ) as error:
-        return End(lost=f"its node is gone ({type(error).__name__})")
-    except errors.RayError as error:
-        return End(refused=f"its node could not begin with it: {' '.join(str(error).split())[-600:]}")
+    if found.lost is not None:
+        return End(lost=found.lost)
+    if found.error is not None:
+        return End(refused=f"its node could not begin with it: {' '.join(str(found.error).split())[-600:]}")
+    code, refused = found.value
     return End(code, refused=refused)
 
 
@@ -285,13 +231,10 @@ def _work(assignment: _Assignment) -> tuple[int, str | None]:
     ray = import_ray()
     root, job = Path(assignment.root), assignment.job
     node = str(ray.util.get_node_ip_address())
-    if skipthink.__version__ != assignment.version:
-        return 0, (
-            f"node {node} has skipthink {skipthink.__version__}, the run was started with {assignment.version}: "
-            "install the same version on all nodes"
-        )
+    if refused := wrong_version(node, assignment.version):
+        return 0, refused
     seen = TryFolder(assignment.run_dir, job, root)
-    if not _is_seen(seen.ticket):
+    if not is_seen(seen.ticket.exists):
         return 0, (
             f"node {node} does not see {root}: a run folder must lie in a file system that all nodes share, at the "
             "same path on each of them"
@@ -332,15 +275,6 @@ def _without_main() -> Iterator[None]:
     finally:
         if file is not None:
             main["__file__"] = file
-
-
-def _is_seen(path: Path) -> bool:
-    give_up = time.monotonic() + SEEN_SECONDS
-    while not path.exists():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def _append(source: Path, target: Path) -> None:

@@ -14,9 +14,19 @@ from skipthink.io.places import Place
 from skipthink.io.tables import BATCH_ROWS
 from skipthink.stream.chunker import Chunker
 from skipthink.stream.function import BatchFunction
+from skipthink.stream.options import FileOptions
 from skipthink.stream.part_work import Counts, PartTask, PartWork, Tally
 from skipthink.stream.result import Result, check_apart, check_whole, need_folder, whole_report
-from skipthink.stream.shards import PART_ROWS, Share, hash_of, list_source, plan_shard, read_schema
+from skipthink.stream.shards import (
+    COSTLY_PART_ROWS,
+    PART_ROWS,
+    WHOLE_GROUPS,
+    Share,
+    hash_of,
+    list_source,
+    plan_shard,
+    read_schema,
+)
 from skipthink.stream.workers import work_on
 
 if TYPE_CHECKING:
@@ -24,16 +34,22 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 
+COSTLY_BATCH_ROWS = 1024
+"""Most rows of a batch of a function that asks a model: seconds of work, after which progress is said."""
+
 
 def process_files(
     source: str | Path,
     out: str | Path,
     function: BatchFunction,
     *,
+    engine: str = "local",
+    address: str | None = None,
     workers: int | None = None,
+    gpus: float | None = None,
     share: Share | None = None,
-    part_rows: int = PART_ROWS,
-    batch_rows: int = BATCH_ROWS,
+    part_rows: int | None = None,
+    batch_rows: int | None = None,
     absent: Sequence[str] = (),
     tally: Tally | None = None,
     progress: Progress | None = None,
@@ -42,7 +58,7 @@ def process_files(
 
     A part is a range of rows of a shard. Its result has a name made of the shard's content, the rows, the function with
     its options, and the version; it is written whole, and then noted as done. So a call that was killed goes on after
-    the parts that are done, with any number of workers, and gives the same files. Parts of other content
+    the parts that are done, with any engine and number of workers, and gives the same files. Parts of other content
     or other options are discarded, which the report says.
 
     Args:
@@ -51,10 +67,15 @@ def process_files(
         out: a file of one of these kinds, or a folder (an existing one, one with / at its end, or one in an object
             store), where the parts stay as Parquet files whose names sort as the rows.
         function: the batch function.
-        workers: parts worked on at once, each by a process; None: 1, by this process.
+        engine: "local": this machine; "ray": a Ray cluster, all of whose nodes see source and out under these names.
+        address: of the cluster; None: the environment's RAY_ADDRESS, or a Ray that is started on this machine.
+        workers: parts worked on at once, each by a process; None: 1, by this process, and on Ray as many as there is
+            room for.
+        gpus: GPUs of each worker on Ray; None: 1 where a model is asked and there are GPUs, else 0.
         share: the part of the source that this call works on; the others are worked on by other calls.
-        part_rows: rows of a part, about.
-        batch_rows: most rows worked on at once; the result does not depend on it.
+        part_rows: rows of a part, about; None: 131,072, or 16,384 where the function asks a model.
+        batch_rows: most rows worked on at once; None: 16,384, or 1,024 where the function asks a model. The result does
+            not depend on it, up to the rounding of a model's sums.
         absent: columns that the first shard was found not to have; another that has one is refused.
         tally: counts what is of interest in a batch of results.
         progress: called with (rows done, rows in all).
@@ -62,7 +83,7 @@ def process_files(
     Returns:
         The report, which is also written, to `_report.json` in a folder or `<out>.report.json` beside a file: rows_in,
         rows_out; bad (rows with an error, by reason); seconds, and work_seconds of all workers; bytes_in, bytes_out;
-        shards, parts; resumed (rows found done); discarded (parts of other work); tally; workers; with a share
+        shards, parts; resumed (rows found done); discarded (parts of other work); tally; engine, workers; with a share
         also missing_shares (shares that are not done yet).
 
     Raises:
@@ -70,12 +91,19 @@ def process_files(
         InvalidInputError: what the function refuses, with shard and row.
     """
     started = time.monotonic()
+    options = FileOptions(engine=engine, address=address, workers=workers, gpus=gpus)  # type: ignore[arg-type]
     read, result = Place.of(source), Result.at(Place.of(out))
+    if engine == "ray":  # workers have a current folder of their own
+        read, result = read.absolute(), Result.at(Place.of(out).absolute())
     need_folder(result, share)
     files = list_source(read)
     check_apart(read, files, result)
     schema = read_schema(files, function.columns, absent)
     function.schema(schema)  # what cannot be mapped is refused before there is work
+    is_costly = function.is_costly
+    part_rows = part_rows or (COSTLY_PART_ROWS if is_costly else PART_ROWS)
+    batch_rows = batch_rows or (COSTLY_BATCH_ROWS if is_costly else BATCH_ROWS)
+    whole_groups = 1 if is_costly else WHOLE_GROUPS  # what is read twice costs nothing beside a model
     work = PartWork(function, schema, result.folder, result.suffix, batch_rows, tuple(absent), tally)
     chosen = _chosen(files, share)
     job = hash_of([work.digest, [str(place) for place in files], part_rows])
@@ -83,17 +111,21 @@ def process_files(
     if share is not None and (before := _done_before(result, share, job, state)) is not None:
         return before
     try:
-        shards = {number: plan_shard(number, files[number], result.notes, part_rows) for number in chosen}
+        shards = {
+            number: plan_shard(number, files[number], result.notes, part_rows, whole_groups=whole_groups)
+            for number in chosen
+        }
         every = result.tasks(shards, work)
         tasks = _shared(every, share, len(files))
         rows = sum(task.part.n_rows for task in tasks)
         if not rows and share is None:
             raise DataError(f"{source} holds no row")
-        discarded = result.discard_others(every, set(shards), len(files))
+        work.put_up()
+        discarded = result.discard_others(every, set(shards), len(files), mine=tasks)
         done = result.done(tasks, work)
         resumed = sum(counts.rows_in for counts in done.values())
         left = [task for task in tasks if task.name not in done]
-        _work(work, left, done, rows, progress, workers)
+        _work(work, left, done, rows, progress, options)
     finally:
         if not result.is_folder and not any(name.startswith("part-") for name, _ in result.folder.list()):
             result.remove_parts()  # an error in the first part leaves nothing behind
@@ -108,6 +140,7 @@ def process_files(
         "parts": len(tasks),
         "resumed": resumed,
         "discarded": discarded,
+        "engine": engine,
         "workers": workers,
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -138,7 +171,7 @@ def _work(
     done: dict[str, Counts],
     rows: int,
     progress: Progress | None,
-    workers: int | None,
+    options: FileOptions,
 ) -> None:
     """Works on the parts that are left, and notes what was counted."""
     n_done = sum(counts.rows_in for counts in done.values())
@@ -150,7 +183,7 @@ def _work(
             progress(n_done, rows)
 
     add(0)
-    for task, counts in work_on(work, tasks, workers=workers, progress=add):
+    for task, counts in work_on(work, tasks, options, add):
         done[task.name] = counts
 
 

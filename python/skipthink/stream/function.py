@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -45,6 +45,9 @@ class BatchFunction(ABC):
         on_error: "raise": a bad row raises; "null": its new columns are null, and the column error says why.
         num_threads: threads; None: see `skipthink.stream.threads.worker_threads`. Results do not depend on it.
     """
+
+    is_costly: ClassVar[bool] = False
+    """Whether a row costs milliseconds, not microseconds, since a model is asked: then parts of files are smaller."""
 
     def __init__(
         self,

@@ -47,6 +47,8 @@ class LocalGenerator(BatchFunction):
         InvalidInputError: several samples, or a prompt that cannot be loaded.
     """
 
+    is_costly = True
+
     def __init__(
         self,
         local: LocalOptions | str,

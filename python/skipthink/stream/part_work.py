@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink import _core
-from skipthink.exceptions import DataError, SkipthinkError
+from skipthink.exceptions import DataError, RunError, SkipthinkError
 from skipthink.io.places import Place
 from skipthink.io.tables import LineStart, read_batches
 from skipthink.io.writer import BatchWriter
@@ -122,6 +122,21 @@ class PartWork:
         """The file that says that a part is done, and what was counted; it is written last."""
         return self.folder / STATE / "parts" / f"{name}.json"
 
+    @property
+    def sign(self) -> Place:
+        """The file that says whose results the folder is for."""
+        return self.folder / STATE / "work.json"
+
+    def put_up(self) -> None:
+        """Says that the folder is for the results of this work; what still works for another writes nothing more."""
+        if not self.is_current():
+            self.sign.write_json({"work": self.digest})
+
+    def is_current(self) -> bool:
+        """Whether the folder is for the results of this work, as far as this machine sees."""
+        found = self.sign.read_json()
+        return isinstance(found, dict) and found.get("work") == self.digest
+
     def do(self, task: PartTask, progress: Callable[[int], None] | None = None) -> Counts:
         """Works on a part. Whoever does it again writes the same.
 
@@ -130,6 +145,7 @@ class PartWork:
             progress: called with the rows of each batch that is done.
 
         Raises:
+            RunError: the folder is for the results of other work by now.
             SkipthinkError: what the function refuses, with the shard.
             OSError: a file cannot be written.
         """
@@ -142,14 +158,23 @@ class PartWork:
                 for table in _groups(self._mapped(task, counts, progress)):
                     writer.write(table)
             counts.bytes_out = Path(sink).stat().st_size if isinstance(sink, str) else sink.tell()
+            self._check(task, counts)
+        counts.seconds = round(time.monotonic() - started, 3)
+        self.note_of(task.name).write_json(vars(counts))
+        return counts
+
+    def _check(self, task: PartTask, counts: Counts) -> None:
+        """Refuses a result that must not get its name."""
         if counts.rows_in != task.part.n_rows:
             raise DataError(
                 f"{task.place} has {counts.rows_in} rows from row {task.part.first_row} on where {task.part.n_rows} "
                 "were; it was changed while it was read: give the same command again"
             )
-        counts.seconds = round(time.monotonic() - started, 3)
-        self.note_of(task.name).write_json(vars(counts))
-        return counts
+        if not self.is_current():
+            raise RunError(
+                f"{self.folder} is for other results now: another command with other data or options has begun there; "
+                "name another place, or give the same command again when the other has ended"
+            )
 
     def _mapped(
         self, task: PartTask, counts: Counts, progress: Callable[[int], None] | None

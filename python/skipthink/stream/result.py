@@ -42,10 +42,8 @@ class Result:
         Raises:
             DataError: a file of another ending than those that are written.
         """
-        if not out.is_local and out.suffix:
-            raise DataError(
-                f"a result in an object store is a folder of parts: name {out.root.rpartition('/')[0]}/"
-            )
+        if not out.is_local and out.suffix and not out.root.partition("?")[0].endswith("/"):
+            raise DataError(f"a result in an object store is a folder of parts: name {out}/")
         if not out.is_local or out.path.endswith("/") or out.is_folder():
             return cls(out, Place(out.path.rstrip("/") or "/", out.root), PARQUET[0])
         suffix = check_suffix(out)
@@ -93,8 +91,17 @@ class Result:
                     found[task.name] = Counts(**counts)
         return found
 
-    def discard_others(self, tasks: Sequence[PartTask], shards: set[int], n_shards: int) -> int:
+    def discard_others(
+        self, tasks: Sequence[PartTask], shards: set[int], n_shards: int, mine: Sequence[PartTask]
+    ) -> int:
         """Removes parts of other work on these shards, or of shards that are gone; what else is there is left alone.
+
+        Args:
+            tasks: all parts of the shards.
+            shards: numbers of the shards.
+            n_shards: of the source.
+            mine: the parts that this call works on: what a killed writer has left of them is removed too. Others may
+                be written at this moment, by calls that work on other shares.
 
         Returns:
             Parts that were removed.
@@ -104,7 +111,7 @@ class Result:
         for file, _ in self.folder.list():
             match = _PART.fullmatch(file)
             if match is None:
-                if re.fullmatch(r"\.part-.*\.tmp", file) and any(name in file for name in names):
+                if re.fullmatch(r"\.part-.*\.tmp", file) and any(task.name in file for task in mine):
                     (self.folder / file).remove()  # of a writer that was killed
                 continue
             is_ours = int(match[1]) in shards or int(match[1]) >= n_shards

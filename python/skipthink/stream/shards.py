@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 PART_ROWS = 131_072
 PART_BYTES = 256 * 2**20
-"""What a part holds about; it is the least that a kill loses, and what a worker takes at once."""
+"""What a part holds about; it is the most that a worker loses with a kill, and what it takes at once."""
+COSTLY_PART_ROWS = 16_384
+"""The same of a function that asks a model: half a minute of a GPU's work (docs/how-to/scale.md)."""
 WHOLE_GROUPS = 8
 """A row group of Parquet is cut only if it holds more parts than this: the rows before a cut are read once more."""
 
@@ -158,7 +160,12 @@ def read_schema(files: Sequence[Place], columns: Sequence[str] | None, absent: S
 
 
 def plan_shard(
-    number: int, place: Place, notes: Place, part_rows: int, part_bytes: int = PART_BYTES
+    number: int,
+    place: Place,
+    notes: Place,
+    part_rows: int,
+    part_bytes: int = PART_BYTES,
+    whole_groups: int = WHOLE_GROUPS,
 ) -> Shard:
     """The parts of a shard; what was found is noted, so that an unchanged file is not read for it again.
 
@@ -168,17 +175,24 @@ def plan_shard(
         notes: folder of notes.
         part_rows: rows of a part, about.
         part_bytes: bytes of a part, about.
+        whole_groups: most parts of a row group of Parquet that is not cut.
 
     Raises:
         DataError: the file cannot be read.
     """
     size = place.state()
-    state = {"path": str(place), **size, "part_rows": part_rows, "part_bytes": part_bytes}
+    state = {
+        "path": str(place),
+        **size,
+        "part_rows": part_rows,
+        "part_bytes": part_bytes,
+        "whole_groups": whole_groups,
+    }
     note = notes / f"{hashlib.sha256(str(place).encode()).hexdigest()[:24]}.json"
     known = note.read_json()
     if not isinstance(known, dict) or known.get("state") != state:
         with reading(place):
-            found = _scan(place, size["bytes"], part_rows, part_bytes)
+            found = _scan(place, size["bytes"], part_rows, part_bytes, whole_groups)
             known = {"state": state, "digest": place.digest(), "parts": [asdict(part) for part in found]}
         note.write_json(known)
     parts = [Part(**{**part, "shard": number}) for part in known["parts"]]
@@ -224,13 +238,13 @@ def _check_columns(place: Place, known: Sequence[str], wanted: Sequence[str], ab
             )
 
 
-def _scan(place: Place, n_bytes: int, part_rows: int, part_bytes: int) -> list[Part]:
+def _scan(place: Place, n_bytes: int, part_rows: int, part_bytes: int, whole_groups: int) -> list[Part]:
     """The parts of a file that has not been seen, of shard 0."""
     kind = _kind(place)
     if kind == JSONL:
         return _line_parts(place, part_rows, part_bytes)
     if kind == PARQUET:
-        ends = _cuts(_group_sizes(place), part_rows, part_bytes, WHOLE_GROUPS)
+        ends = _cuts(_group_sizes(place), part_rows, part_bytes, whole_groups)
     else:
         ends = _cuts(
             [(batch.num_rows, batch.nbytes) for batch in ipc_batches(place)], part_rows, part_bytes, 1

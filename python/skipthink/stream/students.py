@@ -39,6 +39,8 @@ class StudentFunction(BatchFunction):
         InvalidTypeError: the student is no folder or name.
     """
 
+    is_costly = True
+
     def __init__(
         self,
         student: str | Path,
@@ -57,7 +59,8 @@ class StudentFunction(BatchFunction):
                 "save it where all of them can read it (student.save(folder)) and give the folder"
             )
         super().__init__(keep=keep, id_column=id_column, on_error=on_error, num_threads=num_threads)
-        self.student = str(student)
+        # workers may have another current folder
+        self.student = str(Path(student).absolute() if Path(student).exists() else student)
         self.n_chunks, self.device, self.dtype = n_chunks, device, dtype
 
     def compute(self, given: dict[str, Any], first_row: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who works on parts: this process, or processes of this machine."""
+"""Who works on parts: this process, processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.exceptions import RunError
+from skipthink.stream.options import FileOptions
 from skipthink.stream.part_work import Counts, PartTask, PartWork
 
 MOST_DEATHS = 10
@@ -19,8 +20,7 @@ Done = tuple[PartTask, Counts]
 def work_on(
     work: PartWork,
     tasks: Sequence[PartTask],
-    *,
-    workers: int | None = None,
+    options: FileOptions,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Done]:
     """Works on parts; each is yielded when it is done, in any order.
@@ -28,20 +28,21 @@ def work_on(
     Args:
         work: what is done with each.
         tasks: the parts.
-        workers: parts worked on at once; None: 1.
+        options: who works.
         progress: called with rows that are done.
 
     Raises:
-        InvalidInputError: no worker.
-        RunError: workers died too often.
+        RunError: workers died too often, or there is no cluster.
         SkipthinkError: what the work raises; parts that were done stay.
     """
-    if workers is not None and workers < 1:
-        raise InvalidInputError(f"workers must be at least 1, got {workers}")
-    if (workers or 1) == 1:
+    if options.engine == "ray":
+        from skipthink.stream.ray_workers import work_on_ray
+
+        yield from work_on_ray(work, tasks, options, progress)
+    elif options.workers in (None, 1):
         yield from ((task, work.do(task, progress)) for task in tasks)
     else:
-        yield from _in_processes(work, tasks, workers or 1, progress)
+        yield from _in_processes(work, tasks, options.workers or 1, progress)
 
 
 def _in_processes(
