@@ -30,7 +30,7 @@ data:
   sizes: {train: 12, validation: 2, test: 6}
   task_options: {n_operations: 1, max_value: 20, max_number: 9}
 student: {vocab_size: 400, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
-chunks: {M: 2}
+chunks: {M: 2, method: greedy}
 training: {epochs: EPOCHS, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
 skip: {batch_size: 4}
 evaluation: {batch_size: 8}
@@ -76,14 +76,16 @@ class ThreeNodes:
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster()
-        self._add(num_cpus=0, include_dashboard=False, _system_config=SYSTEM)
+        self._add(num_cpus=0, include_dashboard=False, no_monitor=True, _system_config=SYSTEM)
         self.workers = [self._add(), self._add()]
 
     def _add(self, *, num_cpus: int = 1, **options: object):
         """A node; on a machine that is busy Ray may find that it takes too long, and it is tried again."""
         for patience in range(4, -1, -1):
             try:
-                return self.cluster.add_node(num_cpus=num_cpus, object_store_memory=80 * 2**20, **options)
+                return self.cluster.add_node(
+                    num_cpus=num_cpus, object_store_memory=80 * 2**20, include_log_monitor=False, **options
+                )
             except Exception:
                 if not patience:
                     raise

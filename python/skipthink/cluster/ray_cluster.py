@@ -41,7 +41,7 @@ class RayCluster:
             local: dict[str, Any] = {"include_dashboard": False} if self.address == "local" else {}
             try:
                 ray.init(address=self.address, log_to_driver=False, logging_level="WARNING", **local)
-            except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            except Exception as error:  # Ray raises a bare one where a node is slow to start
                 raise RunError(
                     f"no Ray cluster at {self.address}: {' '.join(str(error).split())}; check --address and "
                     f"{ADDRESS_VARIABLE}, or leave both out to start a Ray on this machine"
