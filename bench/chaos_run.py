@@ -15,10 +15,13 @@ import json
 import os
 import random
 import shutil
+import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pyarrow.parquet as pq
 
@@ -42,6 +45,8 @@ SYSTEM = {
     "health_check_failure_threshold": 4,
 }
 """So that the death of a node is noticed within seconds."""
+LISTEN_PORT = "dashboard_agent_listen_port"
+AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", LISTEN_PORT)
 WITH_CLOCK = ("seconds", "torn_bytes", "runtime", "per_second")
 """Parts of names of what differs from run to run, or tells of a kill."""
 
@@ -67,12 +72,39 @@ def run_in_one_process(recipe: Path, out: Path) -> None:
         write_report(folder, graph)
 
 
+@contextlib.contextmanager
+def patient_node() -> Iterator[dict[str, int]]:
+    """Options of a node that waits for its agents however long they take to start on a busy machine.
+
+    A node waits 15 s for its agents to say which ports they have found, and then ends. So it is told the ports, one of
+    them by an argument that Ray does not pass on.
+    """
+    from ray._private import services
+
+    with contextlib.ExitStack() as stack:
+        ports = {}
+        for name in AGENT_PORTS:
+            place = stack.enter_context(socket.socket())
+            place.bind(("127.0.0.1", 0))
+            ports[name] = place.getsockname()[1]
+    start = services.start_ray_process
+
+    def started(command: list[str], process_type: str, *words: object, **named: object) -> object:
+        if process_type == "raylet":
+            command = [*command, f"--{LISTEN_PORT}={ports[LISTEN_PORT]}"]
+        return start(command, process_type, *words, **named)
+
+    with mock.patch.object(services, "start_ray_process", started):
+        yield ports
+
+
 class ThreeNodes:
     """A head without CPUs, where this process is the driver, and two nodes that work."""
 
     def __init__(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster()
@@ -83,9 +115,14 @@ class ThreeNodes:
         """A node; on a machine that is busy Ray may find that it takes too long, and it is tried again."""
         for patience in range(4, -1, -1):
             try:
-                return self.cluster.add_node(
-                    num_cpus=num_cpus, object_store_memory=80 * 2**20, include_log_monitor=False, **options
-                )
+                with patient_node() as ports:
+                    return self.cluster.add_node(
+                        num_cpus=num_cpus,
+                        object_store_memory=80 * 2**20,
+                        include_log_monitor=False,
+                        **ports,
+                        **options,
+                    )
             except Exception:
                 if not patience:
                     raise
