@@ -160,6 +160,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path, source):
     report = process_files(source, f"{tmp_path}/out/", Dying(str(flag)), part_rows=100, workers=2)
     assert counts(report) == WHOLE
     assert not flag.exists()
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_workers_that_always_die_end_the_work(tmp_path, source, monkeypatch):

@@ -19,6 +19,7 @@ from skipthink.stream.shards import Shard, Share, part_key
 
 REPORT = "_report.json"
 _PART = re.compile(r"part-(\d{5,})-(\d{12})-([0-9a-f]{16})\.(parquet|arrow|feather|ipc|jsonl|ndjson)")
+_TORN = re.compile(r"\.(part-\d{5,}-\d{12}-[0-9a-f]{16})\..*\.tmp")
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,12 @@ class Result:
         Returns:
             Parts that were removed.
         """
+        self.remove_torn(mine)
         names = {task.name for task in tasks}
         discarded = 0
         for file, _ in self.folder.list():
             match = _PART.fullmatch(file)
             if match is None:
-                if re.fullmatch(r"\.part-.*\.tmp", file) and any(task.name in file for task in mine):
-                    (self.folder / file).remove()  # of a writer that was killed
                 continue
             is_ours = int(match[1]) in shards or int(match[1]) >= n_shards
             name = file.rpartition(".")[0]
@@ -122,9 +122,18 @@ class Result:
                 discarded += 1
         return discarded
 
+    def remove_torn(self, tasks: Sequence[PartTask]) -> None:
+        """Removes what writers of these parts have left that were killed."""
+        names = {task.name for task in tasks}
+        for file, _ in self.folder.list():
+            torn = _TORN.fullmatch(file)
+            if torn is not None and torn[1] in names:
+                (self.folder / file).remove()
+
     def finish(self, tasks: Sequence[PartTask]) -> None:
         """Joins the parts, where the result is a file; it gets its name in one step, and the parts are removed."""
         if self.is_folder:
+            self.remove_torn(tasks)
             return
         parts = [Path((self.folder / (task.name + self.suffix)).path) for task in tasks]
         join_parts(parts, Path(self.out.path), self.suffix)
@@ -133,7 +142,7 @@ class Result:
     def remove_parts(self) -> None:
         """Removes what is ours of the folder of a file's parts, and the folder where nothing else is in it."""
         for file, _ in self.folder.list():
-            if _PART.fullmatch(file) or re.fullmatch(r"\.part-.*\.tmp", file):
+            if _PART.fullmatch(file) or _TORN.fullmatch(file):
                 (self.folder / file).remove()
         state = Path((self.folder / STATE).path)
         if state.is_dir():
