@@ -77,6 +77,15 @@ test-python: env ## Tests of the package, README and pipeline
 test-quick: env ## The same less what trains a student
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'
 
+# Spark takes minutes to install, which `make test` is not to pay for
+$(VENV)/.spark.stamp: $(VENV)/.deps.stamp
+	$(UV) install $(UV_FLAGS) -c constraints.txt --group spark
+	@touch $@
+
+.PHONY: test-spark
+test-spark: env $(VENV)/.spark.stamp ## Tests of batch functions in Spark, which it installs; needs a Java
+	$(TEST_ENV) $(BIN)/python -m pytest tests/stream/test_engines.py tests/stream/test_clusters.py -k 'Spark or spark'
+
 .PHONY: lint
 lint: env ## Formatting, clippy, ruff, mypy: nothing is changed
 	cargo fmt --all --check
@@ -139,7 +148,7 @@ bench-instructions: $(VENV)/.deps.stamp ## Counts instructions under valgrind, f
 .PHONY: constraints
 constraints: | $(BIN)/uv ## Writes the newest versions that fit into constraints.txt
 	@echo '# Exact versions last tested; regenerate with: make constraints' > constraints.new
-	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group engines --group docs --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
+	@printf 'maturin\nuv\n' | $(UV) compile pyproject.toml - $(UV_FLAGS) --extra train --extra teacher --extra math --group dev --group engines --group spark --group docs --group bench --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet >> constraints.new
 	@mv constraints.new constraints.txt
 
 .PHONY: clean

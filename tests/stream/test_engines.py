@@ -1,9 +1,9 @@
 """Engines: the blocks of their page are run, and its table of types is made here.
 
-`SKIPTHINK_WRITE_TABLES=1` writes the table's columns again.
+`SKIPTHINK_WRITE_TABLES=1` writes the columns of the table again whose engines are installed. Spark is installed by
+`make test-spark`.
 """
 
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from engines import ENGINES
-from pytest_examples import CodeExample, EvalExample, find_examples
+from engines import ENGINES, marks, start, stop_all
+from pytest_examples import CodeExample, find_examples
 
 import skipthink
 
@@ -56,10 +56,10 @@ def section(example):
     return next(line.removeprefix("## ") for line in reversed(above) if line.startswith("## "))
 
 
-def need(engine):
-    module = ENGINES[engine][0]
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed")
+@pytest.fixture(scope="module", autouse=True)
+def _stopped():
+    yield
+    stop_all()
 
 
 @pytest.fixture
@@ -72,11 +72,21 @@ quiet = pytest.mark.filterwarnings("ignore")  # what engines and their libraries
 
 
 @quiet
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{section(example)}:{example.start_line}")
-def test_blocks_of_the_page(example: CodeExample, eval_example: EvalExample, rationales):
-    need(section(example))
-    eval_example.set_config(line_length=110)
-    eval_example.run_print_check(example)
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(example, marks=marks(section(example)), id=f"{section(example)}:{example.start_line}")
+        for example in EXAMPLES
+    ],
+)
+def test_blocks_of_the_page(example: CodeExample, rationales, capsys):
+    """Runs a block as a script: pytest-examples watches every `print`, and Ray makes thousands of them into files."""
+    start(section(example))
+    capsys.readouterr()
+    exec(compile(example.source, f"{PAGE.name}:{example.start_line}", "exec"), {"__name__": "__main__"})
+    expected = re.findall(r"^ *#> (.*)$", example.source, re.MULTILINE)
+    assert expected
+    assert capsys.readouterr().out.splitlines() == expected
 
 
 def values_of(name):
@@ -148,9 +158,9 @@ def write(cells):
 
 
 @quiet
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [pytest.param(engine, marks=marks(engine)) for engine in ENGINES])
 def test_types_through_engines(engine):
-    need(engine)
+    start(engine)
     found = {(name, engine): cell(engine, name) for name in TYPES}
     if os.environ.get("SKIPTHINK_WRITE_TABLES"):
         write(written() | found)

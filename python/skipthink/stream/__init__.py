@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skipthink.stream.readers import chunk_batches, map_batches
     from skipthink.stream.scorer import Scorer
     from skipthink.stream.skip_judge import SkipJudge
+    from skipthink.stream.spark import map_in_arrow
     from skipthink.stream.splitter import Splitter
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "chunk_file",
     "item_rows",
     "map_batches",
+    "map_in_arrow",
 ]
 
 __getattr__ = lazy_names(
@@ -52,5 +54,6 @@ __getattr__ = lazy_names(
         "chunk_file": "files",
         "item_rows": "item_planner",
         "map_batches": "readers",
+        "map_in_arrow": "spark",
     },
 )
