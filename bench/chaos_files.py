@@ -110,7 +110,7 @@ def done_parts(out: Path) -> dict[str, int]:
 
 
 class Killer(threading.Thread):
-    """Kills a node `delay` seconds after the first part is done.
+    """Kills a node `delay` seconds after the first part is done that was not done before.
 
     Args:
         out: the folder of the result.
@@ -123,10 +123,11 @@ class Killer(threading.Thread):
         super().__init__(daemon=True)
         self.out, self.nodes, self.delay, self.draw = out, nodes, delay, draw
         self.over, self.began, self.done = threading.Event(), None, None
+        self.before = len(done_parts(out))
 
     def run(self) -> None:
         while not self.over.wait(0.01):
-            if self.began is None and done_parts(self.out):
+            if self.began is None and len(done_parts(self.out)) > self.before:
                 self.began = time.monotonic()
             if self.began is not None and time.monotonic() - self.began >= self.delay:
                 node = self.draw.choice(self.nodes.workers)
