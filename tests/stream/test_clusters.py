@@ -1,5 +1,6 @@
-"""Batch functions on Ray and Spark: results of one process, bad rows, threads, an executor that is killed."""
+"""Batch functions on Ray and Spark: results of one process, bad rows, threads, jobs that go on, an executor that is killed."""
 
+import gc
 import json
 import os
 import subprocess
@@ -134,6 +135,37 @@ def test_a_scorer_in_an_actor_of_ray():
         for one, other in zip(found[name].to_pylist(), expected[name].to_pylist(), strict=True):
             assert (one is None) == (other is None)
             assert one is None or np.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@marked("ray")
+def test_a_job_of_ray_that_failed_goes_on(tmp_path):
+    """A job ends at a bad row; mended and started again it writes what is missing, and nothing twice."""
+    start("Ray Data")
+    import ray
+    from ray.data.checkpoint import CheckpointConfig
+
+    names = [tmp_path / f"rows-{number}.parquet" for number in range(4)]
+    for number, name in enumerate(names):
+        pq.write_table(made(40, bad=[35]).slice(10 * number, 10), name)
+    chunker = skipthink.Chunker(3, method="optimal", keep=["id"])
+    context = ray.data.DataContext.get_current()
+    context.checkpoint_config = CheckpointConfig(
+        id_column="id", checkpoint_path=str(tmp_path / "seen"), delete_checkpoint_on_success=False
+    )
+
+    def run():
+        rows = ray.data.read_parquet([str(name) for name in names])
+        rows.map_batches(chunker, batch_format="pyarrow").write_parquet(str(tmp_path / "out"), mode="append")
+
+    try:
+        with pytest.raises(Exception, match="has no step"):
+            run()
+        gc.collect()  # the exception holds the job that failed, and the job its actors
+        pq.write_table(made(40).slice(30, 10), names[3])
+        run()
+    finally:
+        context.checkpoint_config = None
+    assert_equal(pq.read_table(tmp_path / "out"), chunker(made(40)))
 
 
 @marked("spark")
