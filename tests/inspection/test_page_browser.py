@@ -199,6 +199,9 @@ def test_a_training_sample_shows_chunks_losses_gate_and_tokens(page):
     assert "reply to train-6 without 2" in gate[2]
     assert sample.locator(".token").count() == 3  # the legend: items come when they are opened
     sample.locator("summary", has_text="stt/s0").click()
+    page.until(
+        "document.querySelector('#browser-sample .item h5') !== null"
+    )  # an open <details> says so a little later
     stages = sample.locator(".item h5").all_inner_texts()
     assert [stage.split(":")[0] for stage in stages] == ["[1]", "[skip]"]
     assert stages[1].endswith("2 times an epoch")

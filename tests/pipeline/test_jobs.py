@@ -471,9 +471,9 @@ methods: [skip-all]
     for job in graph:
         if job.kind != "evaluate":
             run_job(folder, graph, job, lambda done, total: None)
-    judge, warm = (tmp_path / "train" / name / "s0" for name in ("base+sbc", "skip-all"))
+    judge, warm = (tmp_path / "train" / name / "s0" for name in ("base+ac", "skip-all"))
     first, second = (json.loads((path / "train.json").read_text()) for path in (judge, warm))
-    assert second["earlier"]["method"] == "base+sbc"
+    assert second["earlier"]["method"] == "base+ac"
     assert second["earlier"]["train_target_tokens"] == first["train_target_tokens"]
     assert second["train_target_tokens"] > first["train_target_tokens"]
     old, new, fresh = (
