@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -94,6 +95,37 @@ def test_training_killed_at_ten_random_moments(method, student_dir, samples, enc
     found = train(out)
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}  # with the loss of every window of steps
     assert_same_training(out, whole)
+
+
+@pytest.mark.slow
+def test_a_training_killed_while_it_removes_its_checkpoints(student_dir, samples, tmp_path, in_child):
+    """The last files are written, the newest checkpoint is half removed: it is not taken for a whole one."""
+
+    def train(out):
+        return train_by_name(
+            "base", student=student_dir, samples=samples, out=out, n_chunks=3, settings=SETTINGS
+        )
+
+    def train_until_cut_off():
+        remove = shutil.rmtree
+
+        def cut_off(folder, **options):
+            found = Path(folder).glob("checkpoint-*")
+            newest = max(found, default=None, key=lambda path: int(path.name.split("-")[1]))
+            if newest is None:
+                return remove(folder, **options)
+            min(path for path in newest.iterdir() if path.name != "skipthink.json").unlink()
+            return os.kill(os.getpid(), signal.SIGKILL)
+
+        shutil.rmtree = cut_off
+        train(tmp_path / "out")
+
+    child = in_child(train_until_cut_off)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) and (tmp_path / "out" / "train.json").exists()
+    expected, found = train(tmp_path / "whole"), train(tmp_path / "out")
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
 
 
 def wait_for(child, seen, n_more, n_steps):

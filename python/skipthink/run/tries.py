@@ -22,7 +22,7 @@ from pathlib import Path
 
 from skipthink.exceptions import DataError, RunError
 from skipthink.inspection.layout import DONE_FILE
-from skipthink.io.files import flush, parse_object, write_json
+from skipthink.io.files import flush, parse_object, remove_folder, write_json
 from skipthink.run.folder import RunFolder, link_file
 from skipthink.run.jobs import Job
 
@@ -167,11 +167,7 @@ class Tries:
 
     def clear(self) -> None:
         """Removes all tries; processes that still work on one end themselves."""
-        gone = self.path.with_name(f".{self.path.name}.gone.tmp")
-        shutil.rmtree(gone, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            self.path.rename(gone)  # in one step: half of a try must not look like a whole one
-        shutil.rmtree(gone, ignore_errors=True)
+        remove_folder(self.path)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()  # stays as long as there are others
 

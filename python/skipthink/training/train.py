@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skipthink.core.ragged import Ints
-from skipthink.io.files import write_json, write_parquet
+from skipthink.io.files import remove_folder, write_json, write_parquet
 from skipthink.io.job_progress import Report, phase_of
 from skipthink.io.visible import in_a_line
 from skipthink.scoring.options import ChunkOptions
@@ -199,7 +199,7 @@ def _clear(out: Path) -> None:
     if (out / "checkpoints" / "runs").exists():
         shutil.rmtree(out / "tensorboard", ignore_errors=True)
         shutil.move(out / "checkpoints" / "runs", out / "tensorboard")
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    remove_folder(out / "checkpoints")
 
 
 def targets_by_stage(items: Items) -> dict[str, Any]:
