@@ -83,6 +83,14 @@ def test_a_shorter_rationale_has_the_roles_of_its_texts_and_none_for_empty_chunk
     assert roles.of[-1].tolist() == [0, 2, NO_ROLE, NO_ROLE]
 
 
+def test_the_number_of_a_line_is_no_new_number():
+    steps = [[f"{place}. {step}" for place, step in enumerate(row, 11)] for row in STEPS]
+    roles = find_roles(QUESTIONS, steps, one_each(steps), n_roles=4)
+    assert roles.of.tolist() == [[0, 1, 2, 3]] * 4
+    assert roles.new == [0.0, 0.0, 1.0, 0.0]
+    assert roles.examples[0] == "# . let us see ."
+
+
 @pytest.mark.parametrize(("n_roles", "questions", "says"), [
     (0, QUESTIONS, "n_roles must be at least 1, got 0"),
     (2, QUESTIONS[1:], "must be of the same samples, got 3, 4 and 4"),

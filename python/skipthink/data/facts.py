@@ -111,6 +111,13 @@ def list_number(text: str) -> float | None:
     return float(match[1]) if match else None
 
 
+def cut_list_number(text: str) -> tuple[str, str]:
+    """A step's number in its list with the signs about it ("**Step 2:"), empty where it has none, and the rest."""
+    match = _LIST_NUMBER.match(text)
+    end = match.end() if match else 0
+    return text[:end], text[end:]
+
+
 def question_facts(question: str) -> set[Fact]:
     """What a question gives: its numbers, and its words in lower case, so that none of them is a new name."""
     words = set(TOKEN.findall(question))

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skipthink.core.ragged import Ints
+from skipthink.data.facts import cut_list_number
 from skipthink.exceptions import InvalidInputError
 
 NO_ROLE = -1
@@ -177,11 +178,20 @@ def _mask_chunks(
     asked = [frozenset(terms_of(question)) for question in questions]
     common = common_words(asked)
     return [
-        mask_text(
-            "".join(steps[row][boundaries[row, chunk] : boundaries[row, chunk + 1]]), asked[row], common
-        )
+        [
+            term
+            for step in steps[row][boundaries[row, chunk] : boundaries[row, chunk + 1]]
+            for term in _mask_step(step, asked[row], common)
+        ]
         for row, chunk in zip(*np.nonzero(held), strict=True)
     ]
+
+
+def _mask_step(step: str, question: frozenset[str], common: frozenset[str]) -> list[str]:
+    """As `mask_text`; the number of a line in its list is no number that the step comes to."""
+    label, text = cut_list_number(step)
+    named = [GIVEN if term == NEW else term for term in mask_text(label, question, common)]
+    return named + mask_text(text, question, common)
 
 
 def _weigh(texts: list[list[str]]) -> Floats:
