@@ -68,6 +68,14 @@ def test_format_progress_estimates_the_time_left():
     assert unknown.share is None
 
 
+@pytest.mark.parametrize(
+    ("done", "rate"),
+    [(54_000, "5,400 tokens/s"), (12, "1.2 tokens/s"), (5, "30 tokens/min"), (0.02, "7.2 tokens/h")],
+)
+def test_format_progress_shows_a_rate_in_which_something_is_done(done, rate):
+    assert format_progress("read", done, 100_000, 10.0, unit="tokens").endswith(f", {rate})")
+
+
 def test_a_terminal_shows_a_bar_for_each_piece_of_work_below_the_lines_that_stay(terminal):
     now = [0.0]
     display = Display(terminal, clock=lambda: now[0])
@@ -192,7 +200,7 @@ def test_a_job_says_what_it_does(tmp_path):
         state = JobState.read(tmp_path / "job.progress")
         state.phase_seconds = 10.0
         assert state.line("train/x/s0", 30.0).startswith(
-            "train/x/s0 30% (3/10, 30s, 1m10s left, 0.1 steps/s)  scoring 50% (100/200, 10s, 10s left, 10 tokens/s)"
+            "train/x/s0 30% (3/10, 30s, 1m10s left, 6.0 steps/min)  scoring 50% (100/200, 10s, 10s left, 10 tokens/s)"
         )
     for loss in (3.0, 2.0, 1.0, float("nan")):
         report.measure(loss=loss)

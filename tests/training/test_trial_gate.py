@@ -1,6 +1,8 @@
 """The gate trial: roles of chunks, backward elimination, what is skipped, and kills, by hand-made examples."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,7 @@ from training_calls import make_trainer
 from skipthink.answers.options import CheckOptions
 from skipthink.core.search import average_boundaries
 from skipthink.exceptions import InvalidInputError, RunError
+from skipthink.io.job_progress import Report
 from skipthink.options import OptionError
 from skipthink.run import trials
 from skipthink.run.trials import try_roles
@@ -303,6 +306,35 @@ def test_every_attempt_is_trained_on_as_many_tokens(tried):
     assert report["asked"] == 6 * len(notes)
     assert report["train_target_tokens"] == sum(note["train_target_tokens"] for note in notes.values())
     assert not list(out.glob("attempts/*/model"))
+
+
+class Told(Report):
+    """Keeps all that a job has said."""
+
+    def __init__(self):
+        super().__init__("trials")
+        self.said = []
+
+    def told(self, *, is_last):
+        super().told(is_last=is_last)
+        self.said.append(replace(self.state, losses=list(self.state.losses)))
+
+
+@pytest.mark.slow
+def test_a_reader_sees_trials_steps_losses_and_questions(tried, fresh, tmp_path):
+    shutil.copytree(tried[1] / "attempts" / "whole", tmp_path / "attempts" / "whole")  # made before a kill
+    report = Told()
+    try_roles(**arguments_of(fresh, tmp_path), progress=report)
+    counts = [(state.done, state.total) for state in report.said]
+    assert report.said[0].kept == 0 and sorted(set(counts)) == [(1, 8), (2, 8), (3, 8)]
+    phases = {state.phase: state.unit for state in report.said if state.phase_total}
+    assert phases == {
+        "training without roles 0, 2": "steps", "answering, trained without roles 0, 2": "questions",
+        "training without role 1": "steps", "answering, trained without role 1": "questions",
+    }  # fmt: skip
+    steps = [state for state in report.said if state.phase == "training without role 1"]
+    assert max(state.phase_done for state in steps) == steps[-1].phase_total > 0
+    assert steps[-1].losses and report.state.phase is None
 
 
 def test_chunks_are_skipped_if_their_role_may_go(tried):

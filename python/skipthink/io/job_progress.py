@@ -169,22 +169,12 @@ class ReportFile(Report):
             scratch.replace(self.path)
 
 
-class PartReport(Report):
-    """One of several equal parts of a job: what it says of itself is said of the job.
+class _Within(Report):
+    """What a piece of a job says of itself, said of the job."""
 
-    Args:
-        whole: the job's report.
-        index: which part, from 0.
-        n_parts: of how many.
-    """
-
-    def __init__(self, whole: Progress, index: int, n_parts: int) -> None:
+    def __init__(self, whole: Progress | None) -> None:
         super().__init__()
-        self.whole, self.index, self.n_parts = whole, index, n_parts
-
-    def __call__(self, done: int, total: int) -> None:
-        """The job's progress, in percent of a part."""
-        self.whole(100 * self.index + 100 * done // max(total, 1), 100 * self.n_parts)
+        self.whole = whole
 
     @contextmanager
     def phase(self, name: str, unit: str = "") -> Iterator[Progress]:
@@ -194,8 +184,43 @@ class PartReport(Report):
 
     def measure(self, *, loss: float | None = None, accuracy: float | None = None) -> None:
         """Measured by the job."""
-        if isinstance(self.whole, Report):
-            self.whole.measure(loss=loss, accuracy=accuracy)
+        measure(self.whole, loss=loss, accuracy=accuracy)
+
+
+class PartReport(_Within):
+    """One of several equal parts of a job: what it says of itself is said of the job.
+
+    Args:
+        whole: the job's report.
+        index: which part, from 0.
+        n_parts: of how many.
+    """
+
+    def __init__(self, whole: Progress, index: int, n_parts: int) -> None:
+        super().__init__(whole)
+        self.index, self.n_parts = index, n_parts
+
+    def __call__(self, done: int, total: int) -> None:
+        """The job's progress, in percent of a part."""
+        if self.whole is not None:
+            self.whole(100 * self.index + 100 * done // max(total, 1), 100 * self.n_parts)
+
+
+class PhaseReport(_Within):
+    """A phase of a job, for work that would report as a job itself: how far it has come is the phase's progress.
+
+    Args:
+        whole: the job's report.
+        progress: of the phase.
+    """
+
+    def __init__(self, whole: Progress | None, progress: Progress) -> None:
+        super().__init__(whole)
+        self.progress = progress
+
+    def __call__(self, done: int, total: int) -> None:
+        """The progress of the phase."""
+        self.progress(done, total)
 
 
 def phase_of(progress: Progress | None, name: str, unit: str = "") -> AbstractContextManager[Progress]:

@@ -27,6 +27,8 @@ TICK_SECONDS = 1.0
 MODES = ("auto", "plain", "json", "none")
 MODE_VARIABLE = "SKIPTHINK_DISPLAY"
 BAR_WIDTH = 24
+RATES = ((1, "s"), (60, "min"), (3600, "h"))
+"""Seconds that a rate can be shown for; the first one in which a unit is done."""
 
 
 def format_seconds(seconds: float) -> str:
@@ -63,16 +65,22 @@ def format_progress(
         total: in all; 0: not known.
         elapsed: seconds so far.
         kept: what was done before these seconds; it says nothing about the time left.
-        unit: what is counted; named, a rate is shown: "tokens" makes "5,400 tokens/s".
+        unit: what is counted; named, a rate is shown: "tokens" makes "5,400 tokens/s", or per minute or hour where
+            there are few.
     """
     if total <= 0:
         return ProgressText(f"{name} … {format_seconds(elapsed)}")
     fresh = done - kept
     left = f", {format_seconds(elapsed / fresh * (total - done))} left" if fresh else ""
     speed = fresh / elapsed if elapsed else 0.0
-    rate = f", {speed:,.{0 if speed >= 10 else 1}f} {unit}/s" if unit and speed else ""
+    rate = f", {_format_rate(speed, unit)}" if unit and speed else ""
     text = f"{name} {100 * done // total}% ({done}/{total}, {format_seconds(elapsed)}{left}{rate})"
     return ProgressText(text, done / total)
+
+
+def _format_rate(speed: float, unit: str) -> str:
+    times, per = next(((times, per) for times, per in RATES if speed * times >= 1), RATES[-1])
+    return f"{speed * times:,.{0 if speed * times >= 10 else 1}f} {unit}/{per}"
 
 
 class Display:

@@ -131,7 +131,7 @@ def work(run_dir: Path, name: str, threads: int, root: Path | None = None) -> in
         if root is not None:
             folder = _begin_try(folder, graph, job, root)
         set_threads(threads, job)
-        run_job(folder, graph, job, ReportFile(folder.progress(job), COUNTED.get(job.kind, "")))
+        run_job(folder, graph, job, ReportFile(folder.progress(job), _counted(graph, job)))
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise
@@ -146,6 +146,13 @@ def work(run_dir: Path, name: str, threads: int, root: Path | None = None) -> in
             raise
         return _fail(message, code)
     return 0
+
+
+def _counted(graph: Graph, job: Job) -> str:
+    """What the progress of a job counts; empty where that has no rate."""
+    if job.kind is Kind.SKIP_DATA and graph.recipe.skip.gate == "trial":
+        return "trials"
+    return COUNTED.get(job.kind, "")
 
 
 def _fail(message: str, code: int) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from skipthink.core.search import average_boundaries
 from skipthink.evaluation.measure import check_text
 from skipthink.exceptions import DataError, RunError
 from skipthink.io.files import parse_object, write_json
+from skipthink.io.job_progress import PhaseReport, Progress, phase_of
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.elimination import (
     Attempt,
@@ -53,8 +54,6 @@ AT_FLOOR = (
     "no student of a trial was right on a tenth of the validation questions, so nothing is skipped: students that can "
     "do nothing miss nothing; make trials longer (skip: {trial_epochs: …})"
 )
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -98,15 +97,19 @@ class Trials:
         """Trains the fresh student without some roles, and answers the questions; an attempt is not made twice."""
         folder = self.out / (_name(dropped) + ("-again" if again else ""))
         noted = self._noted(folder)
+        self.n_again += again
         if noted is None:
+            self._tell()
             noted = self._make(folder, dropped, self.seed + again)
         self.n_made += 1
-        self.n_again += again
+        self._tell()
+        right = np.array([mark == "1" for mark in noted["right"]])
+        return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
+
+    def _tell(self) -> None:
         if self.progress is not None:
             n_roles = self.options.trial_passes * self.roles.n_roles
             self.progress(self.n_made, 2 + n_roles + self.n_again)
-        right = np.array([mark == "1" for mark in noted["right"]])
-        return Attempt(dropped, right, noted["tokens_per_answer"], noted["train_target_tokens"])
 
     def attempts(self) -> list[dict[str, Any]]:
         """The notes of all attempts that were made, whoever asked for them."""
@@ -120,8 +123,11 @@ class Trials:
         whole = self._epoch_tokens(np.zeros_like(skipped))
         passes = min(whole / self._epoch_tokens(skipped), MOST_PASSES)
         epochs = self.options.trial_epochs * passes
-        summary = self._train(folder, skipped, epochs, seed)
-        answered = self._answer(folder / "model")
+        what = f"without {_in_words(dropped)}" if dropped else "on whole rationales"
+        with phase_of(self.progress, f"training {what}", "steps") as steps:
+            summary = self._train(folder, skipped, epochs, seed, PhaseReport(self.progress, steps))
+        with phase_of(self.progress, f"answering, trained {what}", "questions") as answers:
+            answered = self._answer(folder / "model", answers)
         noted = {
             "fingerprint": self.fingerprint,
             "dropped": list(dropped),
@@ -134,7 +140,9 @@ class Trials:
         shutil.rmtree(folder / "model")  # what it answered stays
         return noted
 
-    def _train(self, folder: Path, skipped: Bools, epochs: float, seed: int) -> dict[str, Any]:
+    def _train(
+        self, folder: Path, skipped: Bools, epochs: float, seed: int, progress: Progress
+    ) -> dict[str, Any]:
         return train_method(
             STT,
             student=self.student,
@@ -153,9 +161,10 @@ class Trials:
             seed=seed,
             boundaries=self.boundaries,
             skipped=skipped,
+            progress=progress,
         )
 
-    def _answer(self, model: Path) -> dict[str, Any]:
+    def _answer(self, model: Path, progress: Progress) -> dict[str, Any]:
         student = Student.load(model)
         answered = answer_questions(
             student.model,
@@ -163,6 +172,7 @@ class Trials:
             student.encode_questions(self.validation["question"].to_pylist()),
             mode="skip",
             decoding=student.decoding.using(batch_size=self.options.batch_size),
+            progress=progress,
         )
         verdicts = [
             check_text(self.check, student.answer_text(one), gold)
@@ -357,3 +367,7 @@ def chunk_lengths(encoded: EncodedSamples, boundaries: Ints) -> Ints:
 def _name(dropped: Dropped) -> str:
     """The folder of the attempt without some roles."""
     return "without-" + "-".join(map(str, dropped)) if dropped else "whole"
+
+
+def _in_words(dropped: Dropped) -> str:
+    return f"role {dropped[0]}" if len(dropped) == 1 else f"roles {', '.join(map(str, dropped))}"
