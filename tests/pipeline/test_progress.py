@@ -11,6 +11,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.io.job_progress import (
     JobState,
     PartReport,
+    PhaseReport,
     Report,
     ReportFile,
     describe,
@@ -251,6 +252,20 @@ def test_parts_of_a_job_are_said_of_the_whole():
         assert (whole.state.phase, whole.state.phase_done) == ("one at a time", 1)
     part.measure(accuracy=0.25)
     assert whole.state.accuracy == 0.25
+
+
+def test_a_training_within_a_job_is_a_phase_of_it_with_its_losses():
+    whole = Report("trials")
+    whole(1, 8)
+    with whole.phase("training without role 1", "steps") as steps:
+        training = PhaseReport(whole, steps)
+        training(3, 20)
+        training.measure(loss=2.5)
+        assert (whole.state.phase_done, whole.state.phase_total, whole.state.unit) == (3, 20, "steps")
+        with training.phase("scoring", "tokens"):
+            assert whole.state.phase == "scoring"
+        assert whole.state.phase_done == 3
+    assert (whole.state.done, whole.state.total, whole.state.losses) == (1, 8, [2.5])
 
 
 def test_progress_that_is_a_plain_function_has_no_phases():
