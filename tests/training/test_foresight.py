@@ -6,7 +6,7 @@ import pytest
 from training_calls import skip_folders
 
 from skipthink.options import OptionError
-from skipthink.run.skip_report import format_agreements
+from skipthink.run.skip_report import format_agreements, format_skips
 from skipthink.skipping import SkipOptions
 from skipthink.skipping.foresight import area_under_curve, foresee, kappa, role_shares, shrink, step_flags
 from skipthink.skipping.roles import NO_ROLE, Roles
@@ -103,14 +103,31 @@ def test_decisions_of_a_judge_are_drawn_and_its_own_are_kept(wavering, tmp_path)
     # samples of one form: each place is a role, decided alike in all
     assert len({tuple(row) for row in table["skipped"]}) == 1
     assert [role["chunks"] for role in drawn["roles"]] == [6, 6, 6]
-    assert set(drawn["foreseen"]) == {"before", "after"}
-    assert "foreseen" not in plain
+    assert set(drawn["foreseen"]) == {"skipped", "own"}
+    assert set(plain["foreseen"]) == {"skipped"}
 
 
 def test_a_run_says_how_far_seeds_agree():
     assert format_agreements({}) == []
     assert format_agreements({"kappa": 0.812}) == ["seeds skip the same steps with a kappa of 0.81"]
     assert "(0.40 before decisions were drawn)" in format_agreements({"kappa": 0.8, "kappa_before": 0.4})[0]
+
+
+@pytest.mark.parametrize(("foreseen", "says"), [
+    ({}, []),
+    ({"skipped": None}, []),
+    ({"skipped": 0.972}, ["decisions are foreseen from question and role with an AUC of 0.97"]),
+    ({"skipped": 1.0, "own": 0.91}, [
+        "decisions are foreseen from question and role with an AUC of 1.00 (0.91 before decisions were drawn)"
+    ]),
+])  # fmt: skip
+def test_a_run_says_how_well_decisions_are_foreseen(foreseen, says):
+    row = {
+        "seed": 0, "gate": "trial", "asked": 0, "warnings": [], "foreseen": foreseen,
+        "groups": [{"by": "all", "group": "all", "rows": 4, "judge_right": 4, "skip_rate": [0.5]}],
+    }  # fmt: skip
+    lines = format_skips([row]).split("\n")
+    assert [line for line in lines if "AUC" in line] == says
 
 
 def test_only_decisions_of_judges_are_drawn():

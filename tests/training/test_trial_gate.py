@@ -304,6 +304,7 @@ def test_every_attempt_is_trained_on_as_many_tokens(tried):
     for note in notes.values():  # up to the end of a step
         assert 0.6 <= note["train_target_tokens"] / whole["train_target_tokens"] <= 1.5
     assert report["asked"] == 6 * len(notes)
+    assert set(report["foreseen"]) == {"skipped"}
     assert report["train_target_tokens"] == sum(note["train_target_tokens"] for note in notes.values())
     assert not list(out.glob("attempts/*/model"))
 
@@ -328,8 +329,8 @@ def test_a_reader_sees_trials_steps_losses_and_questions(tried, fresh, tmp_path)
     counts = [(state.done, state.total) for state in report.said]
     assert report.said[0].kept == 0 and sorted(set(counts)) == [(1, 8), (2, 8), (3, 8)]
     phases = {state.phase: state.unit for state in report.said if state.phase_total}
-    last = ", ".join(map(str, curve[-1]["dropped"]))
-    assert list(phases)[:2] == ["training without roles 0, 2", "answering, trained without roles 0, 2"]
+    last = ", ".join(str(role + 1) for role in curve[-1]["dropped"])
+    assert list(phases)[:2] == ["training without roles 1, 3", "answering, trained without roles 1, 3"]
     assert list(phases)[3] == f"answering, trained without role{'s' * (len(last) > 1)} {last}"
     assert list(phases.values()) == ["steps", "questions"] * 2
     steps = [state for state in report.said if state.phase == list(phases)[2]]

@@ -74,7 +74,7 @@ def _format_seed(row: dict[str, Any]) -> str:
             head,
             align(lines),
             *_format_roles(row),
-            *_format_drawn(row),
+            *_format_foreseen(row),
             *_format_thresholds(row),
             *(f"warning: {text}" for text in row["warnings"]),
         ]
@@ -118,15 +118,18 @@ def _format_thresholds(row: dict[str, Any]) -> list[str]:
     return [align(lines)]
 
 
-def _format_drawn(row: dict[str, Any]) -> list[str]:
-    """How far decisions were drawn to the shares of roles."""
-    if "drawn" not in row:
-        return []
-    told = {name: "-" if auc is None else f"{auc:.2f}" for name, auc in row["foreseen"].items()}
-    return [
-        f"{row['drawn']} decisions drawn to the share of their role, {row['rescued']} samples rescued; foreseen from "
-        f"question and role with an AUC of {told['before']} before, {told['after']} after"
-    ]
+def _format_foreseen(row: dict[str, Any]) -> list[str]:
+    """How well decisions can be foreseen, and how far they were drawn to the shares of roles."""
+    drawn = []
+    if "drawn" in row:
+        drawn = [
+            f"{row['drawn']} decisions drawn to the share of their role, {row['rescued']} samples rescued"
+        ]
+    told = {name: f"{auc:.2f}" for name, auc in row.get("foreseen", {}).items() if auc is not None}
+    if "skipped" not in told:
+        return drawn
+    before = f" ({told['own']} before decisions were drawn)" if "own" in told else ""
+    return [*drawn, f"decisions are foreseen from question and role with an AUC of {told['skipped']}{before}"]
 
 
 def agreements(folder: RunFolder, graph: Graph) -> dict[str, float]:

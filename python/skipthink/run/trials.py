@@ -32,6 +32,7 @@ from skipthink.skipping.elimination import (
     seldom_new,
     skip_roles,
 )
+from skipthink.skipping.foresight import foresee
 from skipthink.skipping.gates import write_decisions
 from skipthink.skipping.levels import turns_by_role
 from skipthink.skipping.options import SkipOptions
@@ -256,9 +257,9 @@ def try_roles(
 
     Returns:
         The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per trial:
-        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer, trainings), rescued (samples that keep a
-        chunk although its role may go, as they would hold none), asked, tokens_generated, train_target_tokens (of all
-        attempts), seconds.
+        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer, trainings), foreseen (`foresight.foresee` of
+        skipped), rescued (samples that keep a chunk although its role may go, as they would hold none), asked,
+        tokens_generated, train_target_tokens (of all attempts), seconds.
 
     Raises:
         RunError: there is no validation question, or an attempt is of other inputs.
@@ -287,6 +288,7 @@ def try_roles(
     report = {
         "gate": "trial",
         "judges": 1,
+        "foreseen": {"skipped": foresee(encoded.questions, skipped, roles)},
         "roles": [
             {"example": example, "chunks": int((roles.of == role).sum()), "dropped": role in dropped}
             for role, example in enumerate(roles.examples)
@@ -370,4 +372,4 @@ def _name(dropped: Dropped) -> str:
 
 
 def _in_words(dropped: Dropped) -> str:
-    return f"role {dropped[0]}" if len(dropped) == 1 else f"roles {', '.join(map(str, dropped))}"
+    return f"role{'s' * (len(dropped) > 1)} {', '.join(str(role + 1) for role in dropped)}"

@@ -243,17 +243,18 @@ def _draw_to_roles(
     encoded: EncodedSamples, boundaries: Ints, skipped: Flags, options: SkipOptions
 ) -> dict[str, Any]:
     """Decisions drawn to the shares of roles, beside the judge's own; what changed, and how well both are foreseen."""
-    if options.own_weight is None:
-        return {"decisions": (skipped,), "report": {}}
     roles = find_roles(encoded.questions, encoded.steps, boundaries, n_roles=options.roles)
+    if options.own_weight is None:
+        foreseen = {"skipped": foresee(encoded.questions, skipped, roles)}
+        return {"decisions": (skipped,), "report": {"foreseen": foreseen}}
     drawn, n_rescued = shrink(skipped, roles, options.own_weight)
     shares = role_shares(skipped, roles)
     report = {
         "drawn": int((drawn != skipped).sum()),
         "rescued": n_rescued,
         "foreseen": {
-            "before": foresee(encoded.questions, skipped, roles),
-            "after": foresee(encoded.questions, drawn, roles),
+            "skipped": foresee(encoded.questions, drawn, roles),
+            "own": foresee(encoded.questions, skipped, roles),
         },
         "roles": [
             {"example": example, "chunks": int((roles.of == role).sum()), "share": float(shares[role])}
