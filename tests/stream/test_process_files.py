@@ -15,8 +15,11 @@ from dying import Dying
 
 import skipthink
 from skipthink.exceptions import DataError, InvalidInputError, RunError
+from skipthink.io.places import Place
+from skipthink.stream import Generator, LocalGenerator, Scorer
 from skipthink.stream.checker import Checker
 from skipthink.stream.files import process_files, tally_chunks, tally_verdicts
+from skipthink.stream.part_work import PartWork
 from skipthink.stream.shards import Share
 
 N_ROWS = 1000
@@ -222,6 +225,21 @@ def test_other_content_and_other_options_are_other_parts(tmp_path, source):
     assert (out / "part-of-mine.parquet").read_bytes() == b"mine"
     os.utime(source / "a.parquet")
     assert process_files(source, out, skipthink.Chunker(2, keep=["id"]), part_rows=100)["resumed"] == 650
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Scorer, Generator, lambda folder: LocalGenerator(folder, kind="number")],
+    ids=["scorer", "generator", "local"],
+)
+def test_another_model_in_the_same_folder_is_other_work(tmp_path, make):
+    model = tmp_path / "model"
+    model.mkdir()
+    works = []
+    for weights in (b"one", b"two", b"one"):
+        (model / "model.safetensors").write_bytes(weights)
+        works.append(PartWork(make(str(model)), pa.schema([]), Place(str(tmp_path)), ".parquet", 10).digest)
+    assert works[0] != works[1] and works[0] == works[2]
 
 
 def test_a_part_without_its_note_is_done_again(tmp_path, source):

@@ -67,6 +67,11 @@ class BatchFunction(ABC):
         self.num_threads = num_threads
 
     @property
+    def model_path(self) -> str | None:
+        """The folder, file or name of the model that is asked, None without one: results depend on its files."""
+        return None
+
+    @property
     @abstractmethod
     def reads(self) -> dict[str, str]:
         """The columns that are read, each with what it holds, a key of `skipthink.stream.columns.KINDS`."""

@@ -75,6 +75,11 @@ class LocalGenerator(BatchFunction):
         load_prompt(self.prompt, kind)
 
     @property
+    def model_path(self) -> str:
+        """See `BatchFunction.model_path`."""
+        return self.local.path
+
+    @property
     def reads(self) -> dict[str, str]:
         """See `BatchFunction.reads`."""
         return {self.question: "texts"}

@@ -242,9 +242,10 @@ def describe_function(function: BatchFunction) -> dict[str, Any]:
     """A batch function as JSON: its name and options, less those that no result depends on; of a model its files."""
     settings = {name: value for name, value in vars(function).items() if name not in _UNRELATED}
     described = json.loads(json.dumps(settings, default=_options_as_json))
-    model = settings.get("student")
-    if isinstance(model, str) and Path(model).exists():
-        described["student"] = _digest_of_files(Path(model))
+    model = function.model_path
+    if model is not None and Path(model).exists():
+        described["model"] = _digest_of_files(Path(model))
+        described.pop("student", None)  # the same student in another folder gives the same results
     return {"function": type(function).__name__, **described}
 
 

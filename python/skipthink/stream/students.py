@@ -63,6 +63,11 @@ class StudentFunction(BatchFunction):
         self.student = str(Path(student).absolute() if Path(student).exists() else student)
         self.n_chunks, self.device, self.dtype = n_chunks, device, dtype
 
+    @property
+    def model_path(self) -> str:
+        """See `BatchFunction.model_path`."""
+        return self.student
+
     def compute(self, given: dict[str, Any], first_row: int) -> dict[str, Any]:
         """See `BatchFunction.compute`."""
         rows = {name: self.column(name, column) for name, column in given.items()}
