@@ -9,7 +9,7 @@ from small_jobs import run_jobs
 from skipthink.evaluation.options import ChooseOptions
 from skipthink.exceptions import RecipeError
 from skipthink.run import choosing
-from skipthink.run.choosing import Point, choose_point, format_choice, make_choice
+from skipthink.run.choosing import Point, at_level, choose_point, format_choice, make_choice
 from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.report import write_report
@@ -59,7 +59,41 @@ def test_means_over_seeds_decide_then_the_best_seed():
     )  # fmt: skip
     assert (choice["method"], choice["seed"]) == ("stt", 1)
     assert [point["method"] for point in choice["points"]] == ["stt", "base"]
-    assert choice["points"][1] == {"method": "base", "accuracy": pytest.approx(0.7), "tokens_per_answer": 70}
+    assert choice["points"][1] == {
+        "method": "base", "accuracy": pytest.approx(0.7), "tokens_per_answer": 70, "level": None
+    }  # fmt: skip
+
+
+def test_levels_are_points_of_their_own():
+    def levels(*points):
+        found = [{"level": level, **measured(*point)} for level, point in enumerate(points, 1)]
+        return {**found[-1], "seconds_per_answer": 0.1, "n": 9, "levels": found}
+
+    of_levels = {0: levels((0.8, 60), (0.7, 40), (0.5, 20)), 1: levels((0.8, 62), (0.9, 42), (0.7, 10))}
+    choice = make_choice(
+        {("base", 0): measured(0.8, 60), ("base", 1): measured(0.8, 60),
+         ("stt-levels", 0): of_levels[0], ("stt-levels", 1): of_levels[1]},
+        "base", ChooseOptions(within=1.0),
+    )  # fmt: skip
+    assert (choice["method"], choice["level"], choice["seed"]) == ("stt-levels", 2, 1)
+    assert [(point["level"], point["tokens_per_answer"]) for point in choice["points"]] == [
+        (3, 15), (2, 41), (None, 60), (1, 61)
+    ]  # fmt: skip
+    # of the test split: seconds were taken at the highest level alone
+    assert at_level(of_levels[1], 2) == {
+        **of_levels[1]["levels"][1],
+        "n": 9,
+        "levels": of_levels[1]["levels"],
+    }
+    assert at_level(of_levels[1], 3) == of_levels[1]
+    rows = [
+        {"method": "base", "seed": 0, **measured(0.7, 60)},
+        {"method": "stt-levels", "seed": 0, **of_levels[0]},
+    ]
+    rows += [{**row, "seed": 1} for row in rows]
+    told = format_choice(choice, rows).splitlines()
+    assert told[2].split() == ["stt-levels,", "level", "2", "80.0", "41.0", "70.0", "40.0", "1.50x", "chosen"]
+    assert told[-1].startswith("chosen: stt-levels, level 2, seed 1: ")
 
 
 @pytest.mark.parametrize(("change", "says"), [
@@ -93,7 +127,7 @@ def test_a_run_ends_with_the_chosen_student_and_its_card(run):
     choice = json.loads((folder.path / "choose" / "choice.json").read_text())
     assert results["choice"] == choice
     assert choice["method"] == min(choice["points"], key=lambda point: point["tokens_per_answer"])["method"]
-    assert format_choice(choice, results["summary"]) in table
+    assert format_choice(choice, results["methods"]) in table
     assert f"chosen: {choice['method']}, seed 0" in table
     own = folder.path / "train" / choice["method"] / "s0" / "model" / "model.safetensors"
     assert (folder.path / "choose" / "student" / "model.safetensors").read_bytes() == own.read_bytes()

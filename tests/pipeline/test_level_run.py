@@ -9,11 +9,14 @@ from kept import trains
 from small_jobs import SMALL, run_jobs
 
 from skipthink.exceptions import RunError
+from skipthink.publish.folder import dress_student
+from skipthink.run.choosing import copy_student
 from skipthink.run.jobs import build_graph
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.report import write_report
 from skipthink.run.trials import turns_of_trials
 from skipthink.scoring import ChunkOptions
+from skipthink.student.student import Student
 
 RECIPE = (
     SMALL
@@ -70,6 +73,22 @@ def test_the_run_tells_the_levels(run):
     answers = pq.read_table(folder.path / "evaluate" / "stt-levels" / "s0" / "levels.parquet")
     assert answers["level"].to_pylist() == [1, 1, 2, 2, 3, 3]
     assert not (folder.path / "evaluate" / "stt" / "s0" / "levels.parquet").exists()
+
+
+def test_the_copy_of_a_student_answers_at_the_level_that_was_chosen(run, tmp_path):
+    folder, _ = run
+    trained = folder.path / "train" / "stt-levels" / "s0" / "model"
+    copy_student(trained, tmp_path / "student", 2)
+    dress_student(tmp_path / "student", facts={})
+    own, copy = Student.load(trained), Student.load(tmp_path / "student")
+    assert (own.decoding.level, copy.decoding.level) == (3, 2)
+    asked = [{"role": "user", "content": "What is 3 and 1?"}]
+    prompts = [
+        student.tokenizer.apply_chat_template(asked, tokenize=False, **level)
+        for student, level in [(own, {}), (copy, {}), (own, {"level": 2})]
+    ]
+    assert prompts[1] == prompts[2] != prompts[0]
+    assert "The chat template writes `[2]`" in (tmp_path / "student" / "README.md").read_text()
 
 
 def test_roles_go_in_the_order_of_their_trials(run):

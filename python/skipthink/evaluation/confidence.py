@@ -48,7 +48,7 @@ def confidences(
     for row, (question, answer) in enumerate(zip(questions, answered, strict=True)):
         if answer.answer is None or not len(answer.written):
             continue
-        prompt = stage_prompt(markers, MODES[mode], question, level=len(student.about.get("levels", ())))
+        prompt = stage_prompt(markers, MODES[mode], question, level=student.decoding.level)
         ids = np.concatenate([prompt.ids, answer.written])
         whole = np.asarray([0, len(answer.written)])
         written.append(sequences.Sequence(row, 0, prompt.source, ids, len(prompt.ids), whole))

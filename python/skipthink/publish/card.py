@@ -109,7 +109,7 @@ def make_card(
         "",
         *_example(mode, n_chunks, int(about.get("max_steps", 0)), has_encoder=has_encoder),
         "",
-        *_describe_levels(len(about.get("levels", ()))),
+        *_describe_levels(about),
         f"The answer follows {stated}; decode with `skip_special_tokens=False` to see the markers. "
         "Special tokens in a question are broken up with a space (`[ skip]`), so that they stay text.",
         "",
@@ -144,14 +144,16 @@ def _describe(frame: Mapping[str, Any], n_chunks: int) -> str:
     return " ".join(sentences)
 
 
-def _describe_levels(n_levels: int) -> list[str]:
+def _describe_levels(about: Mapping[str, Any]) -> list[str]:
     """How to ask for more or less of the chain of thought."""
+    n_levels = len(about.get("levels", ()))
     if not n_levels:
         return []
+    own = int(about.get("level", n_levels))
     return [
         f"Between `[skip]` and the question stands `[1]` … `[{n_levels}]`, which says how much it skips: nothing at 1, "
-        f"all it can at {n_levels}. The chat template writes the latter; `apply_chat_template(messages, level=1, …)` "
-        "asks for another one.",
+        f"all it can at {n_levels}. The chat template writes `[{own}]`; `apply_chat_template(messages, "
+        f"level={1 if own > 1 else n_levels}, …)` asks for another one.",
         "",
     ]
 

@@ -50,13 +50,13 @@ TEMPLATE = """\
 {%- set question = plain(users[0]['content'])TRIM -%}
 """
 LEVELS = """\
-{%- set level = level | default(N_LEVELS) | int -%}
+{%- set level = level | default(OWN_LEVEL) | int -%}
 {%- if level < 1 or level > N_LEVELS -%}
     {{- raise_exception('level must be one of 1 to N_LEVELS') -}}
 {%- endif -%}
 """
 LEVEL_LEAD = "SKIP_MARK + MARKS[level - 1]"
-"""Which level of skipping is asked for, with `apply_chat_template(…, level=2)`; without it the highest."""
+"""Which level of skipping is asked for, with `apply_chat_template(…, level=2)`; without it its own."""
 SINGLE = """\
 {{- HEAD + LEAD + question + TAIL -}}
 {%- for reply in replies -%}
@@ -128,6 +128,7 @@ def dress_student(
         frame,
         has_encoder=has_encoder,
         n_levels=len(decoding.level_limits),
+        level=decoding.level,
     )
     write_text(out / "chat_template.jinja", template)
     write_card(out / "README.md", about=about, facts=facts, metrics=metrics, has_encoder=has_encoder)
@@ -141,6 +142,7 @@ def chat_template(
     *,
     has_encoder: bool = False,
     n_levels: int = 0,
+    level: int = 0,
 ) -> str:
     """The chat template of a student: a question as a user message becomes the prompt it was trained on.
 
@@ -159,6 +161,7 @@ def chat_template(
         frame: what stands around questions: a chat, say.
         has_encoder: whether the student is an encoder-decoder.
         n_levels: levels of skipping, which the variable `level` of the template asks for; 0: it has none.
+        level: that which is asked for without it.
 
     Raises:
         InvalidInputError: unknown mode.
@@ -183,7 +186,7 @@ def chat_template(
     if n_levels and mode == "skip":
         marks = _jinja(stages[:n_levels])
         lead = LEVEL_LEAD.replace("SKIP_MARK", _jinja(skip)).replace("MARKS", marks)
-        leveled = LEVELS.replace("N_LEVELS", str(n_levels))
+        leveled = LEVELS.replace("N_LEVELS", str(n_levels)).replace("OWN_LEVEL", str(level))
     parts = {
         "TEMPLATE_MARK": TEMPLATE_MARK,
         "TRIM": " | trim" if frame.trims else "",

@@ -14,6 +14,7 @@ from skipthink.evaluation.options import ChooseOptions, EvaluationOptions
 from skipthink.io.files import write_json
 from skipthink.run.folder import read_job_json
 from skipthink.run.skip_report import align
+from skipthink.student.frame import STUDENT_FILE, read_student_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,21 +22,25 @@ if TYPE_CHECKING:
     from skipthink.scoring.options import ChunkOptions
 
 CHOICE_FILE, MEASURED_FILE = "choice.json", "measured.json"
+OF_ALL_LEVELS = ("method", "seed", "n", "levels")
+"""What an evaluation says of a student with levels, whichever it answers at."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A method on the curve of accuracy against tokens, on the validation split.
+    """A method, or a level of skipping of one, on the curve of accuracy against tokens, on the validation split.
 
     Attributes:
         method: its name.
         accuracy: 0 … 1, mean over seeds.
         tokens_per_answer: generated, mean over seeds.
+        level: how much is skipped, of a method with levels.
     """
 
     method: str
     accuracy: float
     tokens_per_answer: float
+    level: int | None = None
 
 
 def choose_point(points: Sequence[Point], reference: str, within: float) -> Point:
@@ -104,68 +109,107 @@ def make_choice(
         options: the rule.
 
     Returns:
-        within, reference, method, seed (of its students the most accurate on validation; of equals the first), and
-        points (see `Point`), shortest answers first.
+        within, reference, method, level (None of a method without), seed (of its students the most accurate on
+        validation; of equals the first), and points (see `Point`), shortest answers first.
     """
     names = list(dict.fromkeys(method for method, _ in measured))
     points = []
     for name in names:
         own = [found for (method, _), found in measured.items() if method == name]
-        points.append(
-            Point(
-                name,
-                fmean(found["accuracy"] for found in own),
-                fmean(found["tokens_per_answer"] for found in own),
+        for levels in zip(*map(by_level, own), strict=True):
+            points.append(
+                Point(
+                    name,
+                    fmean(found["accuracy"] for found in levels),
+                    fmean(found["tokens_per_answer"] for found in levels),
+                    levels[0].get("level"),
+                )
             )
-        )
     chosen = choose_point(points, reference, options.within)
     seeds = [seed for method, seed in measured if method == chosen.method]
-    seed = max(seeds, key=lambda seed: (measured[chosen.method, seed]["accuracy"], -seed))
+    seed = max(
+        seeds, key=lambda seed: (at_level(measured[chosen.method, seed], chosen.level)["accuracy"], -seed)
+    )
     ordered = sorted(points, key=lambda point: (point.tokens_per_answer, -point.accuracy))
     return {
         "within": options.within,
         "reference": reference,
         "method": chosen.method,
+        "level": chosen.level,
         "seed": seed,
         "points": [asdict(point) for point in ordered],
     }
 
 
-def copy_student(source: Path, target: Path) -> None:
-    """Copies the folder of a student; it appears whole or not at all."""
+def by_level(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was measured of a student, at each of its levels; of one without levels, once."""
+    levels: list[dict[str, Any]] = measured.get("levels") or [measured]
+    return levels
+
+
+def at_level(measured: dict[str, Any], level: int | None) -> dict[str, Any]:
+    """What was measured of a student at a level, None where it has none.
+
+    At all levels but the highest only accuracy and tokens were measured.
+    """
+    levels = by_level(measured)
+    if level is None or level == len(levels):
+        return measured
+    kept = {name: measured[name] for name in OF_ALL_LEVELS if name in measured}
+    return kept | levels[level - 1]
+
+
+def copy_student(source: Path, target: Path, level: int | None = None) -> None:
+    """Copies the folder of a student; it appears whole or not at all.
+
+    Args:
+        source: the folder.
+        target: the copy.
+        level: at which the copy answers; None where it has no levels.
+    """
     half = target.with_name(f"{target.name}.half")
     for folder in (half, target):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(source, half)
+    if level is not None:
+        write_json(half / STUDENT_FILE, {**read_student_file(half), "level": level})
     half.rename(target)
 
 
-def format_choice(choice: dict[str, Any], summary: dict[str, dict[str, Any]]) -> str:
+def format_choice(choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
     """The curve of accuracy against tokens as a table, shortest answers first, with the choice.
 
     Args:
         choice: content of `choice.json`.
-        summary: of `results.json`, for the test split.
+        rows: the methods of `results.json`, for the test split.
     """
+    tokens = {row["seed"]: row["tokens_per_answer"] for row in rows if row["method"] == choice["reference"]}
     lines = [["accuracy against tokens", "validation %", "tokens", "test %", "tokens", "speed-up tokens", ""]]
     for point in choice["points"]:
-        found = summary[point["method"]]
-        speedup = found.get("speedup_tokens")
+        own = {row["seed"]: at_level(row, point["level"]) for row in rows if row["method"] == point["method"]}
+        speedups = [
+            tokens[seed] / found["tokens_per_answer"] for seed, found in own.items() if seed in tokens
+        ]
         lines.append(
             [
-                point["method"],
+                _title(point),
                 f"{100 * point['accuracy']:.1f}",
                 f"{point['tokens_per_answer']:.1f}",
-                f"{100 * found['accuracy']['mean']:.1f}",
-                f"{found['tokens_per_answer']['mean']:.1f}",
-                "-" if speedup is None else f"{speedup['mean']:.2f}x",
-                "chosen" if point["method"] == choice["method"] else "",
+                f"{100 * fmean(found['accuracy'] for found in own.values()):.1f}",
+                f"{fmean(found['tokens_per_answer'] for found in own.values()):.1f}",
+                f"{fmean(speedups):.2f}x" if speedups else "-",
+                "chosen" if _title(point) == _title(choice) else "",
             ]
         )
     return "\n".join(
         [
             align(lines).rstrip(),
-            f"chosen: {choice['method']}, seed {choice['seed']}: the shortest answers within {choice['within']:g} "
+            f"chosen: {_title(choice)}, seed {choice['seed']}: the shortest answers within {choice['within']:g} "
             f"points of {choice['reference']} on the validation split; saved as choose/student",
         ]
     )
+
+
+def _title(point: dict[str, Any]) -> str:
+    """A method, with its level where it has levels."""
+    return point["method"] if point.get("level") is None else f"{point['method']}, level {point['level']}"

@@ -126,7 +126,7 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
     if recipe.choose is not None:
         choice = read_job_json(folder.of(CHOOSE) / CHOICE_FILE)
         results["choice"] = choice
-        table += "\n\n" + format_choice(choice, results["summary"])
+        table += "\n\n" + format_choice(choice, results["methods"])
     write_text(folder.path / "table.txt", table + "\n")
     write_json(folder.path / "results.json", results)
     return results, table
@@ -166,7 +166,7 @@ def with_speedups(rows: Sequence[dict[str, Any]], reference: str | None) -> list
     """Adds speed-ups against the reference of the same seed, Base (method §8); None where there is none.
 
     Args:
-        rows: one per method and seed, with tokens_per_answer and seconds_per_answer.
+        rows: one per method and seed, with tokens_per_answer and, where they were taken, seconds_per_answer.
         reference: name of the method that speed-ups are measured against.
     """
     base = {row["seed"]: row for row in rows if row["method"] == reference}
@@ -176,7 +176,8 @@ def with_speedups(rows: Sequence[dict[str, Any]], reference: str | None) -> list
         "speedup_seconds_alone": "seconds_per_answer_alone",
     }
     return [
-        row | {name: _ratio(base.get(row["seed"], {}).get(unit), row[unit]) for name, unit in names.items()}
+        row
+        | {name: _ratio(base.get(row["seed"], {}).get(unit), row.get(unit)) for name, unit in names.items()}
         for row in rows
     ]
 

@@ -435,7 +435,7 @@ def _evaluate(task: Task) -> dict[str, Any]:
 def _choose(task: Task) -> dict[str, Any]:
     """All students answer the validation questions; that which the rule chooses is saved with its card."""
     from skipthink.io.files import write_json
-    from skipthink.run.choosing import CHOICE_FILE, copy_student, make_choice, measure_once
+    from skipthink.run.choosing import CHOICE_FILE, at_level, copy_student, make_choice, measure_once
     from skipthink.run.report import with_speedups
 
     recipe, folder = task.recipe, task.folder
@@ -462,7 +462,8 @@ def _choose(task: Task) -> dict[str, Any]:
         rows.append({"method": method.name, "seed": seed, **done["result"]})
     choice = make_choice(measured, recipe.reference.name, recipe.choose)
     trained = Job(Kind.TRAIN, choice["method"], choice["seed"])
-    copy_student(folder.of(trained) / "model", task.out / "student")
+    copy_student(folder.of(trained) / "model", task.out / "student", choice["level"])
+    rows = [at_level(row, choice["level"]) if row["method"] == choice["method"] else row for row in rows]
     tested = next(
         row
         for row in with_speedups(rows, choice["reference"])

@@ -85,7 +85,7 @@ class Decoding:
 
     @classmethod
     def of_student(cls, about: Mapping[str, Any], **options: Any) -> Decoding:
-        """How a trained student writes; one with levels skips as much as it can.
+        """How a trained student writes; one with levels at that which its file names, or else as little as it can.
 
         Args:
             about: its `skipthink.json` (`frame.read_student_file`).
@@ -96,7 +96,7 @@ class Decoding:
             limits={int(stage): limit for stage, limit in about["max_target_tokens"].items()},
             max_steps=about.get("max_steps", 0),
             level_limits=tuple(int(level["max_target_tokens"]) for level in levels),
-            level=len(levels),
+            level=int(about.get("level", len(levels))),
             empty_stages=None if empty is None else frozenset(empty),
             **options,
         )
