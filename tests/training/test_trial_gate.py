@@ -383,6 +383,15 @@ def test_another_rule_of_decision_keeps_the_attempts(tried, fresh, monkeypatch):
     assert try_roles(**{**given, "options": options})["asked"] == report["asked"]
 
 
+def test_trainings_of_another_length_keep_the_attempts(tried, fresh, tmp_path, monkeypatch):
+    """The length of a trial is its own."""
+    shutil.copytree(tried[1], tmp_path / "out")
+    monkeypatch.setattr(trials, "train_method", lambda *args, **kwargs: pytest.fail("trained again"))
+    given = arguments_of(fresh, tmp_path / "out")
+    longer = given["training"].replace(epochs=9, skip_weight=0.5)
+    assert try_roles(**{**given, "training": longer})["curve"] == tried[0]["curve"]
+
+
 def test_attempts_of_other_inputs_are_refused(tried, fresh):
     _, out = tried
     with pytest.raises(RunError, match="is of another student, other data or options"):

@@ -92,6 +92,16 @@ class Trials:
 
     def __post_init__(self) -> None:
         self.n_made = self.n_again = 0
+        # the length of a trial is its own; epochs are set for each
+        self.trained_by = self.training.replace(
+            skip_weight=1.0,
+            skip_weight_start=None,
+            start="fresh",
+            chunk_dropout=0.0,
+            epochs=self.options.trial_epochs,
+            max_steps=None,
+            budget=None,
+        )
         self.fingerprint = self._fingerprint()
 
     def attempt(self, dropped: Dropped, *, again: bool = False) -> Attempt:
@@ -149,15 +159,7 @@ class Trials:
             student=self.student,
             samples=self.samples,
             out=folder,
-            options=self.training.replace(
-                skip_weight=1.0,
-                skip_weight_start=None,
-                start="fresh",
-                chunk_dropout=0.0,
-                epochs=epochs,
-                max_steps=None,
-                budget=None,
-            ),
+            options=self.trained_by.replace(epochs=epochs),
             chunks=self.chunks,
             seed=seed,
             boundaries=self.boundaries,
@@ -215,7 +217,7 @@ class Trials:
 
     def _fingerprint(self) -> str:
         made_with = {"trial_epochs": self.options.trial_epochs, "batch_size": self.options.batch_size}
-        declared = [made_with, self.training.to_dict(), self.check.to_dict(), self.seed]
+        declared = [made_with, self.trained_by.to_dict(), self.check.to_dict(), self.seed]
         texts = [
             self.samples.to_pylist(),
             self.validation.to_pylist(),
