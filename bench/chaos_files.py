@@ -1,6 +1,7 @@
 """Works on files on a Ray cluster of three nodes and kills a node in mid-job: the result must be that of one process.
 
     python bench/chaos_files.py --times 20 --seed 0
+    python bench/chaos_files.py --times 20 --only split check
 
 Every round draws a moment and a node and kills it (SIGKILL to all its processes); a new node takes its place. Compared
 are the names and the bytes of all parts, and the counts of the report; parts that were done at the moment of the kill
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 
 import skipthink
 from chaos_run import ThreeNodes
-from skipthink.stream.files import process_files, tally_chunks
+from skipthink.stream.files import process_files, tally_chunks, tally_verdicts
 from skipthink.stream.function import BatchFunction
 from skipthink.stream.shards import Share
 
@@ -79,26 +80,50 @@ def chunk_work(folder: Path, n_parts: int) -> Work:
     return Work(source, chunker, {"part_rows": 200, "tally": tally_chunks})
 
 
+def word_problems(folder: Path, n_parts: int, rows: int) -> Path:
+    """A file of questions with rationales and answers, `rows` of them in each part."""
+    from skipthink import tasks
+
+    samples = tasks.make("multi_step_arithmetic", train=n_parts * rows, validation=0, test=0, seed=1)["train"]
+    source = folder / "rows.parquet"
+    columns = ["id", "question", "rationale", "answer"]
+    pq.write_table(pa.Table.from_pylist(samples).select(columns), source, row_group_size=rows)
+    return source
+
+
+def split_work(folder: Path, n_parts: int) -> Work:
+    """Splitting of rationales into steps."""
+    from skipthink.stream import Splitter
+
+    return Work(word_problems(folder, n_parts, 100), Splitter(keep=["id"]), {"part_rows": 100})
+
+
+def check_work(folder: Path, n_parts: int) -> Work:
+    """Checking of the answers that rationales end in."""
+    from skipthink.stream import Checker
+
+    checker = Checker("number", keep=["id"])
+    options = {"part_rows": 100, "tally": tally_verdicts}
+    return Work(word_problems(folder, n_parts, 100), checker, options)
+
+
 def score_work(folder: Path, n_parts: int) -> Work:
     """Scoring of a file with a student of random weights."""
-    from skipthink import tasks
     from skipthink.stream import Scorer
     from skipthink.student.models import make_student, save_student
 
-    rows = 20 * n_parts
-    samples = tasks.make("multi_step_arithmetic", train=rows, validation=0, test=0, seed=1)["train"]
-    texts = [sample[name] for sample in samples for name in ("question", "rationale", "answer")]
+    source = word_problems(folder, n_parts, 20)
+    read = pq.read_table(source)
+    texts = [text for name in ("question", "rationale", "answer") for text in read[name].to_pylist()]
     model, tokenizer = make_student(
         texts, n_chunks=2, seed=0, hidden_size=32, num_layers=2, num_heads=2, vocab_size=300
     )
     save_student(model, tokenizer, folder / "student")
-    source = folder / "rows.parquet"
-    pq.write_table(pa.Table.from_pylist(samples).select(["id", "question", "rationale"]), source)
     scorer = Scorer(folder / "student", n_chunks=2, keep=["id"], device="cpu", num_threads=1)
     return Work(source, scorer, {"part_rows": 20})
 
 
-WORKS = {"chunk": chunk_work, "score": score_work}
+WORKS = {"chunk": chunk_work, "score": score_work, "split": split_work, "check": check_work}
 
 
 def done_parts(out: Path) -> dict[str, int]:
@@ -220,7 +245,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the drawn moments and nodes")
     parser.add_argument("--parts", type=int, default=120, help="of each work")
-    parser.add_argument("--only", choices=WORKS, nargs="*", default=list(WORKS))
+    parser.add_argument("--only", choices=WORKS, nargs="+", default=["chunk", "score"])
     options = parser.parse_args()
     draw, failed = random.Random(options.seed), 0
     with ThreeNodes() as nodes:
