@@ -41,6 +41,24 @@ def test_the_shortest_answers_that_are_accurate_enough(within, chosen):
     assert choose_point(POINTS, "base", within).method == chosen
 
 
+@pytest.mark.parametrize(("within", "chosen"), [(0.0, "long"), (5.0, "base"), (6.0, "stt")])
+def test_the_shortest_answers_that_are_nearly_as_accurate_as_the_best(within, chosen):
+    assert choose_point([*POINTS, Point("long", 0.85, 90.0)], None, within).method == chosen
+
+
+def test_what_accuracy_is_compared_with_is_an_option():
+    seen = {
+        ("base", 0): measured(0.4, 60),
+        ("stt", 0): measured(0.6, 40),
+        ("pruned-rule", 0): measured(0.4, 30),
+    }
+    chosen = [make_choice(seen, "base", ChooseOptions(of=of)) for of in ("base", "best")]
+    assert [choice["method"] for choice in chosen] == ["pruned-rule", "stt"]
+    rows = [{"method": method, "seed": seed, **found} for (method, seed), found in seen.items()]
+    assert "within 1 points of base on" in format_choice(chosen[0], rows)
+    assert "within 1 points of the best on" in format_choice(chosen[1], rows)
+
+
 def test_of_equally_short_answers_the_more_accurate():
     assert choose_point([*POINTS, Point("two", 0.82, 30.0)], "base", 2).method == "two"
 

@@ -43,16 +43,16 @@ class Point:
     level: int | None = None
 
 
-def choose_point(points: Sequence[Point], reference: str, within: float) -> Point:
+def choose_point(points: Sequence[Point], reference: str | None, within: float) -> Point:
     """The method with the shortest answers among those that are accurate enough; of equals the more accurate.
 
     Args:
         points: of all methods, the reference among them.
-        reference: the name of Base.
+        reference: the name of Base; None: the most accurate of all is the reference.
         within: points (percent) by which accuracy may fall short of the reference's.
     """
-    base = next(point for point in points if point.method == reference)
-    enough = [point for point in points if 100 * (base.accuracy - point.accuracy) <= within + 1e-9]
+    level = max(point.accuracy for point in points if reference in (None, point.method))
+    enough = [point for point in points if 100 * (level - point.accuracy) <= within + 1e-9]
     return min(enough, key=lambda point: (point.tokens_per_answer, -point.accuracy))
 
 
@@ -109,7 +109,7 @@ def make_choice(
         options: the rule.
 
     Returns:
-        within, reference, method, level (None of a method without), seed (of its students the most accurate on
+        within, of, reference, method, level (None of a method without), seed (of its students the most accurate on
         validation; of equals the first), and points (see `Point`), shortest answers first.
     """
     names = list(dict.fromkeys(method for method, _ in measured))
@@ -125,7 +125,7 @@ def make_choice(
                     levels[0].get("level"),
                 )
             )
-    chosen = choose_point(points, reference, options.within)
+    chosen = choose_point(points, reference if options.of == "base" else None, options.within)
     seeds = [seed for method, seed in measured if method == chosen.method]
     seed = max(
         seeds, key=lambda seed: (at_level(measured[chosen.method, seed], chosen.level)["accuracy"], -seed)
@@ -133,6 +133,7 @@ def make_choice(
     ordered = sorted(points, key=lambda point: (point.tokens_per_answer, -point.accuracy))
     return {
         "within": options.within,
+        "of": options.of,
         "reference": reference,
         "method": chosen.method,
         "level": chosen.level,
@@ -205,7 +206,8 @@ def format_choice(choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str
         [
             align(lines).rstrip(),
             f"chosen: {_title(choice)}, seed {choice['seed']}: the shortest answers within {choice['within']:g} "
-            f"points of {choice['reference']} on the validation split; saved as choose/student",
+            f"points of {choice['reference'] if choice['of'] == 'base' else 'the best'} on the validation split; saved "
+            "as choose/student",
         ]
     )
 
