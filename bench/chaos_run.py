@@ -34,8 +34,8 @@ data:
   task_options: {n_operations: 1, max_value: 20, max_number: 9}
 student: {vocab_size: 400, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 2, method: greedy}
-training: {epochs: EPOCHS, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
-skip: {batch_size: 4}
+training: {epochs: EPOCHS, batch_size: 8, save_steps: 2, chunk_dropout: 0.2, skip_weight: null, thought: per-chunk}
+skip: {gate: answer, batch_size: 4}
 evaluation: {batch_size: 8}
 methods: [base, stt]
 """

@@ -84,7 +84,7 @@ def climb(rung: str, seed: int, made: dict[str, Any], out: Path, target_tokens: 
     rows = core_only(made["train"]) if kind == "core" else made["train"]
     samples = table(rows)
     given = {} if kind == "core" else true_decisions(made["train"])
-    own = {} if kind == "core" else {"skip_weight": float(weight or 1)}
+    own = {} if kind == "core" else {"skip_weight": float(weight or 1), "thought": "per-chunk"}
     common = {
         "batch_size": STEP_ITEMS // 2, "gradient_accumulation_steps": 2, "learning_rate": 2e-3, "weight_decay": 0.1,
         "adam_beta2": 0.99, "batching": "shuffled", "save_steps": 10_000, **own,

@@ -71,12 +71,12 @@ def measure(options):
     boundaries = average_boundaries(encoded.n_steps, STAGES)
     subjects = Subjects(encoded, boundaries, samples["answer"].to_pylist(), CheckOptions(answer="number"))
     limits = dict.fromkeys(range(STAGES + 1), options.new_tokens)
-    judge = Judge(student, Decoding(limits), subjects, SkipOptions())
+    judge = Judge(student, Decoding(limits), subjects, SkipOptions(gate="answer"))
     ask_everything(judge, 2)  # lazy set-up
     found = {"question_tokens": float(encoded.question.lengths.mean())}
     for name, keeps in (("kept", True), ("whole", False), ("kept", True), ("whole", False)):
         asked = SkipOptions(
-            votes=options.votes, temperature=float(options.votes > 1), keep_prefixes=keeps,
+            gate="answer", votes=options.votes, temperature=float(options.votes > 1), keep_prefixes=keeps,
             batch_size=options.rows * options.votes,
         )  # fmt: skip
         decoding = Decoding(limits, asked.batch_size, asked.temperature)

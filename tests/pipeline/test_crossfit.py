@@ -20,8 +20,8 @@ data:
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 chunks: {M: 2, method: greedy}
-training: {epochs: 2, batch_size: 8}
-skip: {crossfit: 2}
+training: {epochs: 2, batch_size: 8, skip_weight: null, thought: per-chunk}
+skip: {gate: answer, crossfit: 2}
 methods: [stt]
 """
 

@@ -33,7 +33,8 @@ data:
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {architecture: t5, vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 2, method: greedy}
-training: {epochs: 4, batch_size: 8, learning_rate: 1e-2, save_steps: 20}
+training: {epochs: 4, batch_size: 8, learning_rate: 1e-2, save_steps: 20, skip_weight: null, thought: per-chunk}
+skip: {gate: answer}
 evaluation: {batch_size: 4, alone_questions: 1, stage_questions: 2}
 methods: [base, base+sbc, stt]
 """

@@ -28,9 +28,10 @@ data:
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 1024}
 chunks: {M: 2, method: greedy}
-training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2}
-skip: {batch_size: 8}
+training: {epochs: 2, batch_size: 8, save_steps: 2, chunk_dropout: 0.2, skip_weight: null, thought: per-chunk}
+skip: {gate: answer, batch_size: 8}
 evaluation: {batch_size: 4, alone_questions: 2, stage_questions: 4}
+methods: [answer-only, base, base+ac, skip-all, stt]
 """
 
 

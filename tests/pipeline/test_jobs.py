@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import skipthink
-from skipthink.exceptions import RecipeError, RunError
+from skipthink.exceptions import DataError, RecipeError, RunError
 from skipthink.run import folder as folders
 from skipthink.run import jobs
 from skipthink.run.fingerprints import FORMATS, Kind, fingerprint_of, hash_files
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import PREPARE, Job, build_graph
+from skipthink.run.prepare import prepare_splits
 from skipthink.run.recipe import load_recipe, parse_recipe
 from skipthink.run.runner import run_recipe
 from skipthink.run.work import run_job
@@ -29,12 +30,15 @@ chunks: {M: 3, method: greedy}
 """
 
 
-COMPARED = parse_recipe(SMALL, name="r").methods
+COMPARED = ("answer-only", "base", "base+ac", "skip-all", "stt")
+PAPER = ["skip.gate=answer", "training.skip_weight=null", "training.thought=per-chunk"]
+"""Skipping as the paper does it: with a judge, which jobs wait for."""
 BASE = Job(Kind.TRAIN, "base", 0)
 
 
 def graph_of(extra="", changes=()):
-    return build_graph(parse_recipe(SMALL + extra, name="r", changes=changes))
+    named = [] if "methods: [" in extra else [f"methods=[{', '.join(COMPARED)}]"]
+    return build_graph(parse_recipe(SMALL + extra, name="r", changes=[*PAPER, *named, *changes]))
 
 
 def needs_of(graph, name):
@@ -97,6 +101,36 @@ def test_skipping_brings_in_its_judge():
     assert "train/base+sbc/s0" in needs_of(dropping_all, "train/skip-all/s0")
     with pytest.raises(RunError, match="no job 'train/sst/s0'; the jobs of this run are prepare, student/s0"):
         graph.named("train/sst/s0")
+
+
+def test_by_default_nobody_is_asked():
+    graph = build_graph(parse_recipe(SMALL, name="r"))
+    trained = [job.name for job in graph if job.kind is Kind.TRAIN]
+    assert sorted(trained) == [f"train/{name}/s0" for name in ("answer-only", "base", "base-trim", "stt")]
+    assert needs_of(graph, "skip-data/s0") == ["prepare", "student/s0"]
+    assert needs_of(graph, "train/stt/s0") == ["prepare", "student/s0", "skip-data/s0"]
+
+
+def test_data_without_validation_questions_are_refused_with_the_splits(tmp_path, monkeypatch):
+    """Where a recipe cannot know it, the first job says so; gates and methods that need none go on."""
+
+    def without(options, answer_kind):
+        splits, report = prepare_splits(options, answer_kind)
+        return {**splits, "validation": splits["validation"][:0]}, report
+
+    monkeypatch.setattr("skipthink.run.prepare.prepare_splits", without)
+    for number, changes in enumerate([[], ["skip.gate=rule"], ["methods=[base]"]]):
+        recipe, folder = parse_recipe(SMALL, name="r", changes=changes), RunFolder(tmp_path / str(number))
+        (folder.path / "logs").mkdir(parents=True)
+        folder.adopt(recipe)
+        arguments = (folder, build_graph(recipe), PREPARE, lambda done, total: None)
+        if changes:
+            run_job(*arguments)
+            continue
+        with pytest.raises(DataError, match=r"the gate trial of stt decides on validation questions, and there are none: "
+                           r"data\.sizes\.validation: 200 takes some .*; skip: \{gate: answer\}"):  # fmt: skip
+            run_job(*arguments)
+        assert not (folder.of(PREPARE) / "done.json").exists()
 
 
 def test_a_judge_without_a_search_is_trained_once():
@@ -372,7 +406,10 @@ def own(tmp_path):
     """A recipe beside a method of its own."""
     (tmp_path / "my_method.py").write_text(OWN_METHOD)
     path = tmp_path / "r.yaml"
-    path.write_text(SMALL + "methods: [base, stt, my_method.py]\ntraining: {methods: {own: {share: 0.25}}}\n")
+    path.write_text(
+        SMALL + "methods: [base, stt, my_method.py]\ntraining: {methods: {own: {share: 0.25}}}\n"
+        "skip: {gate: answer}\n"
+    )
     return path
 
 
@@ -426,7 +463,7 @@ OWN_MISTAKES = {
 def test_a_method_of_ones_own_that_cannot_be_run_says_why(own, code, message):
     path = own.with_name("my_method.py")
     path.unlink() if code is None else path.write_text(code)
-    own.write_text(SMALL + "methods: [base, my_method.py]\n")
+    own.write_text(SMALL + "methods: [base, my_method.py]\nskip: {gate: answer}\n")
     with pytest.raises((RecipeError, RunError), match=message):
         build_graph(load_recipe(own))
 
@@ -461,7 +498,10 @@ chunks: {M: 2, method: average}
 training:
   max_steps: 2
   batch_size: 8
+  skip_weight: null
+  thought: per-chunk
   methods: {skip-all: {start: cwt, start_rate: 1e-9}}
+skip: {gate: answer}
 methods: [skip-all]
 """
     folder, recipe = RunFolder(tmp_path), parse_recipe(text, name="r")

@@ -23,7 +23,7 @@ RECIPE = (
     + """
 name: levels
 chunks: {M: 3}
-training: {epochs: 1, batch_size: 8, skip_weight: 1, levels: 3}
+training: {epochs: 1, batch_size: 8, skip_weight: 1, thought: per-chunk, levels: 3}
 skip: {gate: soft, max_mean_rise: 9, max_token_rise: 99}
 methods: [stt, stt-levels]
 """

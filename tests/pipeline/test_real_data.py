@@ -31,8 +31,8 @@ answer: {answer}
 data: {{file: samples.jsonl, sizes: {{validation: 1}}}}
 student: {student}
 chunks: {{M: 3, method: optimal, eta: 0.0}}
-training: {{epochs: 1, batch_size: 8, max_item_tokens: {longest}, long_items: drop}}
-skip: {{batch_size: 32}}
+training: {{epochs: 1, batch_size: 8, max_item_tokens: {longest}, long_items: drop, skip_weight: null, thought: per-chunk}}
+skip: {{gate: answer, batch_size: 32}}
 methods: [base, base+sbc, stt]
 evaluation: {{alone_questions: 0, stage_questions: 1}}
 """

@@ -16,7 +16,7 @@ answer: number
 data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
 chunks: {M: 3}
 """
-COMPARED = ("answer-only", "base", "base+ac", "skip-all", "stt")
+COMPARED = ("answer-only", "base", "base-trim", "stt")
 """What is compared where a recipe names no methods."""
 
 MISTAKES = {
@@ -67,6 +67,21 @@ MISTAKES = {
         SMALL + "methods: [base, base+sbc]",
         r"methods has base\+sbc, .* chunks\.method is average, .*name a search \(chunks\.method: greedy",
     ),
+    "another judge where none is asked": (
+        SMALL + "methods: [base, stt, stt-ac]",
+        r"methods has stt-ac, which differs from stt by its judge alone, and the gate trial asks none; name a gate with "
+        r"a judge \(skip\.gate: answer is the paper's\), or name stt instead",
+    ),
+    "nothing but answers": (
+        SMALL + "methods: [base, skip-all]",
+        r"methods has skip-all, which skips every chunk: with skip_weight: 1 and thought: none it trains on answers "
+        r"alone; give it full items or thoughts \(the paper's: .*\), or name answer-only instead",
+    ),
+    "trials without validation questions": (
+        SMALL.replace("validation: 2", "validation: 0"),
+        r"data\.sizes\.validation is 0, and the gate trial of stt decides on validation questions, and there are none: "
+        r"data\.sizes\.validation: 200 takes some from training; skip: \{gate: answer\} is the paper's gate, which needs",
+    ),
     "method twice": (SMALL + "methods: [base, base]", r"methods names 'base' twice"),
     "no method": (SMALL + "methods: []", r"methods must have at least 1 entry, got \[\]"),
     "negative eta": (
@@ -115,7 +130,15 @@ MISTAKES = {
         SMALL + "student: {hidden_size: 10, num_heads: 4}",
         r"student\.hidden_size is 10, not a multiple of num_heads, 4",
     ),
-    "votes that are all the same": (SMALL + "skip: {votes: 3}", r"skip\.votes is 3 at temperature 0"),
+    "votes that nobody gives": (
+        SMALL + "skip: {votes: 3, temperature: 0.7}",
+        r"skip\.votes is 3, but nobody answers for the gate trial; set gate: answer, or leave it out",
+    ),
+    "folds that nobody is asked about": (
+        SMALL + "skip: {crossfit: 2}",
+        r"skip\.crossfit is 2, but the gate trial asks no judge; set gate: answer, or leave it out",
+    ),
+    "votes that are all the same": (SMALL + "skip: {gate: answer, votes: 3}", r"skip\.votes is 3 at temperature 0"),
 }
 
 
@@ -145,6 +168,33 @@ def test_a_recipe_survives_being_written_out():
     assert again.options_of(again.method("stt")).learning_rate == 3e-3
     assert again.options_of(again.method("base")).epochs == recipe.training.epochs == 3
     assert again.methods == COMPARED
+
+
+def test_the_default_is_what_wins_and_the_paper_can_be_had():
+    recipe = parse_recipe(SMALL, name="r.yaml")
+    for name in ("stt", "stt-ac", "stt-own", "stt-levels", "skip-all"):
+        options = recipe.options_of(recipe.method(name))
+        assert (options.skip_weight, options.thought, options.full_items) == (1, "none", "chunkwise")
+    assert (recipe.skip.gate, recipe.skip.has_judge) == ("trial", False)
+    text = SMALL + "training: {skip_weight: null, thought: per-chunk}\nskip: {gate: answer}\n"
+    paper = parse_recipe(text + "methods: [base, base+ac, stt, stt-ac, skip-all]", name="r.yaml")
+    options = paper.options_of(paper.method("stt"))
+    assert (options.skip_weight, options.thought, paper.skip.has_judge) == (None, "per-chunk", True)
+
+
+@pytest.mark.parametrize(("changes", "refused"), [
+    (["methods=[base, stt-own]"], "stt-own"), (["methods=[base, pruned-judge]"], "pruned-judge"),
+    (["methods=[skip-all]", "training.thought=per-chunk"], "skip-all"),  # its chunks come from the gate
+    (["methods=[answer-only, base, base+ac, base-own]"], None), (["skip.gate=answer"], None),
+    (["skip.gate=rule"], None), (["skip.gate=random"], None), (["skip.gate=soft"], None),
+])  # fmt: skip
+def test_only_trials_need_validation_questions(changes, refused):
+    text = SMALL.replace("validation: 2", "validation: 0")
+    if refused is None:
+        assert parse_recipe(text, name="r", changes=changes).decided_on_validation is None
+    else:
+        with pytest.raises(RecipeError, match=rf"sizes\.validation is 0, and the gate trial of {refused} decides"):
+            parse_recipe(text, name="r", changes=changes)
 
 
 def test_exponents_are_numbers_without_a_dot_too():

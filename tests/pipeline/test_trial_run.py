@@ -26,7 +26,7 @@ RECIPE = (
     + """
 name: trial
 chunks: {M: 3, method: greedy}
-training: {epochs: 1, batch_size: 8, skip_weight: 1}
+training: {epochs: 1, batch_size: 8, skip_weight: 1, thought: per-chunk}
 skip: {gate: trial, roles: 2, trial_epochs: 0.5, batch_size: 8}
 methods: [stt, skip-all]
 """

@@ -12,7 +12,8 @@ data: {{file: {data}, sizes: {{validation: 4, test: 12}}}}
 student: {{vocab_size: 300, hidden_size: 48, num_layers: 2, num_heads: 2, max_length_tokens: 256}}
 chunks: {{M: 3, method: greedy, research_every: 2, eta: 0.0}}
 training: {{epochs: 12, batch_size: 8, learning_rate: 4.0e-3, warmup_steps: 0.0, save_steps: 10, chunk_dropout: 0.3,
-  methods: {{base: {{epochs: 2}}}}}}
+  skip_weight: null, thought: per-chunk, methods: {{base: {{epochs: 2}}}}}}
+skip: {{gate: answer}}
 evaluation: {{batch_size: 8, alone_questions: 2, stage_questions: 4}}
 methods: [base, base+sbc, stt]
 workers: 2

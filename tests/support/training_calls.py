@@ -12,7 +12,9 @@ from skipthink.student.models import make_student, save_student
 from skipthink.training import ItemTrainer, LoraOptions, make_arguments, train_method
 from skipthink.training.methods import own_methods
 
-SMALL = {"batch_size": 8, "warmup_steps": 0.0}
+PAPER = {"skip_weight": None, "thought": "per-chunk"}
+"""The paper's skip items: one per sample beside full items, with a `[thought]` per skipped chunk."""
+SMALL = {"batch_size": 8, "warmup_steps": 0.0, **PAPER}
 """What tests train with where they say nothing else."""
 
 
@@ -98,6 +100,6 @@ def skip_folders(*, judges, samples, boundaries, out, n_chunks, answer_kind, set
     check = {name: settings.pop(name) for name in of_check & set(settings)}
     return make_skip_data(
         judges=judges, samples=samples, boundaries=boundaries, out=out,
-        check=CheckOptions(answer=answer_kind, **check), options=SkipOptions(**settings),
+        check=CheckOptions(answer=answer_kind, **check), options=SkipOptions(**{"gate": "answer", **settings}),
         chunks=ChunkOptions(M=n_chunks), **extras,
     )  # fmt: skip

@@ -245,7 +245,7 @@ def test_judge_gives_what_skip_data_does(wavering, tmp_path):
         judges=[folder / "model"], samples=samples, out=tmp_path, n_chunks=3, answer_kind="number",
         boundaries=np.asarray(boundaries.to_pylist()), settings={"batch_size": 4},
     )  # fmt: skip
-    judge = SkipJudge(folder / "model", kind="number", judging=SkipOptions(batch_size=4))
+    judge = SkipJudge(folder / "model", kind="number", judging=SkipOptions(gate="answer", batch_size=4))
     result = judge(table)
     assert result.schema.equals(judge.schema(table.schema))
     expected = pq.read_table(tmp_path / "skip.parquet")["skipped"].to_pylist()
@@ -254,8 +254,9 @@ def test_judge_gives_what_skip_data_does(wavering, tmp_path):
     for start in range(0, 6, 2):
         assert judge(table.slice(start, 2)).to_pylist() == result.slice(start, 2).to_pylist()
     votes = SkipJudge(
-        folder / "model", kind="number", id_column="id", judging=SkipOptions(votes=3, temperature=0.7)
-    )
+        folder / "model", kind="number", id_column="id",
+        judging=SkipOptions(gate="answer", votes=3, temperature=0.7),
+    )  # fmt: skip
     drawn = votes(table)["skipped"].to_pylist()
     assert [votes(table.slice(row, 1))["skipped"].to_pylist()[0] for row in range(6)] == drawn
 
@@ -310,7 +311,7 @@ def test_a_student_at_fault_is_no_bad_row(student_dir, samples, tmp_path, monkey
         (lambda: Generator("s", batch_size=0), InvalidInputError, "batch_size must be at least 1"),
         (lambda: ItemPlanner("s", "stages"), InvalidInputError, "scheme must be one of chunkwise, skip"),
         (lambda: SkipJudge("s", kind="number", judging=SkipOptions(gate="rule")), InvalidInputError, "judges row by row"),
-        (lambda: SkipJudge("s", kind="number", judging=SkipOptions(temperature=0.5)), InvalidInputError, "id_column="),
+        (lambda: SkipJudge("s", kind="number", judging=SkipOptions(gate="answer", temperature=0.5)), InvalidInputError, "id_column="),
         (lambda: LocalGenerator("s", kind="number", sampling=SamplingOptions(n=2, temperature=1.0)), InvalidInputError,
          "sampling.n must be 1, got 2"),
     ],

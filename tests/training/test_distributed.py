@@ -174,8 +174,8 @@ data:
   task_options: {n_operations: 1, max_value: 20, max_number: 9}
 student: {vocab_size: 400, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 1, method: greedy}
-training: {epochs: 2, batch_size: 4, save_steps: 4, chunk_dropout: 0.2}
-skip: {batch_size: 8}
+training: {epochs: 2, batch_size: 4, save_steps: 4, chunk_dropout: 0.2, skip_weight: null, thought: per-chunk}
+skip: {gate: answer, batch_size: 8}
 evaluation: {batch_size: 4}
 methods: [base+sbc, stt]
 """

@@ -45,8 +45,8 @@ data:
   task_options: {n_operations: 2, max_value: 20, max_number: 9}
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2, max_length_tokens: 512}
 chunks: {M: 2, method: greedy}
-training: {epochs: 2, batch_size: 8, save_steps: 2}
-skip: {batch_size: 4}
+training: {epochs: 2, batch_size: 8, save_steps: 2, skip_weight: null, thought: per-chunk}
+skip: {gate: answer, batch_size: 4}
 evaluation: {batch_size: 4, alone_questions: 0, stage_questions: 0}
 methods: [base+sbc, stt]
 """

@@ -182,7 +182,7 @@ def test_a_level_is_asked_for_in_every_frame(framed, rows, text):
     source = ItemSource(
         encoded,
         markers,
-        method.Options(skip_weight=1),
+        method.Options(skip_weight=1, thought="per-chunk"),
         boundaries,
         0,
         8,

@@ -377,8 +377,8 @@ data:
   sizes: {train: 24, validation: 4, test: 6}
 student: {vocab_size: 400, hidden_size: 32, num_layers: 2, num_heads: 2, max_length_tokens: 640}
 chunks: {M: 3, method: greedy}
-training: {max_steps: 4, batch_size: 8, bf16: true}
-skip: {batch_size: 16}
+training: {max_steps: 4, batch_size: 8, bf16: true, skip_weight: null, thought: per-chunk}
+skip: {gate: answer, batch_size: 16}
 evaluation: {alone_questions: 1, stage_questions: 0}
 methods: [answer-only, base, base+sbc, stt]
 workers: 3

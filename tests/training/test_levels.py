@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from training_calls import evaluate_folder, train_by_name
+from training_calls import PAPER, evaluate_folder, train_by_name
 
 from skipthink.core.codes import Stage
 from skipthink.evaluation.levels import obeys
@@ -61,7 +61,8 @@ def test_levels_are_nested_from_nothing_to_all():
 
 def source_of(few, markers, turns=None, **options):
     method = own_methods()["stt-levels"]
-    return method, ItemSource(few, markers, method.Options(**options), BOUNDARIES, 0, 8, SKIPPED, turns=turns)
+    chosen = method.Options(**{**PAPER, **options})
+    return method, ItemSource(few, markers, chosen, BOUNDARIES, 0, 8, SKIPPED, turns=turns)
 
 
 def steps_of(few, row, *steps):

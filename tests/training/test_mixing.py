@@ -5,10 +5,11 @@ import pytest
 import torch
 from kept import trains
 from safetensors.torch import load_file
-from training_calls import train_by_name
+from training_calls import PAPER, train_by_name
 
 from skipthink.core.codes import Stage
 from skipthink.core.search import average_boundaries
+from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError
 from skipthink.training import ItemSource
 from skipthink.training.methods.stt import METHOD
@@ -51,7 +52,7 @@ def test_each_item_is_taken_before_any_is_taken_again():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"skip_weight_start": 0.2}, "needs skip_weight"),
+        ({"skip_weight_start": 0.2, "skip_weight": None}, "needs skip_weight"),
         ({"skip_weight_start": 0.2, "skip_weight": 0.8}, "needs batching: shuffled"),
         ({"skip_weight_start": 1.0, "skip_weight": 1.0, "batching": "shuffled"}, "must be below 1"),
     ],
@@ -69,7 +70,8 @@ def source_of(encoded, markers):
         skipped = np.zeros((len(encoded), M), dtype=bool)
         skipped[:, 0] = True
         boundaries = average_boundaries(encoded.n_steps, M)
-        return ItemSource(encoded, markers, METHOD.Options(**options), boundaries, 5, 8, skipped=skipped)
+        chosen = METHOD.Options(**{**PAPER, **options})
+        return ItemSource(encoded, markers, chosen, boundaries, 5, 8, skipped=skipped)
 
     return make
 
@@ -91,6 +93,26 @@ def test_full_items_are_chunks_or_the_whole_rationale(source_of, encoded):
         assert stages_of(items) == {**expected, Stage.SKIP: n}
     source = source_of(full_items="one-pass", skip_weight=0.75)
     assert stages_of(METHOD.items(source, 0)) == {Stage.BASE: n, Stage.SKIP: 3 * n}
+
+
+def test_by_default_skip_items_stand_alone_and_what_is_skipped_leaves_no_trace(encoded, markers):
+    skipped = np.zeros((len(encoded), M), dtype=bool)
+    skipped[:, 0] = True
+    boundaries = average_boundaries(encoded.n_steps, M)
+    items = METHOD.items(ItemSource(encoded, markers, METHOD.Options(), boundaries, 5, 8, skipped=skipped), 0)
+    assert stages_of(items) == {Stage.SKIP: len(encoded)}
+    for row, tokens in enumerate(items.tokens):
+        _, *kept, end = encoded.step_tokens[row][boundaries[row]].tolist()
+        rationale = encoded.rationale[row][kept[0] : end].tolist()
+        answer = [*markers.answer_lead, *encoded.answer[row].tolist(), markers.end_id]
+        assert tokens[items.n_prompt[row] :].tolist() == [*rationale, *answer]
+
+
+def test_full_items_that_are_asked_for_have_a_share(markers):
+    with pytest.raises(InvalidInputError, match="stt has full_items: one-pass, but skip_weight: 1 trains on skip items"):
+        METHOD.refuse(METHOD.Options(full_items="one-pass"), markers)
+    for options in ({"skip_weight": 0.5}, {"skip_weight_start": 0.2, "batching": "shuffled"}, PAPER):
+        METHOD.refuse(METHOD.Options(full_items="one-pass", **options), markers)
 
 
 def test_whole_items_hold_every_stage_whatever_an_epoch_holds(source_of, encoded):

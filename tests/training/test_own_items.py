@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from training_calls import PAPER
 
 from skipthink.core.codes import Stage
 from skipthink.exceptions import InvalidInputError
@@ -40,7 +41,8 @@ def source_of(few, markers, name, chains, **options):
     """Chains: of a shorter than the teacher's, of b the same, of c longer, of d none."""
     method = own_methods()[name]
     own = None if chains is None else TokenRows.of(chains)
-    return method, ItemSource(few, markers, method.Options(**options), BOUNDARIES, 0, 8, SKIPPED, own=own)
+    chosen = method.Options(**{**(PAPER if method.mode == "skip" else {}), **options})
+    return method, ItemSource(few, markers, chosen, BOUNDARIES, 0, 8, SKIPPED, own=own)
 
 
 def test_shorter_right_answers_join_the_skip_items(few, markers):

@@ -97,6 +97,7 @@ answer: number
 data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
 chunks: {M: 3, method: greedy}
 training: {chunk_dropout: 0.1, chunk_dropout_from: 0.5}
+skip: {gate: answer}
 methods: [base, stt]
 """
 

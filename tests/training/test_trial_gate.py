@@ -274,7 +274,7 @@ def fresh(tmp_path_factory):
 
 def arguments_of(student, out, **changes):
     training = own_methods()["stt"].Options(
-        batch_size=3, learning_rate=1e-3, warmup_steps=0.0, skip_weight=1.0
+        batch_size=3, learning_rate=1e-3, warmup_steps=0.0, skip_weight=1.0, thought="per-chunk"
     )
     options = SkipOptions(gate="trial", roles=3, trial_epochs=1.0)
     return {

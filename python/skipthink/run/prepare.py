@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.data.options import DataOptions
 from skipthink.exceptions import DataError, InvalidInputError, RecipeError
+from skipthink.skipping.options import NO_VALIDATION
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from skipthink.run.recipe import Recipe
     from skipthink.teacher.command import Assignment
 
 
@@ -98,6 +100,21 @@ def prepare_taught(
     sizes = {name: given.count(name) for name in ("validation", "test")}
     tables, splitting = split_samples(samples.table, seed=options.seed, **sizes)
     return tables, {"splits": splitting["splits"], "loading": samples.report, "splitting": splitting}
+
+
+def refuse_splits(recipe: Recipe, n_validation: int) -> None:
+    """Refuses splits that a later job could do nothing with.
+
+    Args:
+        recipe: of the run.
+        n_validation: validation questions that its data have.
+
+    Raises:
+        DataError: there is none, and the gate `trial` decides on them.
+    """
+    decided = recipe.decided_on_validation
+    if decided is not None and not n_validation:
+        raise DataError(f"the gate trial of {decided.name} {NO_VALIDATION}")
 
 
 def read_assignment(path: Path, flags: Sequence[str], changes: Sequence[str]) -> Assignment:

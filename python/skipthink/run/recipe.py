@@ -22,10 +22,10 @@ from skipthink.options import OptionError, merge, option, pick
 from skipthink.own_answers.options import WRITTEN, OwnAnswersOptions
 from skipthink.run.cluster_options import ClusterOptions
 from skipthink.scoring.options import ChunkOptions
-from skipthink.skipping.options import SkipOptions
+from skipthink.skipping.options import NO_VALIDATION, SkipOptions
 from skipthink.student.options import StudentOptions, is_gguf
 from skipthink.teacher.options import TeacherOptions
-from skipthink.training.method import Method
+from skipthink.training.method import Method, Needs, StandIn
 from skipthink.training.methods import find_method, own_methods
 from skipthink.training.options import TrainingOptions
 from skipthink.training.study_options import StudyOptions
@@ -111,19 +111,22 @@ class Recipe(CheckOptions):
                 raise OptionError(
                     "skip.gate",
                     f"is {self.skip.gate}, which trains no judge, and {method.name} is to start from the judge; "
-                    "set start: fresh",
+                    "set start: fresh, or a gate with a judge (skip.gate: answer is the paper's)",
                 )
             if method.judge is not None and method.judge not in self.training.known:
                 raise OptionError(
                     "methods", f"has {method.name}, whose judge is {method.judge!r}: no such method"
                 )
-            if (same := method.stand_in(self.chunks)) is not None:
+            if (same := self._stand_in(method)) is not None:
                 raise OptionError(
-                    "methods",
-                    f"has {method.name}, which trains on chunks of a search, and chunks.method is average, which "
-                    f"searches nothing; name a search (chunks.method: greedy is the paper's), or {same} instead",
+                    "methods", f"has {method.name}, which {same.why}; {same.remedy}, or name {same.name} instead"
                 )
             self._check_writer(method)
+        decided = self.decided_on_validation
+        if decided is not None and self.data.sizes.validation == 0:
+            raise OptionError(
+                "data.sizes.validation", f"is 0, and the gate trial of {decided.name} {NO_VALIDATION}"
+            )
 
     def _check_writer(self, method: Method) -> None:
         """Who writes the answers that a method learns from writes them in one pass, as the method does."""
@@ -165,6 +168,15 @@ class Recipe(CheckOptions):
             )
 
     @property
+    def decided_on_validation(self) -> Method | None:
+        """The first method whose skip data need validation questions, those of the gate `trial`; None: there is none."""
+        if self.skip.gate != "trial":
+            return None
+        writers = (self.training.known.get(method.writer or "") for method in self.chosen)
+        needing = (method for method in (*self.chosen, *writers) if method is not None)
+        return next((method for method in needing if method.needs is not Needs.NOTHING), None)
+
+    @property
     def reference(self) -> Method | None:
         """The method that others are compared with: Base, where it is among them."""
         return next((method for method in self.chosen if method.is_reference), None)
@@ -187,9 +199,13 @@ class Recipe(CheckOptions):
         if method.judge is None:
             return None
         judge = self.method(method.judge)
-        same = judge.stand_in(self.chunks)
-        differs = same is None or self.options_of(judge) != self.options_of(self.method(same))
-        return judge.name if differs else same
+        same = self._stand_in(judge)
+        differs = same is None or self.options_of(judge) != self.options_of(self.method(same.name))
+        return judge.name if same is None or differs else same.name
+
+    def _stand_in(self, method: Method) -> StandIn | None:
+        """A method that trains the same here."""
+        return method.stand_in(self.chunks, self.skip, self.options_of(method))
 
     def options_of(self, method: Method) -> TrainingOptions:
         """How a method is trained: an instance of `method.Options`."""

@@ -35,7 +35,7 @@ from skipthink.skipping.elimination import (
 from skipthink.skipping.foresight import foresee
 from skipthink.skipping.gates import write_decisions
 from skipthink.skipping.levels import turns_by_role
-from skipthink.skipping.options import SkipOptions
+from skipthink.skipping.options import NO_VALIDATION, SkipOptions
 from skipthink.skipping.roles import Roles, find_roles
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.inference import answer_questions
@@ -96,6 +96,7 @@ class Trials:
         self.trained_by = self.training.replace(
             skip_weight=1.0,
             skip_weight_start=None,
+            full_items="chunkwise",  # there are none
             start="fresh",
             chunk_dropout=0.0,
             epochs=self.options.trial_epochs,
@@ -267,7 +268,7 @@ def try_roles(
         RunError: there is no validation question, or an attempt is of other inputs.
     """
     if validation.num_rows == 0:
-        raise RunError("the gate trial decides on validation questions; give some: data.sizes.validation")
+        raise RunError(f"the gate trial {NO_VALIDATION}")
     encoded = Student.load(student, device="cpu").encode(samples, chunks.rules)
     boundaries = average_boundaries(encoded.n_steps, int(encoded.n_steps.max()))
     roles = find_roles(encoded.questions, encoded.steps, boundaries, n_roles=options.roles)

@@ -139,7 +139,7 @@ def _teach(task: Task) -> dict[str, Any]:
 def _prepare(task: Task) -> dict[str, Any]:
     """Data from their source into three splits that share no question."""
     from skipthink.io.files import write_json, write_parquet
-    from skipthink.run.prepare import prepare_splits, prepare_taught
+    from skipthink.run.prepare import prepare_splits, prepare_taught, refuse_splits
 
     recipe = task.recipe
     if recipe.teacher is None:
@@ -147,6 +147,7 @@ def _prepare(task: Task) -> dict[str, Any]:
     else:
         file = task.folder.of(TEACH) / "rationales.parquet"
         splits, report = prepare_taught(file, recipe.data, recipe.answer)
+    refuse_splits(recipe, splits["validation"].num_rows)
     for split, table in splits.items():
         write_parquet(task.out / f"{split}.parquet", table)
         task.progress(len(report["splits"]), 3)

@@ -5,18 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from skipthink.options import OptionError, Options, option
+from skipthink.options import OptionError, Options, default_of, option
+
+NO_VALIDATION = (
+    "decides on validation questions, and there are none: data.sizes.validation: 200 takes some from training; "
+    "skip: {gate: answer} is the paper's gate, which needs none"
+)
+"""What the gate `trial` says of data without validation questions, behind its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SkipOptions(Options):
-    """Options of how it is decided which chunks a student can do without."""
+    """Options of how it is decided which chunks a student can do without.
+
+    Brief trainings are the default: the student that skips what they leave out is the most accurate of its length on all
+    tasks that were compared (dev/results.md). The paper's gate is `gate: answer`.
+    """
 
     gate: Literal["answer", "soft", "trial", "rule", "random"] = option(
-        "answer",
-        "what decides: `answer`, a chunk-wise trained student that is asked chunk by chunk; `soft`, how much less "
-        "likely it finds what stands behind a chunk; `trial`, brief trainings without whole roles of chunks; `rule`, "
-        "whether a step states anything new; `random`, chance",
+        "trial",
+        "what decides: `trial`, brief trainings without whole roles of chunks; `answer`, the paper's, a chunk-wise "
+        "trained student that is asked chunk by chunk; `soft`, how much less likely it finds what stands behind a "
+        "chunk; `rule`, whether a step states anything new; `random`, chance",
     )
     roles: int = option(6, "most roles that chunks may have", ge=1)
     trial_epochs: float = option(
@@ -85,16 +95,22 @@ class SkipOptions(Options):
         return self.gate in ("answer", "soft")
 
     def check(self) -> None:
-        """More than one vote needs a temperature; folds are of judges."""
+        """More than one vote needs a temperature; what only a judge's answers give is no other gate's."""
+        instead = "set gate: answer, or leave it out"
         if self.own_weight is not None and self.gate != "answer":
             raise OptionError(
-                "own_weight",
-                f"draws right and wrong answers, and the gate {self.gate} asks for none; leave it out",
+                "own_weight", f"draws right and wrong answers, and the gate {self.gate} asks for none; {instead}"
             )
         if self.crossfit > 1 and not self.has_judge:
             raise OptionError(
-                "crossfit", f"is {self.crossfit}, but the gate {self.gate} asks no judge; leave it out"
+                "crossfit", f"is {self.crossfit}, but the gate {self.gate} asks no judge; {instead}"
             )
+        for name in ("continuation", "max_growth", "votes", "temperature"):
+            value = getattr(self, name)
+            if self.gate != "answer" and value != default_of(SkipOptions, name):
+                raise OptionError(
+                    name, f"is {value}, but nobody answers for the gate {self.gate}; {instead}"
+                )
         if self.votes > 1 and self.temperature == 0:
             raise OptionError(
                 "votes", f"is {self.votes} at temperature 0, where all votes are the same; raise it"

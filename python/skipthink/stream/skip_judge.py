@@ -40,8 +40,8 @@ class SkipJudge(StudentFunction):
         rules: step rules that the rationales were chunked with.
         tolerance: as in `check_answer`.
         relative_tolerance: as in `check_answer`.
-        judging: options of the gate; None: the default ones. With several votes, samples are drawn by the row's id, so
-            that `id_column` must be given.
+        judging: options of the gate `answer`; None: its default ones. With several votes, samples are drawn by the
+            row's id, so that `id_column` must be given.
         seed: seeds the votes.
         options: as in `StudentFunction`.
 
@@ -69,7 +69,7 @@ class SkipJudge(StudentFunction):
         self.question, self.rationale, self.answer = question, rationale, answer
         self.boundaries, self.rules, self.seed = boundaries, rules, seed
         self.judged_by = CheckOptions(answer=kind, tolerance=tolerance, relative_tolerance=relative_tolerance)
-        self.judging = SkipOptions() if judging is None else judging
+        self.judging = SkipOptions(gate="answer") if judging is None else judging
         alone = self.judging
         if alone.gate != "answer" or alone.crossfit != 1 or alone.own_weight is not None:
             raise InvalidInputError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from skipthink.core.options import SearchName
 from skipthink.exceptions import InvalidInputError
 from skipthink.scoring.options import ChunkOptions
+from skipthink.skipping.options import SkipOptions
 from skipthink.student.items import Items
 from skipthink.student.markers import Markers
 from skipthink.student.token_rows import Bools
@@ -26,6 +28,21 @@ class Needs(Enum):
     """The chunks the judge was trained on."""
     SKIPS = "skips"
     """These chunks, and which of them the judge can do without."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Another method that trains the same in a recipe.
+
+    Attributes:
+        name: of that method.
+        why: what the method does that makes the two alike, "trains on …".
+        remedy: what would tell them apart, "name …".
+    """
+
+    name: str
+    why: str
+    remedy: str
 
 
 class Method:
@@ -130,10 +147,12 @@ class Method:
             return "average"
         return chunks.method if self.search == "recipe" else self.search  # type: ignore[return-value]
 
-    def stand_in(self, chunks: ChunkOptions) -> str | None:
-        """The name of a method that trains the same with the recipe's chunks; None: there is none.
+    def stand_in(self, chunks: ChunkOptions, skip: SkipOptions, options: Any) -> StandIn | None:
+        """A method that trains the same in a recipe; None: there is none.
 
         Args:
             chunks: the recipe's.
+            skip: the recipe's.
+            options: how the recipe trains this method.
         """
         return None

@@ -54,7 +54,7 @@ class AverageChunks(Method):
     answer     `[answer] q c_1 … c_M | a <end>`
     """
 
-    name, mode, Options, has_chunks, compared = "base+ac", "full", JudgeOptions, True, True
+    name, mode, Options, has_chunks = "base+ac", "full", JudgeOptions, True
 
     def items(self, source: ItemSource, epoch: int) -> Items:
         """Chunk dropout is drawn anew for each epoch."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from skipthink.scoring.options import ChunkOptions
+from skipthink.skipping.options import SkipOptions
+from skipthink.training.method import StandIn
 from skipthink.training.methods.base_ac import AverageChunks
 
 
@@ -11,9 +15,15 @@ class SearchedChunks(AverageChunks):
 
     name, search, compared = "base+sbc", "recipe", False
 
-    def stand_in(self, chunks: ChunkOptions) -> str | None:
+    def stand_in(self, chunks: ChunkOptions, skip: SkipOptions, options: Any) -> StandIn | None:
         """Without a search chunks are even."""
-        return AverageChunks.name if self.search_of(chunks) == "average" else None
+        if self.search_of(chunks) != "average":
+            return None
+        return StandIn(
+            AverageChunks.name,
+            "trains on chunks of a search, and chunks.method is average, which searches nothing",
+            "name a search (chunks.method: greedy is the paper's)",
+        )
 
 
 METHOD = SearchedChunks()

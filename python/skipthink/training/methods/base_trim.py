@@ -12,7 +12,7 @@ from skipthink.training.source import ItemSource
 class Trimmed(Pruned):
     """One item per sample: `q | r without its last step, where that states nothing new [answer] a <end>`."""
 
-    name = "base-trim"
+    name, compared = "base-trim", True
 
     def choose(self, source: ItemSource) -> Bools:
         """All steps but last ones that state nothing new."""

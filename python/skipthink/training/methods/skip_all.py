@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError, option
+from skipthink.scoring.options import ChunkOptions
+from skipthink.skipping.options import SkipOptions
 from skipthink.student.items import Items, join_items, take_items
+from skipthink.student.markers import Markers
 from skipthink.student.token_rows import Bools
-from skipthink.training.method import Method, Needs
+from skipthink.training.method import Method, Needs, StandIn
+from skipthink.training.methods.answer_only import AnswerOnly
 from skipthink.training.methods.base_ac import ChunkwiseOptions, chunkwise_items
 from skipthink.training.mixing import Ramp, skip_rows
 from skipthink.training.source import ItemSource
@@ -18,11 +23,16 @@ from skipthink.training.source import ItemSource
 
 @dataclass(frozen=True, kw_only=True)
 class SkipItemOptions(ChunkwiseOptions):
-    """Options of the methods that train on skip items (method §7)."""
+    """Options of the methods that train on skip items (method §7).
+
+    Skip items alone, in which what is skipped leaves no trace, are the default: what wins beside the gate `trial`
+    (dev/results.md). The paper's items are `skip_weight: null`, `thought: per-chunk`.
+    """
 
     skip_weight: float | None = option(
-        None,
-        "share of skip items among all items; 1: nothing else is trained on; null: one per sample, 1 / (M + 2)",
+        1.0,
+        "share of skip items among all items; 1: nothing else is trained on; null: the paper's, one per sample, "
+        "1 / (M + 2)",
         gt=0,
         le=1,
     )
@@ -35,15 +45,17 @@ class SkipItemOptions(ChunkwiseOptions):
     )
     full_items: Literal["chunkwise", "one-pass", "both"] = option(
         "chunkwise",
-        "the items beside skip items: one per chunk, the whole rationale in one pass as in `base`, or both",
+        "the items beside skip items, with a `skip_weight` that leaves room for them: one per chunk, the whole rationale "
+        "in one pass as in `base`, or both",
     )
     start: Literal["fresh", "cwt"] = option(
         "fresh", "weights that training starts from: those of the fresh student, or of the judge"
     )
     start_rate: float = option(1 / 3, "with `start: cwt`, the share of `learning_rate` that is used", gt=0)
     thought: Literal["per-chunk", "collapse", "none"] = option(
-        "per-chunk",
-        "what a skip target holds for skipped chunks: a `[thought]` each, one per run of them, or nothing",
+        "none",
+        "what a skip target holds for skipped chunks: a `[thought]` each, as in the paper, one per run of them, or "
+        "nothing",
     )
 
     def check(self) -> None:
@@ -65,7 +77,7 @@ class SkipAll(Method):
     Chunks stay as they were judged: a boundary that moved would make the skip data speak of other chunks.
     """
 
-    name, mode, Options, has_chunks, compared = "skip-all", "skip", SkipItemOptions, True, True
+    name, mode, Options, has_chunks = "skip-all", "skip", SkipItemOptions, True
     needs, judge = Needs.CHUNKS, "base+sbc"
 
     def items(self, source: ItemSource, epoch: int) -> Items:
@@ -76,7 +88,7 @@ class SkipAll(Method):
             full = full_items(source, epoch)
             order = self._ramp(source, len(full)).order(epoch, len(full), len(skip), source.seed)
             return take_items(join_items([full, skip]), order)
-        if options.skip_weight == 1:
+        if has_skip_items_alone(options):
             return skip
         full = full_items(source, epoch)
         rows = skip_rows(options.skip_weight, len(full), len(skip), source.seed, epoch)
@@ -89,9 +101,31 @@ class SkipAll(Method):
     def whole_items(self, source: ItemSource) -> Items:
         """Every item there is, without chunk dropout."""
         skip = self.skip_items(source)
-        if source.options.skip_weight == 1 and not self.keeps_order(source.options):
+        if has_skip_items_alone(source.options):
             return skip
         return join_items([full_items(source, None), skip])
+
+    def refuse(self, options: Any, markers: Markers) -> None:
+        """Full items that are asked for are trained on.
+
+        Raises:
+            InvalidInputError: their kind is chosen, and `skip_weight` leaves no room for them.
+        """
+        if options.full_items != "chunkwise" and has_skip_items_alone(options):
+            raise InvalidInputError(
+                f"{self.name} has full_items: {options.full_items}, but skip_weight: 1 trains on skip items alone; set "
+                "skip_weight to their share (null: one per sample), or leave full_items out"
+            )
+
+    def stand_in(self, chunks: ChunkOptions, skip: SkipOptions, options: Any) -> StandIn | None:
+        """Skip items alone that hold nothing but an answer are those of `answer-only`, but for their marker."""
+        if options.thought != "none" or not has_skip_items_alone(options):
+            return None
+        return StandIn(
+            AnswerOnly.name,
+            "skips every chunk: with skip_weight: 1 and thought: none it trains on answers alone",
+            "give it full items or thoughts (the paper's: skip_weight: null, thought: per-chunk)",
+        )
 
     def keeps_order(self, options: SkipItemOptions) -> bool:
         """Where the share of skip items changes, their order says how."""
@@ -116,6 +150,11 @@ class SkipAll(Method):
             return ramp
         n_steps = -(-ramp.n_items(n_full) // source.step_size)
         return replace(ramp, epochs=options.max_steps / n_steps)
+
+
+def has_skip_items_alone(options: SkipItemOptions) -> bool:
+    """Whether nothing but skip items is trained on."""
+    return options.skip_weight == 1 and options.skip_weight_start is None
 
 
 def full_items(source: ItemSource, epoch: int | None) -> Items:

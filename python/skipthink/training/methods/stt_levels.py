@@ -52,8 +52,9 @@ class SkipLevels(SkipThinking):
         """Levels are asked for by the markers of chunks, of which there must be enough.
 
         Raises:
-            InvalidInputError: there are more levels than chunks.
+            InvalidInputError: there are more levels than chunks, or as in `SkipAll.refuse`.
         """
+        super().refuse(options, markers)
         if options.levels > markers.n_chunks:
             raise InvalidInputError(
                 f"{self.name} has {options.levels} levels, asked for by the markers [1] … [{options.levels}], and the "
