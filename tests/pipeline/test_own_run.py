@@ -127,7 +127,9 @@ METHOD = Own()
 
 def test_who_judges_and_writes_has_one_number_of_folds(tmp_path):
     (tmp_path / "own.py").write_text(JUDGED_BY_ITS_WRITER)
-    text = RECIPE.replace("[stt-own, base-own]", "[own.py]").replace("{gate: rule}", "{gate: answer, crossfit: 2}")
+    text = RECIPE.replace("[stt-own, base-own]", "[own.py]").replace(
+        "{gate: rule}", "{gate: answer, crossfit: 2}"
+    )
     graph = build_graph(parse_recipe(text, name="r", folder=tmp_path))
     fold = graph.named("train/stt/fold1/s0")
     assert graph.n_folds(fold) == 2

@@ -138,7 +138,10 @@ MISTAKES = {
         SMALL + "skip: {crossfit: 2}",
         r"skip\.crossfit is 2, but the gate trial asks no judge; set gate: answer, or leave it out",
     ),
-    "votes that are all the same": (SMALL + "skip: {gate: answer, votes: 3}", r"skip\.votes is 3 at temperature 0"),
+    "votes that are all the same": (
+        SMALL + "skip: {gate: answer, votes: 3}",
+        r"skip\.votes is 3 at temperature 0",
+    ),
 }
 
 
@@ -193,7 +196,9 @@ def test_only_trials_need_validation_questions(changes, refused):
     if refused is None:
         assert parse_recipe(text, name="r", changes=changes).decided_on_validation is None
     else:
-        with pytest.raises(RecipeError, match=rf"sizes\.validation is 0, and the gate trial of {refused} decides"):
+        with pytest.raises(
+            RecipeError, match=rf"sizes\.validation is 0, and the gate trial of {refused} decides"
+        ):
             parse_recipe(text, name="r", changes=changes)
 
 

@@ -109,7 +109,9 @@ def test_by_default_skip_items_stand_alone_and_what_is_skipped_leaves_no_trace(e
 
 
 def test_full_items_that_are_asked_for_have_a_share(markers):
-    with pytest.raises(InvalidInputError, match="stt has full_items: one-pass, but skip_weight: 1 trains on skip items"):
+    with pytest.raises(
+        InvalidInputError, match="stt has full_items: one-pass, but skip_weight: 1 trains on skip items"
+    ):
         METHOD.refuse(METHOD.Options(full_items="one-pass"), markers)
     for options in ({"skip_weight": 0.5}, {"skip_weight_start": 0.2, "batching": "shuffled"}, PAPER):
         METHOD.refuse(METHOD.Options(full_items="one-pass", **options), markers)

@@ -119,7 +119,8 @@ class Recipe(CheckOptions):
                 )
             if (same := self._stand_in(method)) is not None:
                 raise OptionError(
-                    "methods", f"has {method.name}, which {same.why}; {same.remedy}, or name {same.name} instead"
+                    "methods",
+                    f"has {method.name}, which {same.why}; {same.remedy}, or name {same.name} instead",
                 )
             self._check_writer(method)
         decided = self.decided_on_validation
@@ -169,7 +170,7 @@ class Recipe(CheckOptions):
 
     @property
     def decided_on_validation(self) -> Method | None:
-        """The first method whose skip data need validation questions, those of the gate `trial`; None: there is none."""
+        """The first method whose skip data need validation questions: the gate `trial` makes them; None: none does."""
         if self.skip.gate != "trial":
             return None
         writers = (self.training.known.get(method.writer or "") for method in self.chosen)

@@ -18,8 +18,8 @@ NO_VALIDATION = (
 class SkipOptions(Options):
     """Options of how it is decided which chunks a student can do without.
 
-    Brief trainings are the default: the student that skips what they leave out is the most accurate of its length on all
-    tasks that were compared (dev/results.md). The paper's gate is `gate: answer`.
+    Brief trainings are the default: a student that skips what they leave out won on all tasks that were compared
+    (dev/results.md). The paper's gate is `gate: answer`.
     """
 
     gate: Literal["answer", "soft", "trial", "rule", "random"] = option(
@@ -99,7 +99,8 @@ class SkipOptions(Options):
         instead = "set gate: answer, or leave it out"
         if self.own_weight is not None and self.gate != "answer":
             raise OptionError(
-                "own_weight", f"draws right and wrong answers, and the gate {self.gate} asks for none; {instead}"
+                "own_weight",
+                f"draws right and wrong answers, and the gate {self.gate} asks for none; {instead}",
             )
         if self.crossfit > 1 and not self.has_judge:
             raise OptionError(
@@ -108,9 +109,7 @@ class SkipOptions(Options):
         for name in ("continuation", "max_growth", "votes", "temperature"):
             value = getattr(self, name)
             if self.gate != "answer" and value != default_of(SkipOptions, name):
-                raise OptionError(
-                    name, f"is {value}, but nobody answers for the gate {self.gate}; {instead}"
-                )
+                raise OptionError(name, f"is {value}, but nobody answers for the gate {self.gate}; {instead}")
         if self.votes > 1 and self.temperature == 0:
             raise OptionError(
                 "votes", f"is {self.votes} at temperature 0, where all votes are the same; raise it"

@@ -45,8 +45,8 @@ class SkipItemOptions(ChunkwiseOptions):
     )
     full_items: Literal["chunkwise", "one-pass", "both"] = option(
         "chunkwise",
-        "the items beside skip items, with a `skip_weight` that leaves room for them: one per chunk, the whole rationale "
-        "in one pass as in `base`, or both",
+        "the items beside skip items, where `skip_weight` leaves room for them: one per chunk, the whole rationale in "
+        "one pass as in `base`, or both",
     )
     start: Literal["fresh", "cwt"] = option(
         "fresh", "weights that training starts from: those of the fresh student, or of the judge"
