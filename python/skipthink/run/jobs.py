@@ -10,7 +10,8 @@ With a judge, as in the paper (`skip.gate: answer`):
 
 Where a teacher writes the rationales, `teach` stands in front of `prepare`.
 Where a recipe says how to `choose` a student, a job of that name ends the run.
-Gates that ask no judge, such as the default, need the fresh student alone; methods that skip then take their chunks from them.
+Gates that ask no judge, such as the default, need the fresh student alone; methods that skip take their chunks from
+them.
 With cross-fitting (`skip.crossfit` F > 1) F more students, train/base+sbc/fold<f>, stand in front of skip-data.
 
 Methods that learn from answers of their own (`Method.writer`) stand behind the student that writes them, or with
