@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from skipthink import tasks
 from skipthink.exceptions import RecipeError
@@ -281,6 +282,32 @@ def test_a_recipe_without_data_says_how_to_give_them(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path, tmp_path):
     assert load_recipe(path, data=tmp_path / "any.jsonl").name == path.stem
+
+
+STARTERS = ("last_letter_concatenation", "multiarith", "tracking_shuffled_objects")
+"""Recipes for data of the user's own."""
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_starters_show_the_defaults(name, tmp_path):
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml", data=tmp_path / "any.jsonl")
+    default = parse_recipe(SMALL, name="r")
+    assert (recipe.skip.gate, recipe.methods) == (default.skip.gate, COMPARED)
+    stt, expected = (one.options_of(one.method("stt")) for one in (recipe, default))
+    assert (stt.skip_weight, stt.thought) == (expected.skip_weight, expected.thought)
+    assert recipe.data.sizes.validation == recipe.skip.trial_questions
+
+
+def test_all_other_recipes_name_what_they_skip_by():
+    """A default that changes changes none of them."""
+    starters = {ROOT / "recipes" / f"{name}.yaml" for name in STARTERS}
+    paths = {*(ROOT / "recipes").rglob("*.yaml"), *(ROOT / "bench" / "gpu").glob("*.yaml")} - starters
+    contents = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
+    recipes = {path: content for path, content in contents.items() if "methods" in content}
+    assert len(paths) - len(recipes) == 3  # those that make students of the test bed
+    for path, content in recipes.items():
+        assert "gate" in content["skip"], path
+        assert {"skip_weight", "thought"} <= set(content["training"]), path
 
 
 @pytest.mark.parametrize("task", tasks.NAMES)
