@@ -190,7 +190,7 @@ def test_a_level_is_asked_for_in_every_frame(framed, rows, text):
     )
     items = method.items(source, 0)
     (question,) = encode_questions(tokenizer, markers, [text])
-    template = chat_template(tokenizer, "skip", 3, markers.frame, n_levels=3)
+    template = chat_template(tokenizer, "skip", 3, markers.frame, n_levels=3, level=3)
     messages = [{"role": "user", "content": text}]
     for level in (1, 2, 3):
         asked = stage_prompt(markers, Stage.SKIP, question, level=level).ids.tolist()

@@ -125,7 +125,7 @@ def make_choice(
                     levels[0].get("level"),
                 )
             )
-    chosen = choose_point(points, reference if options.of == "base" else None, options.within)
+    chosen = choose_point(points, None if options.of == "best" else reference, options.within)
     seeds = [seed for method, seed in measured if method == chosen.method]
     seed = max(
         seeds, key=lambda seed: (at_level(measured[chosen.method, seed], chosen.level)["accuracy"], -seed)
@@ -206,7 +206,7 @@ def format_choice(choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str
         [
             align(lines).rstrip(),
             f"chosen: {_title(choice)}, seed {choice['seed']}: the shortest answers within {choice['within']:g} "
-            f"points of {choice['reference'] if choice['of'] == 'base' else 'the best'} on the validation split; saved "
+            f"points of {'the best' if choice['of'] == 'best' else choice['reference']} on the validation split; saved "
             "as choose/student",
         ]
     )
