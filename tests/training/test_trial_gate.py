@@ -24,6 +24,7 @@ from skipthink.skipping.elimination import (
     Attempt,
     dropped_by,
     eliminate,
+    floor_of,
     is_as_good,
     is_at_floor,
     least_new_first,
@@ -226,6 +227,17 @@ def test_who_can_do_nothing_misses_nothing_and_drops_nothing():
     assert dropped_by(tried) == ()
     attempt, _ = exam({(): 2, (0,): 30})
     assert dropped_by(eliminate([0, 1], attempt)) == (0,)
+
+
+def test_who_guesses_misses_nothing_and_drops_nothing():
+    assert floor_of(["7", "8", "9"] * 100) == pytest.approx(1 / 3 + (2 / 9 / 300) ** 0.5)
+    assert floor_of([str(number) for number in range(100)]) == 0.1
+    attempt, _ = exam({(): 52, (0,): 52, (0, 1): 53})
+    tried = eliminate([0, 1], attempt)
+    floor = floor_of(["yes", "no"] * 50)
+    assert floor == pytest.approx(0.55)
+    assert dropped_by(tried) == (0, 1)
+    assert dropped_by(tried, floor) == ()
 
 
 def test_roles_without_new_numbers_are_tried_first_and_of_those_the_longest():

@@ -23,10 +23,12 @@ from skipthink.io.files import parse_object, write_json
 from skipthink.io.job_progress import PhaseReport, Progress, phase_of
 from skipthink.scoring.options import ChunkOptions
 from skipthink.skipping.elimination import (
+    FLOOR,
     Attempt,
     Dropped,
     dropped_by,
     eliminate,
+    floor_of,
     is_at_floor,
     least_new_first,
     seldom_new,
@@ -52,8 +54,8 @@ ATTEMPT_FILE = "attempt.json"
 MOST_PASSES = 6
 """Passes over shortened rationales in a trial for each over whole ones: answers alone would take thirty."""
 AT_FLOOR = (
-    "no student of a trial was right on a tenth of the validation questions, so nothing is skipped: students that can "
-    "do nothing miss nothing; make trials longer (skip: {trial_epochs: …})"
+    "no student of a trial was right on {floor:.0f} % of the validation questions, {why}, so nothing is skipped: "
+    "students that can do nothing miss nothing; make trials longer (skip: {{trial_epochs: …}})"
 )
 
 
@@ -285,7 +287,8 @@ def try_roles(
         doubt=options.trial_doubt / 100,
         passes=options.trial_passes,
     )
-    dropped = dropped_by(tried)
+    floor = floor_of(validation["answer"].to_pylist())
+    dropped = dropped_by(tried, floor)
     skipped, n_rescued = skip_roles(roles, dropped)
     made, n = trials.attempts(), validation.num_rows
     report = {
@@ -309,7 +312,7 @@ def try_roles(
             for trial in tried
         ],
         "rescued": n_rescued,
-        "warnings": [AT_FLOOR] if is_at_floor(tried) else [],
+        "warnings": [_at_floor(floor)] if is_at_floor(tried, floor) else [],
         "asked": n * len(made),
         "tokens_generated": round(sum(n * one["tokens_per_answer"] for one in made)),
         "prompt_tokens": sum(one["prompt_tokens"] for one in made),
@@ -376,3 +379,10 @@ def _name(dropped: Dropped) -> str:
 
 def _in_words(dropped: Dropped) -> str:
     return f"role{'s' * (len(dropped) > 1)} {', '.join(str(role + 1) for role in dropped)}"
+
+
+def _at_floor(floor: float) -> str:
+    why = "the least that says anything"
+    if floor > FLOOR:
+        why = "a standard error more than the commonest answer gives"
+    return AT_FLOOR.format(floor=100 * floor, why=why)

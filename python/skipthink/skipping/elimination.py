@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,7 +15,7 @@ from skipthink.skipping.roles import NO_ROLE, Roles
 from skipthink.student.token_rows import Bools
 
 FLOOR = 0.1
-"""Least accuracy of the best student at which trials say anything."""
+"""Least accuracy of the best student at which trials say anything; see `floor_of`."""
 
 Dropped = tuple[int, ...]
 """Roles in the order in which they were dropped."""
@@ -128,16 +129,29 @@ def eliminate(
     return trials
 
 
-def dropped_by(trials: Sequence[Trial]) -> Dropped:
+def dropped_by(trials: Sequence[Trial], floor: float = FLOOR) -> Dropped:
     """The roles that may go; none where all students are at the floor, as nothing is missed by who can do nothing."""
-    if is_at_floor(trials):
+    if is_at_floor(trials, floor):
         return ()
     return tuple(role for trial in trials if trial.may_go for role in trial.roles)
 
 
-def is_at_floor(trials: Sequence[Trial]) -> bool:
-    """Whether no student was right on a share of `FLOOR` of the questions."""
-    return all(max(trial.best.accuracy, trial.without.accuracy) < FLOOR for trial in trials)
+def is_at_floor(trials: Sequence[Trial], floor: float = FLOOR) -> bool:
+    """Whether no student was right on that share of the questions."""
+    return all(max(trial.best.accuracy, trial.without.accuracy) < floor for trial in trials)
+
+
+def floor_of(answers: Sequence[str]) -> float:
+    """The accuracy that a student must reach for trials to say anything, a share.
+
+    That is what one gets who gives the commonest answer to all questions, and a standard error more; at least `FLOOR`.
+
+    Args:
+        answers: the right ones, at least one.
+    """
+    n, most = len(answers), Counter(answers).most_common(1)[0][1]
+    share = most / n
+    return max(FLOOR, share + math.sqrt(share * (1 - share) / n))
 
 
 def is_as_good(right: Bools, other: Bools, within: float = 0.0) -> bool:
