@@ -21,6 +21,8 @@ def test_a_run_that_loses_a_node_ends_like_one_in_one_process(tmp_path):
         str(BENCH / "chaos_run.py"),
         "--times",
         "1",
+        "--epochs",
+        "16",  # long enough not to end before its node is dead
         "--job",
         JUDGE,
         "--out",

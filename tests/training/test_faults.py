@@ -17,6 +17,7 @@ import pytest
 from kept import trains
 from ledger_records import read_ledger
 from safetensors.torch import load_file
+from small_jobs import SMALL, run_jobs
 from training_calls import train_by_name
 
 from skipthink.exceptions import DataError, LedgerError, RunError
@@ -126,6 +127,28 @@ def test_a_training_killed_while_it_removes_its_checkpoints(student_dir, samples
     expected, found = train(tmp_path / "whole"), train(tmp_path / "out")
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_a_job_killed_after_its_training_repeats_no_step(tmp_path, monkeypatch):
+    """Between the last step and the note that the job is finished, its card is written."""
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skipthink.run.work._dress", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_jobs(tmp_path, SMALL + "name: r\nchunks: {M: 2}\ntraining: {epochs: 1}\nmethods: [base]\n")
+    folder = RunFolder(tmp_path)
+    graph = folder.graph()
+    job = graph.named("train/base/s0")
+    left = (folder.of(job) / "model" / "model.safetensors").read_bytes()
+    monkeypatch.setattr("skipthink.training.trainer.ItemTrainer.training_step", die)
+    run_job(folder, graph, job, lambda done, total: None)
+    assert (folder.of(job) / "model" / "model.safetensors").read_bytes() == left
+    assert folder.done(job, graph.fingerprints[job])["result"]["train_steps"] > 0
+    assert not (folder.of(job) / "checkpoints").exists()
 
 
 def wait_for(child, seen, n_more, n_steps):

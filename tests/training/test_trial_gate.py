@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ from skipthink.skipping.elimination import (
 from skipthink.skipping.roles import NO_ROLE, Roles, cluster, common_words, find_roles, mask_text, terms_of
 from skipthink.student.models import make_student, save_student
 from skipthink.training.methods import own_methods
+from skipthink.training.trainer import ItemTrainer
 
 NUMBERS = [(2, 3), (4, 5), (6, 1), (7, 2)]
 QUESTIONS = [f"Ann has {a} balls and finds {b} balls. How many?" for a, b in NUMBERS]
@@ -385,6 +387,28 @@ def test_what_was_made_before_a_kill_is_not_made_again_and_comes_out_the_same(
     assert made[2] == made[3]  # what was killed
     assert len(set(made)) == len(made) - 1 == 3
     assert {**again, "seconds": 0} == {**report, "seconds": 0}
+
+
+@pytest.mark.slow
+def test_a_kill_while_questions_are_answered_repeats_no_step(tried, fresh, tmp_path, monkeypatch):
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials, "answer_questions", die)
+        with pytest.raises(KeyboardInterrupt):
+            try_roles(**arguments_of(fresh, tmp_path))
+    trained, step = [], ItemTrainer.training_step
+
+    def noted(trainer, *args, **kwargs):
+        trained.append(Path(trainer.args.output_dir).parent.name)
+        return step(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(ItemTrainer, "training_step", noted)
+    again = try_roles(**arguments_of(fresh, tmp_path))
+    assert "whole" not in trained and trained
+    assert {**again, "seconds": 0} == {**tried[0], "seconds": 0}
+    assert not list(tmp_path.glob("attempts/*/checkpoints"))
 
 
 def test_another_rule_of_decision_keeps_the_attempts(tried, fresh, monkeypatch):

@@ -45,7 +45,7 @@ from skipthink.student.losses import Floats
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools
 from skipthink.training.methods.stt import METHOD as STT
-from skipthink.training.train import train_method
+from skipthink.training.train import remove_checkpoints, train_method
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,6 +151,7 @@ class Trials:
             "seconds": round(time.monotonic() - started, 3),
         }
         write_json(folder / ATTEMPT_FILE, noted)
+        remove_checkpoints(folder)  # not before: a kill while questions are answered repeats no step
         shutil.rmtree(folder / "model")  # what it answered stays
         return noted
 
@@ -168,6 +169,7 @@ class Trials:
             boundaries=self.boundaries,
             skipped=skipped,
             progress=progress,
+            keep_checkpoints=True,
         )
 
     def _answer(self, model: Path, progress: Progress) -> dict[str, Any]:

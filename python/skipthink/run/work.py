@@ -108,6 +108,10 @@ def run_job(folder: RunFolder, graph: Graph, job: Job, progress: Progress, *, is
         if job.kind is Kind.TRAIN and job.is_final:
             _dress(task, job, None)
         folder.finish(job, fingerprint, result, time.monotonic() - started)
+        if job.kind is Kind.TRAIN:  # not before: a kill until then repeats no step
+            from skipthink.training.train import remove_checkpoints
+
+            remove_checkpoints(folder.of(job))
 
 
 def _teach(task: Task) -> dict[str, Any]:
@@ -250,6 +254,7 @@ def _train(task: Task) -> dict[str, Any]:
         chunks=recipe.chunks_of(method),
         seed=task.seed,
         progress=task.progress,
+        keep_checkpoints=True,
         **extras,
     )
 

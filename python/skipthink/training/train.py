@@ -53,6 +53,7 @@ def train_method(
     earlier: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
     arguments: Mapping[str, Any] | None = None,
+    keep_checkpoints: bool = False,
 ) -> dict[str, Any]:
     """Trains a fresh student with one method; called again after a kill, it resumes from the last checkpoint.
 
@@ -75,6 +76,8 @@ def train_method(
             and tokens are counted too, its steps and tokens stand under `earlier`.
         progress: called with (steps done, steps in all).
         arguments: further fields of `transformers.TrainingArguments`; they win.
+        keep_checkpoints: whether they stay when all is written: a caller who has more to do than to train removes them
+            (`remove_checkpoints`) when that is done, so that a kill in between repeats no step.
 
     Returns:
         What `train.json` holds: train_steps, train_items, train_tokens, train_target_tokens, seconds (of training,
@@ -147,7 +150,8 @@ def train_method(
         save_trained(trainer, out, weights)
         write_record(out, trainer.state.log_history, encoded, trainer.arguments.record_folder)
         write_json(out / "train.json", summary)
-        _clear(out)
+        if not keep_checkpoints:
+            remove_checkpoints(out)
     return summary
 
 
@@ -194,8 +198,8 @@ def save_trained(trainer: ItemTrainer, out: Path, weights: dict[str, Any] | None
     trained.save(out / "model", about, weights=weights)
 
 
-def _clear(out: Path) -> None:
-    """Removes the checkpoints; what was logged for TensorBoard outlives them."""
+def remove_checkpoints(out: Path) -> None:
+    """Removes the checkpoints of a training; what was logged for TensorBoard outlives them."""
     if (out / "checkpoints" / "runs").exists():
         shutil.rmtree(out / "tensorboard", ignore_errors=True)
         shutil.move(out / "checkpoints" / "runs", out / "tensorboard")
