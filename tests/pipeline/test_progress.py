@@ -261,11 +261,13 @@ def test_a_training_within_a_job_is_a_phase_of_it_with_its_losses():
         training = PhaseReport(whole, steps)
         training(3, 20)
         training.measure(loss=2.5)
+        training.note("an item")
         assert (whole.state.phase_done, whole.state.phase_total, whole.state.unit) == (3, 20, "steps")
         with training.phase("scoring", "tokens"):
             assert whole.state.phase == "scoring"
         assert whole.state.phase_done == 3
     assert (whole.state.done, whole.state.total, whole.state.losses) == (1, 8, [2.5])
+    assert whole.state.notes == ["an item"]
 
 
 def test_progress_that_is_a_plain_function_has_no_phases():

@@ -35,7 +35,7 @@ class ChooseOptions(Options):
     """How the student to use is chosen, on the validation split: the shortest answers that are accurate enough."""
 
     within: float = option(
-        1.0, "points (percent) by which its accuracy may fall short of that of `of`", ge=0, le=100
+        1.0, "points (percent) by which its accuracy may fall short of the reference, see `of`", ge=0, le=100
     )
     of: Literal["base", "best"] = option(
         "base", "what the accuracy is compared with: that of Base, or of the most accurate of all students"

@@ -172,7 +172,7 @@ class ReportFile(Report):
 class _Within(Report):
     """What a piece of a job says of itself, said of the job."""
 
-    def __init__(self, whole: Progress | None) -> None:
+    def __init__(self, whole: Progress) -> None:
         super().__init__()
         self.whole = whole
 
@@ -185,6 +185,11 @@ class _Within(Report):
     def measure(self, *, loss: float | None = None, accuracy: float | None = None) -> None:
         """Measured by the job."""
         measure(self.whole, loss=loss, accuracy=accuracy)
+
+    def note(self, text: str) -> None:
+        """A line of the job."""
+        if isinstance(self.whole, Report):
+            self.whole.note(text)
 
 
 class PartReport(_Within):
@@ -202,8 +207,7 @@ class PartReport(_Within):
 
     def __call__(self, done: int, total: int) -> None:
         """The job's progress, in percent of a part."""
-        if self.whole is not None:
-            self.whole(100 * self.index + 100 * done // max(total, 1), 100 * self.n_parts)
+        self.whole(100 * self.index + 100 * done // max(total, 1), 100 * self.n_parts)
 
 
 class PhaseReport(_Within):
@@ -214,7 +218,7 @@ class PhaseReport(_Within):
         progress: of the phase.
     """
 
-    def __init__(self, whole: Progress | None, progress: Progress) -> None:
+    def __init__(self, whole: Progress, progress: Progress) -> None:
         super().__init__(whole)
         self.progress = progress
 

@@ -139,7 +139,8 @@ class Trials:
         epochs = self.options.trial_epochs * passes
         what = f"without {_in_words(dropped)}" if dropped else "on whole rationales"
         with phase_of(self.progress, f"training {what}", "steps") as steps:
-            summary = self._train(folder, skipped, epochs, seed, PhaseReport(self.progress, steps))
+            told = None if self.progress is None else PhaseReport(self.progress, steps)
+            summary = self._train(folder, skipped, epochs, seed, told)
         with phase_of(self.progress, f"answering, trained {what}", "questions") as answers:
             answered = self._answer(folder / "model", answers)
         noted = {
@@ -156,7 +157,7 @@ class Trials:
         return noted
 
     def _train(
-        self, folder: Path, skipped: Bools, epochs: float, seed: int, progress: Progress
+        self, folder: Path, skipped: Bools, epochs: float, seed: int, progress: Progress | None
     ) -> dict[str, Any]:
         return train_method(
             STT,
