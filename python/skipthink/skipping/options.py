@@ -18,8 +18,8 @@ NO_VALIDATION = (
 class SkipOptions(Options):
     """Options of how it is decided which chunks a student can do without.
 
-    Brief trainings are the default: a student that skips what they leave out was above Base on all tasks that were
-    compared (dev/results.md). The paper's gate is `gate: answer`.
+    Brief trainings are the default: a student that skips what they leave out was above Base, in the mean of the seeds,
+    on all tasks that were compared (dev/results.md). The paper's gate is `gate: answer`.
     """
 
     gate: Literal["answer", "soft", "trial", "rule", "random"] = option(
