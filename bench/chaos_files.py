@@ -1,7 +1,7 @@
 """Works on files on a Ray cluster of three nodes and kills a node in mid-job: the result must be that of one process.
 
     python bench/chaos_files.py --times 20 --seed 0
-    python bench/chaos_files.py --times 20 --only split check
+    python bench/chaos_files.py --times 20 --only split check generate
 
 Every round draws a moment and a node and kills it (SIGKILL to all its processes); a new node takes its place. Compared
 are the names and the bytes of all parts, and the counts of the report; parts that were done at the moment of the kill
@@ -35,6 +35,8 @@ from skipthink.stream.shards import Share
 
 COUNTED = ("rows_in", "rows_out", "bad", "parts", "tally", "bytes_in", "bytes_out")
 """Of the report, what must be as without a kill."""
+WIDER = 20.0
+"""How much wider than usual the weights of a student are drawn."""
 
 
 @dataclass
@@ -107,23 +109,50 @@ def check_work(folder: Path, n_parts: int) -> Work:
     return Work(word_problems(folder, n_parts, 100), checker, options)
 
 
-def score_work(folder: Path, n_parts: int) -> Work:
-    """Scoring of a file with a student of random weights."""
-    from skipthink.stream import Scorer
+def random_student(source: Path, folder: Path) -> Path:
+    """A student of random weights, with the words of a file, that answers in at most 24 tokens."""
+    from skipthink.student.inference import MODES
     from skipthink.student.models import make_student, save_student
 
-    source = word_problems(folder, n_parts, 20)
     read = pq.read_table(source)
     texts = [text for name in ("question", "rationale", "answer") for text in read[name].to_pylist()]
     model, tokenizer = make_student(
         texts, n_chunks=2, seed=0, hidden_size=32, num_layers=2, num_heads=2, vocab_size=300
     )
-    save_student(model, tokenizer, folder / "student")
-    scorer = Scorer(folder / "student", n_chunks=2, keep=["id"], device="cpu", num_threads=1)
+    for weights in model.parameters():  # wide, so that what is written depends on what is asked
+        if weights.dim() > 1:
+            weights.data.mul_(WIDER)
+    about = {"mode": "base", "n_chunks": 2, "max_target_tokens": {str(MODES["base"]): 24}, "empty_stages": []}
+    save_student(model, tokenizer, folder / "student", about=about)
+    return folder / "student"
+
+
+def score_work(folder: Path, n_parts: int) -> Work:
+    """Scoring of a file with a student of random weights."""
+    from skipthink.stream import Scorer
+
+    source = word_problems(folder, n_parts, 20)
+    student = random_student(source, folder)
+    scorer = Scorer(student, n_chunks=2, keep=["id"], device="cpu", num_threads=1)
     return Work(source, scorer, {"part_rows": 20})
 
 
-WORKS = {"chunk": chunk_work, "score": score_work, "split": split_work, "check": check_work}
+def generate_work(folder: Path, n_parts: int) -> Work:
+    """Answering of the questions of a file, with a student of random weights."""
+    from skipthink.stream import Generator
+
+    source = word_problems(folder, n_parts, 20)
+    generator = Generator(random_student(source, folder), keep=["id"], device="cpu", num_threads=1)
+    return Work(source, generator, {"part_rows": 20})
+
+
+WORKS = {
+    "chunk": chunk_work,
+    "score": score_work,
+    "split": split_work,
+    "check": check_work,
+    "generate": generate_work,
+}
 
 
 def done_parts(out: Path) -> dict[str, int]:

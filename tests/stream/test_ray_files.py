@@ -1,15 +1,189 @@
-"""Files on a real Ray cluster of three nodes, one of which is killed: the result is that of one process."""
+"""Files on a real Ray cluster: nodes and programs that are killed, an object store, GPUs; the result is that of one process."""
 
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from engines import start, stop_all
+from object_store import object_store
+
+import skipthink
+from skipthink.io.places import Place
+from skipthink.stream import Checker, Generator, Scorer, Splitter
+from skipthink.stream.files import process_files
 
 BENCH = Path(__file__).parents[2] / "bench"
+STUDENT = Path(skipthink.__file__).parent / "testbed" / "students" / "S"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore"),  # what Ray warns of is its own
+]
+
+
+@pytest.fixture(scope="module")
+def store():
+    pytest.importorskip("moto")
+    pytest.importorskip("flask_cors")
+    with object_store() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def ray_address(store):
+    """A Ray whose nodes have the keys of the store in their environment."""
+    start("Ray Data")
+    import ray
+
+    yield ray.get_runtime_context().gcs_address
+    stop_all()
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Eight parts of ten rows."""
+    made = [
+        {
+            "id": row,
+            "question": f"{row} and {row + 1} pens?",
+            "rationale": f"There are {row} pens. There are {row + 1} more.\nThat is {2 * row + 1}.",
+            "answer": str(2 * row + row % 2),
+        }
+        for row in range(80)
+    ]
+    path = tmp_path_factory.mktemp("files") / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(made), path, row_group_size=10)
+    return path
+
+
+def answering(folder):
+    """A student of random weights that answers."""
+    sys.path.insert(0, str(BENCH))
+    try:
+        import chaos_files
+    finally:
+        sys.path.remove(str(BENCH))
+    return chaos_files.random_student(folder / "rows.parquet", folder)
+
+
+def parts_of(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).glob("part-*")}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda folder: Splitter(keep=["id"]), id="split"),
+        pytest.param(lambda folder: Checker("number", keep=["id"]), id="check"),
+        pytest.param(
+            lambda folder: Generator(answering(folder), keep=["id"], device="cpu", num_threads=1),
+            id="generate",
+        ),
+    ],
+)
+def test_files_of_every_function_are_those_of_one_process(make, rows, ray_address, tmp_path):
+    function = make(rows.parent)
+    expected = process_files(rows, f"{tmp_path}/expected/", function, part_rows=10)
+    report = process_files(
+        rows, f"{tmp_path}/found/", function, part_rows=10, engine="ray", address=ray_address, workers=1
+    )
+    assert (report["rows_in"], report["rows_out"], report["parts"], report["bad"]) == (80, 80, 8, {})
+    assert report["engine"] == "ray"
+    assert {key: report[key] for key in ("tally", "bytes_out")} == {
+        key: expected[key] for key in ("tally", "bytes_out")
+    }
+    assert parts_of(tmp_path / "found") == parts_of(tmp_path / "expected") != {}
+
+
+def test_from_an_object_store_to_an_object_store(rows, store, ray_address, tmp_path):
+    process_files(rows, f"{tmp_path}/expected/", Splitter(keep=["id"]), part_rows=10)
+    with Place.of(store("in/rows.parquet")).writing() as sink:
+        sink.write(rows.read_bytes())
+    options = {"part_rows": 10, "engine": "ray", "address": ray_address}
+    report = process_files(store("in/"), store("out/"), Splitter(keep=["id"]), **options)
+    assert (report["rows_in"], report["rows_out"], report["parts"]) == (80, 80, 8)
+    place = Place.of(store("out"))
+    names = [name for name, _ in place.list() if name.startswith("part-")]
+    tables = [pq.read_table((place / name).open_arrow()) for name in names]
+    assert pa.concat_tables(tables).equals(pq.read_table(tmp_path / "expected"))
+    again = process_files(store("in/"), store("out/"), Splitter(keep=["id"]), **options)
+    assert again["resumed"] == 80
+
+
+def test_a_worker_sees_the_gpu_that_it_was_given_and_no_other(rows, ray_address, tmp_path):
+    """The node says that it has one; there is none, so what a model is asked is computed on the CPU."""
+
+    class Told(Splitter):
+        def compute(self, given, first_row):
+            import os
+
+            import ray
+
+            seen = (os.environ.get("CUDA_VISIBLE_DEVICES"), ray.get_gpu_ids())
+            found = super().compute(given, first_row)
+            return found | {"steps": pa.array([[str(seen)]] * len(found["steps"]))}
+
+    for gpus, told in [(1, "('0', [0])"), (0, "('', [])")]:
+        out = f"{tmp_path}/{gpus}/"
+        report = process_files(
+            rows, out, Told(), part_rows=10, engine="ray", address=ray_address, gpus=gpus, workers=2 - gpus
+        )
+        assert report["rows_out"] == 80
+        assert set(pq.read_table(out)["steps"].to_pylist()[0]) == {told}
+    asked = Scorer(STUDENT, n_chunks=2, keep=["id"], num_threads=1)
+    report = process_files(
+        rows, f"{tmp_path}/scored/", asked, part_rows=40, engine="ray", address=ray_address
+    )
+    assert report["workers"] is None
+    assert report["rows_out"] == 80
+
+
+PROGRAM = """
+import sys, time
+from skipthink.stream import Splitter
+from skipthink.stream.files import process_files
+
+if __name__ == "__main__":
+    class Slow(Splitter):
+        def compute(self, given, first_row):
+            time.sleep(0.3)
+            return super().compute(given, first_row)
+
+    source, out, engine, *address = sys.argv[1:]
+    options = {"address": address[0]} if address else {}
+    process_files(source, out, Slow(keep=["id"]), part_rows=10, engine=engine, **options)
+"""
+
+
+def test_a_program_that_is_killed_goes_on_where_it_was(rows, ray_address, tmp_path):
+    """Its workers end with it; what they have done stays, also for one process without Ray."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    call = [sys.executable, str(tmp_path / "program.py"), str(rows)]
+    subprocess.run([*call, f"{tmp_path}/expected/", "local"], check=True)
+    notes = tmp_path / "out/_skipthink/parts"
+    out = [f"{tmp_path}/out/", "ray", ray_address]
+    job = subprocess.Popen([*call, *out], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(notes.glob("*.json"))) < 2 and time.monotonic() < deadline:
+        assert job.poll() is None
+        time.sleep(0.01)
+    job.kill()
+    job.wait()
+    time.sleep(1)  # workers of a driver that is gone end a moment later
+    done = {path.name: path.stat().st_mtime_ns for path in notes.glob("*.json")}
+    assert 2 <= len(done) < 8
+    subprocess.run([*call, f"{tmp_path}/out/", "local"], check=True)
+    report = json.loads((tmp_path / "out/_report.json").read_text())
+    assert (report["rows_out"], report["resumed"]) == (80, 10 * len(done))
+    assert parts_of(tmp_path / "out") == parts_of(tmp_path / "expected")
+    assert all((notes / name).stat().st_mtime_ns == when for name, when in done.items())
 
 
 def test_work_that_loses_a_node_ends_like_that_of_one_process():

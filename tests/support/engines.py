@@ -115,8 +115,8 @@ def start_ray():
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "30")
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
     os.environ.setdefault("RAY_worker_niceness", "0")  # or its workers starve where others are at work too
-    # more CPUs than there may be: actors hold one each, and tasks must find another
-    node = {"num_cpus": 4, "object_store_memory": 200 * 2**20}
+    # more CPUs than there may be: actors hold one each, and tasks must find another; a GPU that is only said to be there
+    node = {"num_cpus": 4, "num_gpus": 1, "object_store_memory": 200 * 2**20}
     less = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     for patience in range(4, -1, -1):
         try:

@@ -14,6 +14,8 @@ from skipthink.exceptions import InvalidInputError, RunError
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 PASSED_ON = ("SKIPTHINK_DEVICE", "SKIPTHINK_DEBUG", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Variables of the driver that work sees on every node; no keys of endpoints, for Ray shows what it passes on."""
+DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
+"""Variables in which Ray says which devices a task may use."""
 SEEN_SECONDS = 60.0
 """How long a node may take to see a file of another node."""
 
@@ -77,6 +79,18 @@ def passed_on() -> dict[str, str]:
 def resources_of_nodes() -> list[dict[str, float]]:
     """What each node that is alive has: "CPU", "GPU" and more."""
     return [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
+
+
+def devices_of_task() -> dict[str, str]:
+    """The variables that tell a process which devices this task, or this actor, was given.
+
+    They are set anew for a process that is forked from a server of an earlier task; and a task that was given no GPU
+    must not take those of another one, which Ray prevents on clusters that were started so alone.
+    """
+    found = {name: os.environ[name] for name in DEVICES if name in os.environ}
+    if not any(import_ray().get_runtime_context().get_accelerator_ids().values()):
+        found["CUDA_VISIBLE_DEVICES"] = ""
+    return found
 
 
 @dataclass(frozen=True)

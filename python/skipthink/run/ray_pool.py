@@ -18,6 +18,7 @@ from typing import Any, Self
 import skipthink
 from skipthink.cluster.ray_cluster import (
     RayCluster,
+    devices_of_task,
     import_ray,
     is_seen,
     outcome,
@@ -37,8 +38,6 @@ from skipthink.run.tries import Tries, TryFolder
 
 WITHOUT_STUDENT = (Kind.PREPARE, Kind.STUDENT)
 """Jobs that compute nothing with a student: they get no GPU."""
-DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR")
-"""Variables in which Ray says which devices a task may use."""
 LOOK_SECONDS = 1.0
 """Between two looks at the files of a running try."""
 
@@ -247,22 +246,13 @@ def _work(assignment: _Assignment) -> tuple[int, str | None]:
         assignment.threads,
         log=seen.log(job),
         root=root,
-        environment=assignment.environment | dict(_devices(context)),
+        environment=assignment.environment | devices_of_task(),
     )
     with preloading(assignment.threads), _without_main():
         process = make_child(order, job.kind)
         process.start()
     process.join()
     return int(process.exitcode or 0), None
-
-
-def _devices(context: Any) -> Iterator[tuple[str, str]]:
-    """What tells the process which devices it may use; the server it is forked from may be of an earlier task."""
-    for name in DEVICES:
-        if name in os.environ:
-            yield name, os.environ[name]
-    if not any(context.get_accelerator_ids().values()):
-        yield "CUDA_VISIBLE_DEVICES", ""
 
 
 @contextlib.contextmanager

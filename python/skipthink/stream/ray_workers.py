@@ -16,6 +16,7 @@ from typing import Any
 from skipthink import _core
 from skipthink.cluster.ray_cluster import (
     RayCluster,
+    devices_of_task,
     import_ray,
     is_seen,
     outcome,
@@ -75,7 +76,7 @@ class _Worker:
 
     def __init__(self, work: PartWork, version: str, environment: dict[str, str]) -> None:
         self.work, self.version = work, version
-        os.environ.update(environment)
+        os.environ.update(environment | devices_of_task())
 
     def begin(self) -> str | None:
         """Why this node cannot do the work; None where it can."""
