@@ -3,8 +3,9 @@
     python bench/chaos_run.py --times 20 --seed 0 --out /tmp/chaos
 
 Every round draws a moment and kills a node that has work at that moment (SIGKILL to all its processes); a new node
-takes its place. Compared are all tables (chunks, items, skip data, answers), the weights bit by bit, and the results
-less what a clock has measured. Needs the package ray.
+takes its place. In the rounds of --commands the command is killed instead, and given again. Compared are all tables
+(chunks, items, skip data, answers), the weights bit by bit, and the results less what a clock has measured. Needs the
+package ray.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -172,13 +174,21 @@ class Killer(threading.Thread):
         delay: seconds.
         draw: draws among the nodes that work.
         job: a training, after whose first checkpoint its node is killed; None: after the seconds.
+        command: the command of the run, which is killed instead of a node; None: a node.
     """
 
     def __init__(
-        self, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random, job: str | None = None
+        self,
+        out: Path,
+        nodes: ThreeNodes,
+        delay: float,
+        draw: random.Random,
+        job: str | None = None,
+        command: subprocess.Popen[bytes] | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self.out, self.nodes, self.delay, self.draw, self.job = out, nodes, delay, draw, job
+        self.command = command
         self.over, self.killed, self.moment, self.began = threading.Event(), [], None, None
 
     def run(self) -> None:
@@ -188,10 +198,18 @@ class Killer(threading.Thread):
             if self.began is None and working:
                 self.began = time.monotonic()
             if self.is_time(working):
-                node = working.get(self.job) or self.draw.choice(sorted(set(working.values())))
-                self.killed = sorted(job for job, where in working.items() if where == node)
                 self.moment = round(time.monotonic() - self.began, 2)
-                self.nodes.kill(node)
+                self.kill(working)
+
+    def kill(self, working: dict[str, str]) -> None:
+        """Kills the command, or a node that works; notes the jobs that were under way there."""
+        if self.command is not None:
+            self.killed = sorted(working)
+            self.command.kill()
+            return
+        node = working.get(self.job) or self.draw.choice(sorted(set(working.values())))
+        self.killed = sorted(job for job, where in working.items() if where == node)
+        self.nodes.kill(node)
 
     def is_time(self, working: dict[str, str]) -> bool:
         """Whether a node is to be killed now."""
@@ -221,7 +239,7 @@ def run_and_kill(
     ended = time.monotonic()
     killer.over.set()
     killer.join()
-    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    events = events_of(out)
     return {
         "problem": problem,
         "killed_in": killer.killed,
@@ -232,6 +250,38 @@ def run_and_kill(
         "seconds": round(ended - started, 1),
         "worked": round(ended - (killer.began or started), 1),
     }
+
+
+def kill_and_go_on(
+    recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random, job: str | None = None
+) -> dict:
+    """A run on the cluster whose command is killed, and given again; what happened."""
+    words = ["run", recipe, "--out", out, "--engine", "ray", "--address", nodes.cluster.address]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "skipthink", *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    killer = Killer(out, nodes, delay, draw, job, command)
+    killer.start()
+    command.wait()
+    killer.over.set()
+    killer.join()
+    finished = [event["job"] for event in events_of(out) if event["event"] == "done"]
+    found = run_and_kill(recipe, out, nodes, float("inf"), draw)
+    starts = [event["job"] for event in events_of(out) if event["event"] == "start"]
+    return found | {
+        "killed": "the command",
+        "killed_in": killer.killed,
+        "at": killer.moment,
+        "kept": {name: kept_steps(out, name) for name in killer.killed},
+        "again": [name for name in finished if starts.count(name) > 1],
+    }
+
+
+def events_of(out: Path) -> list[dict]:
+    """The events of a run."""
+    return [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
 
 
 def kept_steps(out: Path, job: str) -> int:
@@ -280,6 +330,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="of each training: how long a round takes")
     parser.add_argument("--length", type=float, default=None, help="seconds among which the moment is drawn")
     parser.add_argument("--job", help="kill the node of this training after its first checkpoint instead")
+    parser.add_argument(
+        "--commands", type=int, default=0, help="further rounds, in which the command is killed"
+    )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -296,12 +349,16 @@ def main() -> None:
             print(json.dumps({"round": "undisturbed", **whole}), flush=True)
             failed += bool(whole["problem"] or whole["differences"])
             length = whole["worked"]
-        for number in range(options.times):
+        for number in range(options.times + options.commands):
             out = options.out / f"round-{number}"
             shutil.rmtree(out, ignore_errors=True)
             nodes.refill()
             delay = draw.uniform(0, 0.9 * (length or 0))
-            found = run_and_kill(recipe, out, nodes, delay, draw, options.job)
+            if number < options.times:
+                found = run_and_kill(recipe, out, nodes, delay, draw, options.job)
+            else:
+                found = kill_and_go_on(recipe, out, nodes, delay, draw, options.job)
+                failed += bool(found["again"])
             found["differences"] = differences(expected, out)
             failed += bool(found["problem"] or found["differences"])
             print(json.dumps({"round": number, **found}), flush=True)

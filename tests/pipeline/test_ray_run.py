@@ -1,4 +1,4 @@
-"""A run on a real Ray cluster of three nodes, one of which is killed: it ends like a run in one process."""
+"""A run on a real Ray cluster of three nodes, one of which is killed, and then its command: it ends like one in one process."""
 
 import json
 import subprocess
@@ -14,12 +14,14 @@ JUDGE = "train/base+sbc/s0"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
 
-def test_a_run_that_loses_a_node_ends_like_one_in_one_process(tmp_path):
+def test_a_run_that_loses_a_node_or_its_command_ends_like_one_in_one_process(tmp_path):
     pytest.importorskip("ray")
     words = [
         sys.executable,
         str(BENCH / "chaos_run.py"),
         "--times",
+        "1",
+        "--commands",
         "1",
         "--epochs",
         "16",  # long enough not to end before its node is dead
@@ -30,7 +32,9 @@ def test_a_run_that_loses_a_node_ends_like_one_in_one_process(tmp_path):
     ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (told,) = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    told, of_command = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    assert (of_command["problem"], of_command["differences"], of_command["again"]) == (None, [], [])
+    assert of_command["kept"][JUDGE] >= 2, "the training goes on from a checkpoint, under another command"
     assert (told["problem"], told["differences"]) == (None, [])
     assert JUDGE in told["killed_in"]
     assert JUDGE in told["lost"]
