@@ -111,7 +111,7 @@ class ThreeNodes:
 
         self.cluster = Cluster()
         self._add(num_cpus=0, include_dashboard=False, no_monitor=True, _system_config=SYSTEM)
-        self.workers = [self._add(), self._add()]
+        self.workers = [self._work(), self._work()]
 
     def _add(self, *, num_cpus: int = 1, **options: object):
         """A node; on a machine that is busy Ray may find that it takes too long, and it is tried again."""
@@ -130,6 +130,10 @@ class ThreeNodes:
                     raise
         raise AssertionError
 
+    def _work(self):
+        """A node that works; it says that it has a GPU, so that jobs with a student are handed out by GPUs."""
+        return self._add(num_gpus=1)
+
     def kill(self, node_id: str) -> None:
         """Kills a node, by its id, without letting it say good-bye."""
         node = next(node for node in self.workers if node.node_id == node_id)
@@ -139,7 +143,7 @@ class ThreeNodes:
     def refill(self) -> None:
         """Two nodes that work again."""
         while len(self.workers) < 2:
-            self.workers.append(self._add())
+            self.workers.append(self._work())
 
     def __enter__(self):
         import ray

@@ -1,6 +1,7 @@
 """Training of the upper layers alone, and the precision that a student is trained in."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from training_calls import make_trainer, train_by_name
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError
-from skipthink.student import Student
-from skipthink.student.devices import multiplies_bf16
+from skipthink.student import Student, devices
+from skipthink.student.devices import gains_by_bf16
 from skipthink.training import BudgetOptions, LoraOptions, arguments, make_arguments
 from skipthink.training.last_layers import find_layers, only_last_layers
 from skipthink.training.options import TrainingOptions
@@ -131,7 +132,7 @@ def test_bf16_is_for_large_students_where_the_processor_has_it(tmp_path, monkeyp
         (False, 1_300_000, True, True),
         (True, 135_000_000, False, False),
     ):
-        monkeypatch.setattr(arguments, "multiplies_bf16", lambda device, has=has: has)
+        monkeypatch.setattr(arguments, "gains_by_bf16", lambda device, has=has: has)
         options = TrainingOptions(bf16=bf16)
         assert make_arguments(options, tmp_path, seed=0, n_weights=n_weights, use_cpu=True).bf16 is expected
     assert TrainingOptions(fp16=True).bf16 == "auto"
@@ -139,12 +140,29 @@ def test_bf16_is_for_large_students_where_the_processor_has_it(tmp_path, monkeyp
         TrainingOptions(bf16=True, fp16=True)
 
 
-def test_what_a_device_multiplies_is_asked_of_the_device(monkeypatch):
-    for found, expected in (
-        ({"avx512_bf16": True}, True),
-        ({"amx_bf16": True}, True),
-        ({"avx2": True}, False),
+def test_whether_a_processor_gains_by_bf16_is_measured_where_it_has_it(monkeypatch):
+    for found, gain, expected in (
+        ({"avx512_bf16": True}, 2.0, True),
+        ({"avx512_bf16": True}, 0.5, False),
+        ({"amx_bf16": True}, 8.0, True),
+        ({"avx2": True}, 2.0, False),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found, raising=False)
-        assert multiplies_bf16(torch.device("cpu")) is expected
-    assert not multiplies_bf16(torch.device("meta"))
+        monkeypatch.setattr(devices, "_bf16_gain", lambda gain=gain: gain)
+        assert gains_by_bf16(torch.device("cpu")) is expected
+    assert not gains_by_bf16(torch.device("meta"))
+
+
+def test_the_gain_by_bf16_is_that_of_products_timed_here():
+    def seconds(dtype):
+        rows, weights = torch.ones(512, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+        best = float("inf")
+        for _ in range(10):
+            started = time.perf_counter()
+            rows @ weights
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    found = devices._bf16_gain()
+    expected = seconds(torch.float32) / seconds(torch.bfloat16)
+    assert expected / 3 < found < expected * 3  # other work may be beside it

@@ -14,7 +14,7 @@ from skipthink.student.devices import (
     avoid_attention_plans,
     check_one_device,
     choose_device,
-    multiplies_bf16,
+    gains_by_bf16,
     uses_accelerator,
 )
 from skipthink.training.boundaries import BoundaryFolder
@@ -153,7 +153,7 @@ def make_arguments(
 def _uses_bf16(options: TrainingOptions, n_weights: int) -> bool:
     if options.bf16 != "auto":
         return options.bf16
-    return not options.fp16 and n_weights >= BF16_WEIGHTS and multiplies_bf16(choose_device())
+    return not options.fp16 and n_weights >= BF16_WEIGHTS and gains_by_bf16(choose_device())
 
 
 def _logging_steps(save_steps: int) -> int:
