@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skipthink.exceptions import InvalidInputError
-from skipthink.io.files import atomic_path, write_bytes, write_json, write_parquet, write_text
+from skipthink.io.files import atomic_folder, atomic_path, write_bytes, write_json, write_parquet, write_text
 
 
 def test_round_trips(tmp_path):
@@ -87,3 +87,20 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
         text = path.read_text()
         assert len(text) == 500_000 and len(set(text)) == 1
         path.unlink()
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    place = tmp_path / "deep" / "folder"
+    with atomic_folder(place) as scratch:
+        (scratch / "one").write_text("1")
+        assert not place.exists()
+    with pytest.raises(ValueError, match="half"), atomic_folder(place) as scratch:
+        (scratch / "two").write_text("2")
+        raise ValueError("half")
+    assert [path.name for path in place.iterdir()] == ["one"]
+    (place.parent / ".folder.tmp").mkdir()  # what a kill leaves
+    (place.parent / ".folder.tmp" / "three").write_text("3")
+    with atomic_folder(place) as scratch:
+        (scratch / "four").write_text("4")
+    assert [path.name for path in place.iterdir()] == ["four"]
+    assert [path.name for path in place.parent.iterdir()] == ["folder"]

@@ -178,6 +178,35 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to write into; when the block ends without an error, it takes the place of `path`.
+
+    A folder that stood there is gone then, with all that was in it. A process that is killed meanwhile leaves the one
+    before or none, and its half under a hidden name, which the next call removes. One process at a time may write.
+
+    Args:
+        path: the folder.
+
+    Yields:
+        The temporary folder, which exists and is empty.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    scratch = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    remove_folder(path)
+    scratch.rename(path)
+
+
 def remove_folder(path: Path) -> None:
     """Removes a folder with all that is in it, if there is one; its name is gone in one step.
 

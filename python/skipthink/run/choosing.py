@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skipthink.answers.options import CheckOptions
 from skipthink.evaluation.options import ChooseOptions, EvaluationOptions
-from skipthink.io.files import write_json
+from skipthink.io.files import atomic_folder, write_json
 from skipthink.run.folder import read_job_json
 from skipthink.run.skip_report import align
 from skipthink.student.frame import STUDENT_FILE, read_student_file
@@ -168,13 +168,10 @@ def copy_student(source: Path, target: Path, level: int | None = None) -> None:
         target: the copy.
         level: at which the copy answers; None where it has no levels.
     """
-    half = target.with_name(f"{target.name}.half")
-    for folder in (half, target):
-        shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(source, half)
-    if level is not None:
-        write_json(half / STUDENT_FILE, {**read_student_file(half), "level": level})
-    half.rename(target)
+    with atomic_folder(target) as half:
+        shutil.copytree(source, half, dirs_exist_ok=True)
+        if level is not None:
+            write_json(half / STUDENT_FILE, {**read_student_file(half), "level": level})
 
 
 def format_choice(choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:

@@ -14,14 +14,13 @@ import hashlib
 import importlib.util
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.io.files import write_json, write_text
+from skipthink.io.files import atomic_folder, write_json, write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,14 +61,11 @@ def convert_gguf(
     """
     file, folder = Path(file), Path(folder)
     model, tokenizer, source = load_gguf(file, dtype=dtype, sha256=sha256)
-    scratch = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    model.save_pretrained(scratch)
-    tokenizer.save_pretrained(scratch)
-    write_json(scratch / SOURCE_FILE, source)
-    write_text(scratch / "README.md", _card(source))
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
+    with atomic_folder(folder) as scratch:
+        model.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        write_json(scratch / SOURCE_FILE, source)
+        write_text(scratch / "README.md", _card(source))
     return source
 
 

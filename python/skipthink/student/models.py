@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skipthink.exceptions import DataError, InvalidInputError
-from skipthink.io.files import write_json
+from skipthink.io.files import atomic_folder, write_json
 from skipthink.student.frame import PLAIN, STUDENT_FILE, Frame
 from skipthink.student.gguf_students import load_gguf
 from skipthink.student.markers import END_TEXT, PAD_TEXT, Markers, add_markers
@@ -281,12 +280,8 @@ def save_student(
         about: what the student knows of itself, for its `skipthink.json`; its frame under "prompt".
         state_dict: the weights, where the model holds only a part of them.
     """
-    folder = Path(folder)
-    scratch = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    model.save_pretrained(scratch, state_dict=state_dict)
-    tokenizer.save_pretrained(scratch)
-    if about is not None:
-        write_json(scratch / STUDENT_FILE, {"schema": 1, **about})
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
+    with atomic_folder(folder) as scratch:
+        model.save_pretrained(scratch, state_dict=state_dict)
+        tokenizer.save_pretrained(scratch)
+        if about is not None:
+            write_json(scratch / STUDENT_FILE, {"schema": 1, **about})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from skipthink.exceptions import InvalidInputError
+from skipthink.io.files import atomic_folder
 from skipthink.student.markers import Markers
 from skipthink.student.student import Student
 from skipthink.training.options import LoraOptions
@@ -73,12 +73,9 @@ def merge_lora(student: Student, adapter_dir: Path) -> Student:
         The student with the adapters' part in its weights, an ordinary model again.
     """
     model: Any = student.model
-    scratch = adapter_dir.with_name(adapter_dir.name + ".tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
-    # the fresh student this belongs to has the markers already: its embeddings need not be saved again
-    model.save_pretrained(scratch, save_embedding_layers=False)
-    shutil.rmtree(adapter_dir, ignore_errors=True)
-    scratch.rename(adapter_dir)
+    with atomic_folder(adapter_dir) as scratch:
+        # the fresh student this belongs to has the markers already: its embeddings need not be saved again
+        model.save_pretrained(scratch, save_embedding_layers=False)
     return replace(student, model=model.merge_and_unload())
 
 
