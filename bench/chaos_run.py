@@ -355,14 +355,16 @@ def main() -> None:
             length = whole["worked"]
         for number in range(options.times + options.commands):
             out = options.out / f"round-{number}"
-            shutil.rmtree(out, ignore_errors=True)
-            nodes.refill()
-            delay = draw.uniform(0, 0.9 * (length or 0))
-            if number < options.times:
-                found = run_and_kill(recipe, out, nodes, delay, draw, options.job)
-            else:
-                found = kill_and_go_on(recipe, out, nodes, delay, draw, options.job)
-                failed += bool(found["again"])
+            disturb = run_and_kill if number < options.times else kill_and_go_on
+            found = {"killed_in": [], "problem": None}
+            while not (found["killed_in"] or found["problem"]):  # a moment that came too late says nothing
+                shutil.rmtree(out, ignore_errors=True)
+                nodes.refill()
+                delay = draw.uniform(0, 0.9 * (length or 0))
+                found = disturb(recipe, out, nodes, delay, draw, options.job)
+                if not found["killed_in"] and disturb is run_and_kill:
+                    length = found["worked"]
+            failed += bool(found.get("again"))
             found["differences"] = differences(expected, out)
             failed += bool(found["problem"] or found["differences"])
             print(json.dumps({"round": number, **found}), flush=True)
