@@ -207,11 +207,21 @@ def test_what_a_job_changes_in_other_folders_comes_with_its_own(begun):
     part = Job(Kind.EVALUATE, "base", 0)
     assert one.of(part) == one.root / "evaluate/base/s0"
     write(one.beside(BASE) / "model" / "README.md", "measured")
+    one = Tries(folder, EVALUATE).begin()  # its node was lost
     assert card.read_text() == "not measured"
     write(one.of(EVALUATE) / "done.json", json.dumps({"fingerprint": graph.fingerprints[EVALUATE]}))
     assert Tries(folder, EVALUATE).commit(graph.fingerprints[EVALUATE])
     assert card.read_text() == "measured"
     assert RunFolder(folder.path).beside(BASE) == folder.of(BASE)
+
+
+def test_what_a_try_changed_in_other_folders_is_taken_back_too(begun):
+    folder, _ = begun
+    card = write(folder.of(BASE) / "model" / "README.md", "not measured")
+    one = Tries(folder, EVALUATE).begin()
+    write(one.beside(BASE) / "model" / "README.md", "measured")
+    Tries(folder, EVALUATE).take_back()
+    assert card.read_text() == "measured"
 
 
 def test_a_process_ends_with_its_ticket(begun):

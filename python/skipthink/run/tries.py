@@ -113,6 +113,7 @@ class Tries:
         made.log(self.job).parent.mkdir(parents=True)
         if source is not None:
             copy_state(source / self.job.folder, made.of(self.job))
+            copy_state(source / BESIDE, made.root / BESIDE)
         write_json(made.ticket, {"job": self.job.name, "try": number})
         made.root.rename(self._root(number))
         flush(self.path)
@@ -136,9 +137,7 @@ class Tries:
             is_finished = _fingerprint(root / self.job.folder / DONE_FILE) == fingerprint
             if not is_finished or not (root / TICKET_FILE).exists():
                 continue
-            for path in sorted((root / BESIDE).rglob("*")):
-                if path.is_file():
-                    path.replace(self.folder.path / path.relative_to(root / BESIDE))
+            self._move_beside(root)
             target = self.folder.of(self.job)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -163,6 +162,7 @@ class Tries:
             copy_state(source / self.job.folder, scratch)
             target.parent.mkdir(parents=True, exist_ok=True)
             scratch.rename(target)
+            self._move_beside(source)
         self.clear()
 
     def clear(self) -> None:
@@ -170,6 +170,12 @@ class Tries:
         remove_folder(self.path)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()  # stays as long as there are others
+
+    def _move_beside(self, root: Path) -> None:
+        """Gives what a try has changed in the folders of other jobs its place there."""
+        for path in sorted((root / BESIDE).rglob("*")):
+            if path.is_file():
+                path.replace(self.folder.path / path.relative_to(root / BESIDE))
 
     def _adopt_files(self) -> None:
         """Makes a try of what a run on one machine has left in the folder of the job, where that is not finished."""
