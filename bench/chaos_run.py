@@ -3,9 +3,10 @@
     python bench/chaos_run.py --times 20 --seed 0 --out /tmp/chaos
 
 Every round draws a moment and kills a node that has work at that moment (SIGKILL to all its processes); a new node
-takes its place. In the rounds of --commands the command is killed instead, and given again. Compared are all tables
-(chunks, items, skip data, answers), the weights bit by bit, and the results less what a clock has measured. Needs the
-package ray.
+takes its place. In the rounds of --commands the command is killed instead, and given again. With --store a further run
+is kept in an object store, and its nodes share no folder; with --store-jobs its command is killed, given again with an
+empty working copy, and then a node is killed. Compared are all tables (chunks, items, skip data, answers), the weights
+bit by bit, and the results less what a clock has measured. Needs the package ray.
 """
 
 from __future__ import annotations
@@ -159,6 +160,43 @@ class ThreeNodes:
         self.cluster.shutdown()
 
 
+def address_of(store: str, name: str) -> str:
+    """The address of a run in a store, whose own address may end in options."""
+    base, mark, options = store.partition("?")
+    return f"{base.rstrip('/')}/{name}{mark}{options}"
+
+
+def has_checkpoint(store: str, job: str) -> bool:
+    """Whether the try of a training that counts has put a complete checkpoint into a store."""
+    from skipthink.io.places import Place
+
+    tries = Place.of(store) / f"tries/{job.replace('/', '.')}"
+    for name in [name for name, _ in tries.list(deep=True) if name.endswith("/ticket.json")]:
+        state = (tries / name.replace("ticket", "state")).read_json() or {"files": {}}
+        if any(f"{job}/checkpoints/checkpoint-" in file for file in state["files"]):
+            return True
+    return False
+
+
+def run_until_killed(recipe: Path, store: str, copy: Path, nodes: ThreeNodes, job: str) -> None:
+    """A run by a process that is killed once a training has put a checkpoint into the store, which it holds no more."""
+    from skipthink.io.places import Place
+
+    words = [sys.executable, "-m", "skipthink", "run", recipe, "--out", store, "--copy", copy]
+    cluster = ["--engine", "ray", "--address", nodes.cluster.address]
+    with subprocess.Popen([*map(str, words), *cluster], stdout=sys.stderr) as driver:
+        while not has_checkpoint(store, job):
+            if driver.poll() is not None:
+                raise RuntimeError(
+                    f"the run ended (exit code {driver.returncode}) before it was to be killed"
+                )
+            time.sleep(0.2)
+        driver.kill()
+    drivers = Place.of(store) / "drivers"
+    for name, _ in drivers.list():  # else the next one would wait for a minute whether it lives
+        (drivers / name).remove()
+
+
 def working_nodes(out: Path) -> dict[str, str]:
     """Jobs under way → the id of the node that works on each."""
     found = {}
@@ -179,6 +217,7 @@ class Killer(threading.Thread):
         draw: draws among the nodes that work.
         job: a training, after whose first checkpoint its node is killed; None: after the seconds.
         command: the command of the run, which is killed instead of a node; None: a node.
+        store: the address of the run in an object store; None: nodes share the folder.
     """
 
     def __init__(
@@ -189,10 +228,11 @@ class Killer(threading.Thread):
         draw: random.Random,
         job: str | None = None,
         command: subprocess.Popen[bytes] | None = None,
+        store: str | None = None,
     ) -> None:
         super().__init__(daemon=True)
         self.out, self.nodes, self.delay, self.draw, self.job = out, nodes, delay, draw, job
-        self.command = command
+        self.command, self.store = command, store
         self.over, self.killed, self.moment, self.began = threading.Event(), [], None, None
 
     def run(self) -> None:
@@ -219,12 +259,20 @@ class Killer(threading.Thread):
         """Whether a node is to be killed now."""
         if self.job is None:
             return bool(working) and time.monotonic() - self.began >= self.delay
+        if self.store is not None:
+            return self.job in working and has_checkpoint(self.store, self.job)
         place = f"tries/{self.job.replace('/', '.')}/*/{self.job}/checkpoints/checkpoint-*/skipthink.json"
         return self.job in working and any(self.out.glob(place))
 
 
 def run_and_kill(
-    recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random, job: str | None = None
+    recipe: Path,
+    out: Path,
+    nodes: ThreeNodes,
+    delay: float,
+    draw: random.Random,
+    job: str | None = None,
+    store: str | None = None,
 ) -> dict:
     """A run on the cluster, one node of which is killed meanwhile; what happened."""
     from skipthink.io.progress import Display
@@ -233,11 +281,12 @@ def run_and_kill(
     from skipthink.run.runner import run_recipe
 
     started, problem = time.monotonic(), None
-    killer = Killer(out, nodes, delay, draw, job)
+    killer = Killer(out, nodes, delay, draw, job, store=store)
+    where = {"out": out} if store is None else {"out": store, "copy": out}
     killer.start()
     try:
         with RayEngine(nodes.cluster.address) as engine:
-            run_recipe(load_recipe(recipe), out, engine=engine, display=Display(sys.stderr))
+            run_recipe(load_recipe(recipe), **where, engine=engine, display=Display(sys.stderr))
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
     ended = time.monotonic()
@@ -327,6 +376,22 @@ def _timeless(value):
     return value
 
 
+def round_in_store(
+    recipe: Path,
+    out: Path,
+    nodes: ThreeNodes,
+    delay: float,
+    draw: random.Random,
+    options: argparse.Namespace,
+) -> dict:
+    """A round of a run in an object store, whose command is killed first where jobs are named; what happened."""
+    store, job = address_of(options.store, out.name), None
+    if options.store_jobs is not None:
+        first, job = options.store_jobs
+        run_until_killed(recipe, store, options.out / "killed", nodes, first)
+    return run_and_kill(recipe, out, nodes, delay, draw, job, store)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--times", type=int, default=20)
@@ -336,6 +401,13 @@ def main() -> None:
     parser.add_argument("--job", help="kill the node of this training after its first checkpoint instead")
     parser.add_argument(
         "--commands", type=int, default=0, help="further rounds, in which the command is killed"
+    )
+    parser.add_argument("--store", help="an address in an object store, where a further run is kept")
+    parser.add_argument(
+        "--store-jobs",
+        nargs=2,
+        metavar="JOB",
+        help="trainings after whose first checkpoint the command of that run, and then a node, is killed",
     )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -353,17 +425,21 @@ def main() -> None:
             print(json.dumps({"round": "undisturbed", **whole}), flush=True)
             failed += bool(whole["problem"] or whole["differences"])
             length = whole["worked"]
-        for number in range(options.times + options.commands):
+        for number in range(options.times + options.commands + (options.store is not None)):
             out = options.out / f"round-{number}"
-            disturb = run_and_kill if number < options.times else kill_and_go_on
-            found = {"killed_in": [], "problem": None}
+            found: dict = {"killed_in": [], "problem": None}
             while not (found["killed_in"] or found["problem"]):  # a moment that came too late says nothing
                 shutil.rmtree(out, ignore_errors=True)
                 nodes.refill()
                 delay = draw.uniform(0, 0.9 * (length or 0))
-                found = disturb(recipe, out, nodes, delay, draw, options.job)
-                if not found["killed_in"] and disturb is run_and_kill:
-                    length = found["worked"]
+                if number < options.times:
+                    found = run_and_kill(recipe, out, nodes, delay, draw, options.job)
+                    length = length if found["killed_in"] else found["worked"]
+                elif number < options.times + options.commands:
+                    found = kill_and_go_on(recipe, out, nodes, delay, draw, options.job)
+                else:
+                    found = round_in_store(recipe, out, nodes, delay, draw, options)
+                    break
             failed += bool(found.get("again"))
             found["differences"] = differences(expected, out)
             failed += bool(found["problem"] or found["differences"])

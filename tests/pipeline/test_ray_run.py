@@ -1,21 +1,29 @@
-"""A run on a real Ray cluster of three nodes, one of which is killed, and then its command: it ends like one in one process."""
+"""Runs on a real Ray cluster of three nodes, one of which is killed, or the command: they end like one in one process."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from command_line import call_cli
+from object_store import object_store
+
+from skipthink.io.places import Place
 
 BENCH = Path(__file__).parents[2] / "bench"
-JUDGE = "train/base+sbc/s0"
+JUDGE, STT = "train/base+sbc/s0", "train/stt/s0"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
 
-def test_a_run_that_loses_a_node_or_its_command_ends_like_one_in_one_process(tmp_path):
-    pytest.importorskip("ray")
+@pytest.fixture(scope="module")
+def rounds(tmp_path_factory):
+    """Runs on one cluster, two in a shared folder and one in an object store; what was told, and what the store has."""
+    for name in ("ray", "moto", "flask_cors"):
+        pytest.importorskip(name)
+    out = tmp_path_factory.mktemp("chaos")
     words = [
         sys.executable,
         str(BENCH / "chaos_run.py"),
@@ -27,19 +35,36 @@ def test_a_run_that_loses_a_node_or_its_command_ends_like_one_in_one_process(tmp
         "16",  # long enough not to end before its node is dead
         "--job",
         JUDGE,
+        "--store-jobs",
+        JUDGE,
+        STT,
         "--out",
-        str(tmp_path),
+        str(out),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told, of_command = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    with object_store() as uri:
+        environment = {**os.environ, "SKIPTHINK_CACHE": str(out / "cache")}
+        done = subprocess.run(
+            [*words, "--store", uri("chaos")], capture_output=True, text=True, check=False, env=environment
+        )
+        left = [name for name, _ in Place.of(uri("chaos/round-2")).list(deep=True)]
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(told) == 3, done.stdout + done.stderr
+    return out, told, left
+
+
+def events_of(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_a_run_that_loses_a_node_or_its_command_ends_like_one_in_one_process(rounds):
+    tmp_path, (told, of_command, _), _ = rounds
     assert (of_command["problem"], of_command["differences"], of_command["again"]) == (None, [], [])
     assert of_command["kept"][JUDGE] >= 2, "the training goes on from a checkpoint, under another command"
     assert (told["problem"], told["differences"]) == (None, [])
     assert JUDGE in told["killed_in"]
     assert JUDGE in told["lost"]
     assert told["kept"][JUDGE] >= 2, "the training goes on from a checkpoint, on another node"
-    events = [json.loads(line) for line in (tmp_path / "round-0/events.jsonl").read_text().splitlines()]
+    events = events_of(tmp_path / "round-0")
     names = [event["job"] for event in events if event["event"] == "start"]
     repeated = {name for name in names if names.count(name) > 1}
     assert repeated == set(told["lost"]), "jobs of the lost node alone are repeated"
@@ -48,3 +73,23 @@ def test_a_run_that_loses_a_node_or_its_command_ends_like_one_in_one_process(tmp
     assert said.splitlines()[0].endswith(": finished; 7 done")
     logs = (tmp_path / "round-0/logs" / f"{JUDGE.replace('/', '.')}.log").read_text()
     assert "Traceback" not in logs
+
+
+def test_a_run_in_an_object_store_whose_command_and_node_are_killed_ends_so_too(rounds):
+    """The command is given again with an empty working copy; nodes share no folder."""
+    out, (_, _, told), left = rounds
+    assert (told["problem"], told["differences"]) == (None, [])
+    assert (told["killed_in"], told["lost"]) == ([STT], [STT])
+    assert told["kept"][STT] >= 2, "the training goes on from a checkpoint, on another node"
+    events = events_of(out / "round-2")
+    first, second = (number for number, event in enumerate(events) if event["event"] == "run")
+    kept = {event["job"] for event in events[second:] if event["event"] == "kept"}
+    done = {event["job"] for event in events[first:second] if event["event"] == "done"}
+    assert {"prepare", "student/s0"} <= done <= kept, "no finished job is repeated"
+    progress = json.loads((out / f"round-2/logs/{JUDGE.replace('/', '.')}.progress").read_text())
+    assert progress["kept"] >= 2, "what was under way goes on from what its node had put"
+    nodes = list((out / "cache/nodes").glob("*/*"))
+    assert len(nodes) >= 2, "each node has a folder of its own"
+    assert all((node / "data/train.parquet").exists() for node in nodes if (node / "train").exists())
+    assert not [name for name in left if name.startswith(("tries/", "drivers/"))]
+    assert "train/stt/s0/model/model.safetensors" in left

@@ -9,7 +9,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.io.job_progress import JobState
 from skipthink.io.progress import Display
 from skipthink.run import scheduler as scheduling
-from skipthink.run.engines import open_engine, refuse_object_store
+from skipthink.run.engines import open_engine
 from skipthink.run.events import Events
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import PREPARE, build_graph
@@ -159,19 +159,6 @@ def test_without_ray_its_engine_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(InvalidInputError, match=r"pip install 'skipthink\[ray\]'"), open_engine("ray"):
         pass
-
-
-@pytest.mark.parametrize(
-    "out", ["s3://bucket/run", "gs://bucket/run", "s3:/bucket/run", "file:///tmp/run", "az://b/r"]
-)
-def test_a_run_folder_in_an_object_store_is_refused(out):
-    with pytest.raises(InvalidInputError, match="is an address, not a folder"):
-        refuse_object_store(out)
-
-
-@pytest.mark.parametrize("out", ["runs/demo", "/data/s3/run", "a:b", "C:/runs", "./s3:/x"])
-def test_folders_are_not_taken_for_addresses(out):
-    refuse_object_store(out)
 
 
 def test_what_jobs_reserve_does_not_change_results():

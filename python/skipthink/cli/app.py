@@ -40,7 +40,7 @@ def cli_option(kind: type[Options], name: str, *flags: str) -> Any:
 
 
 @contextlib.contextmanager
-def going_on(folder: Path) -> Iterator[None]:
+def going_on(folder: object) -> Iterator[None]:
     """Ends a command of jobs with what to do next: exit code 1 where a job failed, 130 where it was interrupted.
 
     Args:
@@ -100,6 +100,14 @@ Address = Annotated[
         "--address",
         help="The address of a Ray cluster; by default that of the variable RAY_ADDRESS, or else a Ray is started "
         "on this machine.",
+    ),
+]
+Copy = Annotated[
+    Path | None,
+    typer.Option(
+        "--copy",
+        help="Where an OUT in an object store is worked on, a folder of this machine; one in the user's cache by "
+        "default, or in that of the variable SKIPTHINK_CACHE.",
     ),
 ]
 Out = Annotated[

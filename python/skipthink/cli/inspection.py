@@ -81,7 +81,9 @@ def inspect_command(
     """
     from skipthink.inspection.listing import Wanted
     from skipthink.inspection.terminal import LONGEST, SamplePrinter, make_console
+    from skipthink.run.addresses import refuse_address
 
+    refuse_address(target)
     reconfigure: Callable[..., None] | None = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")  # a terminal that knows few characters

@@ -25,7 +25,10 @@ def report(
     from skipthink.inspection import open_run
     from skipthink.inspection.layout import REPORT_FILE
     from skipthink.inspection.page import write_page
+    from skipthink.run.addresses import refuse_address
 
+    for path in (run, other):
+        refuse_address(path or "")
     records = [open_run(path) for path in (run, other) if path is not None]
     path = html or (run / REPORT_FILE if other is None else Path(REPORT_FILE))
     write_page(records, path)

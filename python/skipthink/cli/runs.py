@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Address, Changes, EngineName, ShownAs, app, going_on
+from skipthink.cli.app import Address, Changes, Copy, EngineName, ShownAs, app, going_on
+from skipthink.exceptions import InvalidInputError
 from skipthink.options import Options
 
 
@@ -17,8 +18,14 @@ from skipthink.options import Options
 def run(
     recipe: Annotated[Path, typer.Argument(help="A recipe, see docs/reference/recipes.md.")],
     data: Annotated[Path | None, typer.Option(help="A data file that replaces the recipe's data.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder; runs/<recipe name> by default.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="The run folder, or an address in an object store (s3://, gs://); runs/<recipe name> by default."
+        ),
+    ] = None,
     changes: Changes = None,
+    copy: Copy = None,
     reuse: Annotated[
         list[Path] | None,
         typer.Option(
@@ -32,15 +39,15 @@ def run(
 ) -> None:
     """Runs a recipe from data to table; finished jobs are kept, killed ones resumed."""
     del display  # its callback has set it
-    from skipthink.run.engines import open_engine, refuse_object_store
+    from skipthink.run.addresses import open_files
+    from skipthink.run.engines import open_engine
     from skipthink.run.recipe import load_recipe
     from skipthink.run.runner import run_recipe
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
-    folder = Path("runs") / loaded.name if out is None else out
-    refuse_object_store(folder)
-    with going_on(folder), open_engine(engine, address) as opened:
-        run_recipe(loaded, folder, reuse=reuse or (), engine=opened)
+    files = open_files(Path("runs") / loaded.name if out is None else out, copy)
+    with going_on(files), open_engine(engine, address) as opened:
+        run_recipe(loaded, files, reuse=reuse or (), engine=opened)
 
 
 @app.command()
@@ -50,14 +57,37 @@ def status(
 ) -> None:
     """Shows where a run stands, also after a kill: what is done, under way and failed, and how to go on."""
     from skipthink.io.visible import visible
+    from skipthink.run.addresses import refuse_address
     from skipthink.run.status import format_status, read_status
 
+    refuse_address(folder)
     found = read_status(folder)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
         return
     for line in format_status(found, folder):
         typer.echo(visible(line))
+
+
+@app.command()
+def fetch(
+    run: Annotated[str, typer.Argument(help="The address of a run in an object store.")],
+    folder: Annotated[Path, typer.Argument(help="Where it is copied to: an ordinary run folder.")],
+    no_weights: Annotated[
+        bool, typer.Option("--no-weights", help="Leaves students' weights out: enough to read a run by.")
+    ] = False,
+) -> None:
+    """Copies a run from an object store: finished jobs, results, events and logs; again, only what is new."""
+    from skipthink.run.addresses import place_of
+    from skipthink.run.fetching import fetch_run
+
+    place = place_of(run)
+    if place is None or place.is_local:
+        raise InvalidInputError(
+            f"{run} is a folder, not an address in an object store such as s3://bucket/run"
+        )
+    count = fetch_run(place, folder, with_weights=not no_weights)
+    typer.echo(f"{count} files fetched from {place} to {folder}")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from skipthink.cli.app import Address, Changes, EngineName, ShownAs, app, going_on
+from skipthink.cli.app import Address, Changes, Copy, EngineName, ShownAs, app, going_on
 
 
 @app.command()
@@ -16,9 +16,13 @@ def study(
     recipe: Annotated[Path, typer.Argument(help="A recipe, whose section study says what is tried.")],
     data: Annotated[Path | None, typer.Option(help="A data file that replaces the recipe's data.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The folder of the study; runs/study-<recipe name> by default.")
+        str | None,
+        typer.Option(
+            help="The folder of the study, or an address in an object store; runs/study-<recipe name> by default."
+        ),
     ] = None,
     changes: Changes = None,
+    copy: Copy = None,
     plan: Annotated[bool, typer.Option("--plan", help="Says what would be run, and runs nothing.")] = False,
     engine: EngineName = "local",
     address: Address = None,
@@ -27,18 +31,18 @@ def study(
     """Tunes rates on validation, compares all methods and seeds on the test split; resumes after a kill."""
     del display  # its callback has set it
     from skipthink.io.progress import Display
-    from skipthink.run.engines import open_engine, refuse_object_store
+    from skipthink.run.addresses import open_files
+    from skipthink.run.engines import open_engine
     from skipthink.run.recipe import load_recipe
     from skipthink.run.study import Study
 
     loaded = load_recipe(recipe, data=data, changes=changes or ())
-    folder = Path("runs") / f"study-{loaded.name}" if out is None else out
-    planned = Study(loaded, folder, Display())
+    files = open_files(Path("runs") / f"study-{loaded.name}" if out is None else out, copy)
+    planned = Study(loaded, files.folder.path, Display(), files=files)
     if plan:
         typer.echo("\n".join(planned.plan()))
         return
-    refuse_object_store(folder)
-    with going_on(folder), open_engine(engine, address) as planned.engine:
+    with going_on(files), open_engine(engine, address) as planned.engine:
         planned.run()
 
 
@@ -59,8 +63,11 @@ def compare(
 ) -> None:
     """Compares the methods of finished runs in pairs, with intervals over seeds and questions."""
     from skipthink.exceptions import InvalidInputError
+    from skipthink.run.addresses import refuse_address
     from skipthink.run.comparing import compare_runs, format_comparison
 
+    for folder in runs:
+        refuse_address(folder)
     if not 0 < margin < 100:
         raise InvalidInputError(f"--margin must be between 0 and 100 points, got {margin:g}")
     found = compare_runs(runs, against=against, margin=margin / 100, all_pairs=all_pairs)

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,14 +129,57 @@ class Place:
         remote.seek(start)
         return cast("BinaryIO", io.BufferedReader(remote, BLOCK))
 
+    def send(self, source: Path) -> None:
+        """Puts a file of this machine here, piece by piece; what a failure leaves in an object store may be torn.
+
+        Raises:
+            OSError: the file cannot be read, or the place not be written.
+        """
+        from pyarrow import fs
+
+        local = fs.LocalFileSystem()
+        fs.copy_files(str(source), self.path, source_filesystem=local, destination_filesystem=self.files)
+
+    def fetch(self, target: Path) -> None:
+        """Copies a file to this machine, atomically.
+
+        Raises:
+            OSError: there is no such file, or it cannot be copied.
+        """
+        from pyarrow import fs
+
+        local = fs.LocalFileSystem()
+        with atomic_path(target) as scratch:
+            fs.copy_files(self.path, str(scratch), source_filesystem=self.files, destination_filesystem=local)
+
+    def copy_to(self, target: Place) -> None:
+        """Copies a file within its file system: an object store does so without sending it.
+
+        Raises:
+            OSError: there is no such file, or the store refuses: S3 copies up to 5 GB in one step.
+        """
+        self.files.copy_file(self.path, target.path)
+
+    def remove_all(self) -> None:
+        """Removes a folder with all that is in it; nothing happens where there is none."""
+        with suppress(FileNotFoundError):
+            self.files.delete_dir(self.path)
+
     def list(self, *, deep: bool = False) -> list[tuple[str, int]]:
         """The files of a folder, in order: names within it and sizes in bytes; none where there is no folder."""
+        return [(name, size) for name, (size, _) in self.states(deep=deep).items()]
+
+    def states(self, *, deep: bool = False) -> dict[str, tuple[int, int]]:
+        """The files of a folder, in order: names within it, sizes in bytes, times of the last change in nanoseconds."""
         from pyarrow.fs import FileSelector
 
         chosen = FileSelector(self.path, recursive=deep, allow_not_found=True)
         found = [entry for entry in self.files.get_file_info(chosen) if entry.is_file]
         start = len(self.path.rstrip("/")) + 1
-        return sorted((entry.path[start:], int(entry.size)) for entry in found)
+        return {
+            entry.path[start:]: (int(entry.size), int(entry.mtime_ns or 0))
+            for entry in sorted(found, key=lambda entry: str(entry.path))
+        }
 
     def remove(self) -> None:
         """Removes a file; nothing happens where there is none."""

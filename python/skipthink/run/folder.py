@@ -151,7 +151,7 @@ class RunFolder:
                 and before is not None
                 and before["fingerprint"] != graph.fingerprints[job]
             ):
-                raise RunError(self._is_of_others(job, before, "begun"))
+                raise RunError(self.is_of_others(job, before, "begun"))
         jobs = {
             job.name: {"fingerprint": graph.fingerprints[job], **maker(job.kind), **_described(job)}
             for job in graph
@@ -207,22 +207,29 @@ class RunFolder:
         except (OSError, DataError) as error:
             raise RunError(f"cannot read {path}: {error}; delete it to run the job again") from error
         if content.get("fingerprint") != fingerprint:
-            raise RunError(self._is_of_others(job, content, "finished"))
+            raise RunError(self.is_of_others(job, content, "finished"))
         return content
 
-    def _is_of_others(self, job: Job, note: dict[str, Any], what: str) -> str:
-        """Says why a job's files are not those that it would make now."""
-        now = maker(job.kind)
+    def is_of_others(self, job: Job, note: dict[str, Any], what: str, where: object = None) -> str:
+        """Says why a job's files are not those that it would make now.
+
+        Args:
+            job: the job.
+            note: what was noted with its files.
+            what: "begun" or "finished".
+            where: they lie; in this folder by default.
+        """
+        where, now = where or self.path, maker(job.kind)
         then = {key: note.get(key) for key in now}
         if then != now:
             return (
-                f"job {job.name} in {self.path} was {what} by {_named(then)}, and this is {_named(now)}, which may "
+                f"job {job.name} in {where} was {what} by {_named(then)}, and this is {_named(now)}, which may "
                 "make other results; choose another --out, delete the folder to start over, or use the version "
                 "it was made with"
             )
         inputs = "data" if job == PREPARE else "inputs"
         return (
-            f"job {job.name} in {self.path} was {what} with other {inputs} than now; "
+            f"job {job.name} in {where} was {what} with other {inputs} than now; "
             "choose another --out, or delete the folder to start over"
         )
 

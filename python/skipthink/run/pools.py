@@ -16,6 +16,7 @@ from skipthink.run.children import make_child, preloading
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job
 from skipthink.run.process import Order
+from skipthink.run.run_files import RunFiles
 
 TERMINATE_SECONDS = 5.0
 
@@ -80,11 +81,11 @@ class Pool(AbstractContextManager["Pool"], Protocol):
 class Engine(Protocol):
     """What makes pools: one for every run of a study."""
 
-    def pool(self, folder: RunFolder, graph: Graph, lock: int) -> Pool:
+    def pool(self, files: RunFiles, graph: Graph, lock: int) -> Pool:
         """The pool of a run.
 
         Args:
-            folder: its folder, locked; all that is needed to go on is in the folders of its jobs or in their tries.
+            files: its folder, locked; all that is needed to go on is in the folders of its jobs or in their tries.
             graph: its jobs.
             lock: descriptor of the folder's lock.
         """
@@ -93,9 +94,9 @@ class Engine(Protocol):
 class LocalEngine:
     """Processes of this machine."""
 
-    def pool(self, folder: RunFolder, graph: Graph, lock: int) -> Pool:
+    def pool(self, files: RunFiles, graph: Graph, lock: int) -> Pool:
         """`workers` processes side by side, of `threads` threads."""
-        return LocalPool(folder, workers=graph.recipe.workers, threads=graph.recipe.threads, lock=lock)
+        return LocalPool(files.folder, workers=graph.recipe.workers, threads=graph.recipe.threads, lock=lock)
 
 
 @dataclass

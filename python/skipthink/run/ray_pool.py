@@ -1,7 +1,8 @@
 """Jobs as tasks of a Ray cluster: each reserves its CPUs and GPUs, and works in a folder of its own (`run.tries`).
 
 Ray says where a job runs and that a node is gone; nothing else is asked of it. Files go through the run folder, which
-all nodes see. On its node a job is a process like any other (`run.process`), with a memory and a device of its own.
+all nodes see, or through an object store (`run.run_files`). On its node a job is a process like any other
+(`run.process`), with a memory and a device of its own.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from skipthink.cluster.ray_cluster import (
     RayCluster,
     devices_of_task,
     import_ray,
-    is_seen,
     outcome,
     passed_on,
     resources_of_nodes,
     wrong_version,
 )
+from skipthink.exceptions import RunError
 from skipthink.io.files import parse_object, write_json
 from skipthink.io.job_progress import JobState
 from skipthink.run.children import make_child, preloading
 from skipthink.run.fingerprints import Kind
-from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job
 from skipthink.run.pools import End, Try
 from skipthink.run.process import Order
+from skipthink.run.run_files import NodeFiles, RunFiles
 from skipthink.run.tries import Tries, TryFolder
 
 WITHOUT_STUDENT = (Kind.PREPARE, Kind.STUDENT)
@@ -45,18 +46,17 @@ LOOK_SECONDS = 1.0
 class RayEngine(RayCluster):
     """A Ray cluster whose tasks are jobs."""
 
-    def pool(self, folder: RunFolder, graph: Graph, lock: int) -> RayPool:
+    def pool(self, files: RunFiles, graph: Graph, lock: int) -> RayPool:
         """Tasks of the cluster; the lock stays with this process, tries need none."""
         del lock
-        return RayPool(folder, graph)
+        return RayPool(files, graph)
 
 
 @dataclass(frozen=True)
 class _Assignment:
     """What a node is told: the try, and what it must have to work on it."""
 
-    run_dir: str
-    root: str
+    files: NodeFiles
     job: Job
     threads: int
     environment: dict[str, str]
@@ -86,6 +86,7 @@ class _RayTry:
 
     def mirror(self) -> None:
         """Copies the progress of the try to where `skipthink status` looks."""
+        self.pool.files.look(self.folder)
         with contextlib.suppress(OSError, ValueError):
             content = self.folder.progress(self.job).read_bytes()
             place = self.pool.folder.progress(self.job)
@@ -99,6 +100,7 @@ class _RayTry:
         now = time.monotonic()
         if self.began is None and now - self.last_look >= 0.2:
             self.last_look = now
+            self.pool.files.look(self.folder)
             with contextlib.suppress(OSError, ValueError):
                 self.node = str(parse_object(self.folder.began.read_bytes(), "it").get("node"))
                 self.began = now
@@ -109,6 +111,8 @@ class _RayTry:
         end = _ended(self.task)
         if end is None:
             return None
+        self.pool.files.collect(self.folder)
+        self.last_look = 0.0
         self.look()
         self.mirror()
         _append(self.folder.log(self.job), self.pool.folder.log(self.job))
@@ -122,12 +126,12 @@ class RayPool:
     """The tasks of a run on a cluster.
 
     Args:
-        folder: the run folder, locked, in a file system that all nodes see.
+        files: the run folder, locked, and how its files get to nodes and back.
         graph: the jobs.
     """
 
-    def __init__(self, folder: RunFolder, graph: Graph) -> None:
-        self.folder, self.graph = folder, graph
+    def __init__(self, files: RunFiles, graph: Graph) -> None:
+        self.files, self.folder, self.graph = files, files.folder, graph
         self.ray = import_ray()
         self._tries: list[_RayTry] = []
         self._advised: set[str] = set()
@@ -155,13 +159,7 @@ class RayPool:
         self.folder.progress(job).unlink(missing_ok=True)
         made = Tries(self.folder, job).begin()
         recipe = self.graph.recipe
-        assignment = _Assignment(
-            str(self.folder.path.resolve()),
-            str(made.root.resolve()),
-            job,
-            recipe.threads,
-            passed_on(),
-        )
+        assignment = _Assignment(self.files.begin(made, self.graph), job, recipe.threads, passed_on())
         cpus, gpus = self.resources(job)
         remote = self.ray.remote(_work).options(
             num_cpus=cpus, num_gpus=gpus, max_retries=0, name=f"skipthink {job.name}"
@@ -190,6 +188,7 @@ class RayPool:
         for one in [one for one in self._tries if id(one) in chosen]:
             self._tries.remove(one)
             one.folder.withdraw()
+            self.files.withdraw(one.folder)
             with contextlib.suppress(self.ray.exceptions.RayError):
                 self.ray.cancel(one.task, force=True)
 
@@ -228,20 +227,23 @@ def _ended(task: Any) -> End | None:
 def _work(assignment: _Assignment) -> tuple[int, str | None]:
     """Works on a try, on a node; returns the exit code, and why the node could not work on it."""
     ray = import_ray()
-    root, job = Path(assignment.root), assignment.job
-    node = str(ray.util.get_node_ip_address())
+    node, context = str(ray.util.get_node_ip_address()), ray.get_runtime_context()
     if refused := wrong_version(node, assignment.version):
         return 0, refused
-    seen = TryFolder(assignment.run_dir, job, root)
-    if not is_seen(seen.ticket.exists):
-        return 0, (
-            f"node {node} does not see {root}: a run folder must lie in a file system that all nodes share, at the "
-            "same path on each of them"
-        )
-    context = ray.get_runtime_context()
+    try:
+        with assignment.files.here(node, context.get_node_id()) as (run_dir, root):
+            return _process(assignment, run_dir, root, context), None
+    except RunError as error:
+        return 0, str(error)
+
+
+def _process(assignment: _Assignment, run_dir: Path, root: Path, context: Any) -> int:
+    """Runs the process of a try; returns its exit code."""
+    job, seen = assignment.job, TryFolder(run_dir, assignment.job, root)
+    node = str(import_ray().util.get_node_ip_address())
     write_json(seen.began, {"node": node, "node_id": context.get_node_id(), "worker": os.getpid()})
     order = Order(
-        Path(assignment.run_dir),
+        run_dir,
         job.name,
         assignment.threads,
         log=seen.log(job),
@@ -252,7 +254,7 @@ def _work(assignment: _Assignment) -> tuple[int, str | None]:
         process = make_child(order, job.kind)
         process.start()
     process.join()
-    return int(process.exitcode or 0), None
+    return int(process.exitcode or 0)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from skipthink.exceptions import RunError
 from skipthink.inspection.layout import REPORT_FILE
 from skipthink.io.progress import Display
-from skipthink.run.engines import refuse_object_store
+from skipthink.run.addresses import open_files, refuse_address
 from skipthink.run.events import Events, command_line
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
@@ -22,14 +22,16 @@ from skipthink.run.jobs import Graph, Job, build_graph
 from skipthink.run.pools import Engine, LocalEngine
 from skipthink.run.ranks import Ranks, follow, lead, shared_graph
 from skipthink.run.recipe import Recipe
+from skipthink.run.run_files import RunFiles
 from skipthink.run.scheduler import Scheduler
 from skipthink.run.tries import Tries
 
 
 def run_recipe(
     recipe: Recipe,
-    out: str | Path,
+    out: str | Path | RunFiles,
     *,
+    copy: str | Path | None = None,
     reuse: Sequence[str | Path] = (),
     display: Display | None = None,
     cheapest_first: bool = False,
@@ -41,7 +43,8 @@ def run_recipe(
 
     Args:
         recipe: what to compute.
-        out: the run folder.
+        out: the run folder, or an address in an object store.
+        copy: of an object store the folder in which this process works; None: one in the user's cache.
         reuse: other run folders: jobs they have finished with the same inputs are copied from there. `evaluate` is
             not, because seconds compare within one process only.
         display: where progress is shown; standard output by default.
@@ -52,13 +55,13 @@ def run_recipe(
         The content of `results.json`; nothing in the processes that follow the first one.
 
     Raises:
-        InvalidInputError: the folder is an address of an object store.
+        InvalidInputError: an address that holds keys, or `copy` with a folder.
         RunError: the folder is in use, was made with another recipe or data, or a job failed.
     """
     from skipthink.run.report import write_report
 
-    refuse_object_store(out)
-    folder, display, engine = RunFolder(out), display or Display(), engine or LocalEngine()
+    files = out if isinstance(out, RunFiles) else open_files(out, copy)
+    folder, display, engine = files.folder, display or Display(), engine or LocalEngine()
     ranks = Ranks.of_environment()
     if reuse and ranks.n_ranks > 1:
         raise RunError("--reuse takes a single process: give the command once without torchrun, then with it")
@@ -66,14 +69,20 @@ def run_recipe(
         raise RunError(
             "torchrun and --engine ray exclude each other: a job on a cluster trains in one process"
         )
+    if ranks.n_ranks > 1 and type(files) is not RunFiles:
+        raise RunError(
+            f"torchrun works in a folder, and {files} is in an object store: copy it there at the end"
+        )
     others = [_other_run(path) for path in reuse]
     if ranks.rank > 0:
         with _ended_in_order():
             follow(folder, shared_graph(ranks, recipe))
         return {}
     graph = build_graph(recipe) if ranks.n_ranks == 1 else shared_graph(ranks, recipe)
-    with folder.locked() as lock, _ended_in_order():
+    with folder.locked() as lock, _ended_in_order(), files.held(display.line):
+        files.fetch_words()
         folder.adopt(recipe)
+        files.fetch(graph)
         for job in graph:
             Tries(folder, job).commit(graph.fingerprints[job])  # finished, and then the run was killed
         finished = [job for job in graph if folder.done(job, graph.fingerprints[job]) is not None]
@@ -85,11 +94,12 @@ def run_recipe(
         }
         if isinstance(engine, LocalEngine):
             for job in graph:
+                files.take_back(job)
                 Tries(folder, job).take_back()
-        pool = engine.pool(folder, graph, lock)
+        pool = engine.pool(files, graph, lock)
         how = pool.description if ranks.n_ranks == 1 else "1 at a time"
         events = Events(folder.path, display)
-        what = f"run {recipe.name} in {folder.path}: {len(graph)} jobs, {how}"
+        what = f"run {recipe.name} in {files}: {len(graph)} jobs, {how}"
         events.say("run", what, name=recipe.name, jobs=[job.name for job in graph], command=command_line())
         for job in finished:
             events.say("kept", f"kept   {job.name}  (finished before)", job=job.name)
@@ -105,11 +115,14 @@ def run_recipe(
                 pool=pool,
                 events=events,
                 cheapest_first=cheapest_first,
+                keep=lambda: files.put(graph),
             )
+            files.put(graph)
             with _stop_said(events):
                 scheduler.run()
         results, table = write_report(folder, graph)
         page = _write_page(folder)
+        files.put(graph, is_over=True)
         events.say("finished", f"\n{table}\n\n{page}", results=str(folder.path / "results.json"))
     return results
 
@@ -141,6 +154,7 @@ def _stop_said(events: Events) -> Iterator[None]:
 
 
 def _other_run(path: str | Path) -> RunFolder:
+    refuse_address(path)
     if not (Path(path) / "recipe.yaml").exists():
         raise RunError(f"{path} is no run folder: it holds no recipe.yaml; name one, or leave out --reuse")
     return RunFolder(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Scheduler:
         pool: where they are worked on.
         events: where what happens is said.
         cheapest_first: starts the shortest chain first; else the longest one, which ends sooner with several workers.
+        keep: called when a job is finished, before any job starts that needs it.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Scheduler:
         pool: Pool,
         events: Events,
         cheapest_first: bool = False,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
+        self.keep = keep
         self.folder, self.graph, self.pool, self.events = folder, graph, pool, events
         self.sign = 1 if cheapest_first else -1
         self.sorter = TopologicalSorter(graph.needs)
@@ -138,6 +141,7 @@ class Scheduler:
         done = self.folder.done(job, self.graph.fingerprints[job]) if is_whole else None
         elapsed = format_seconds(seconds)
         if done is not None:
+            self.keep()
             self.sorter.done(job)
             self.n_done += 1
             self.events.say("done", f"done   {job.name}  {elapsed}", job=job.name, seconds=round(seconds, 3))

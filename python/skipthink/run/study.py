@@ -26,6 +26,7 @@ from skipthink.run.comparing import TEST_RUN, compare_runs, format_comparison
 from skipthink.run.pools import Engine
 from skipthink.run.ranks import Ranks
 from skipthink.run.recipe import Recipe
+from skipthink.run.run_files import RunFiles
 from skipthink.run.runner import run_recipe
 
 
@@ -39,6 +40,7 @@ class Study:
         display: where progress is shown.
         findings: what is known by now, the content of `study.json`.
         engine: what works on the jobs; None: processes of this machine.
+        files: how files get to those who work on jobs; None: the folder is all there is.
     """
 
     recipe: Recipe
@@ -46,6 +48,7 @@ class Study:
     display: Display
     findings: dict[str, Any] = field(default_factory=lambda: {"schema": 1})
     engine: Engine | None = None
+    files: RunFiles | None = None
 
     def run(self) -> dict[str, Any]:
         """Runs what is not finished, the cheapest first.
@@ -129,8 +132,9 @@ class Study:
         """One run of the study; the accuracy of each method, a mean over seeds."""
         self.display.line(f"\nstudy {self.recipe.name}: {folder.name}")
         others = [other.parent for other in sorted(self.out.glob("*/recipe.yaml")) if other.parent != folder]
+        files = (self.files or RunFiles(self.out)).part(folder.name)
         results = run_recipe(
-            recipe, folder, reuse=others, display=self.display, cheapest_first=True, engine=self.engine
+            recipe, files, reuse=others, display=self.display, cheapest_first=True, engine=self.engine
         )
         return {name: found["accuracy"]["mean"] for name, found in results["summary"].items()}
 
@@ -152,6 +156,8 @@ class Study:
     def _note(self, line: str) -> None:
         self.display.line(line)
         write_json(self.out / "study.json", self.findings)
+        if self.files is not None:
+            self.files.put_words()
 
 
 def tuning_recipe(recipe: Recipe, rate: float, methods: Sequence[str]) -> Recipe:
