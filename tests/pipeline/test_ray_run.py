@@ -15,7 +15,7 @@ from skipthink.io.places import Place
 BENCH = Path(__file__).parents[2] / "bench"
 JUDGE, STT = "train/base+sbc/s0", "train/stt/s0"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

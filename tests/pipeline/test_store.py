@@ -356,7 +356,7 @@ def test_a_run_whose_process_is_gone_is_taken_over(mirror, monkeypatch):
     assert names_in(other.run / "drivers") == ["other.json"]
 
 
-def test_a_run_that_was_away_too_long_stops(mirror, monkeypatch):
+def test_a_run_that_was_away_too_long_stops(mirror, monkeypatch, counted):
     made = mirror("one")
     monkeypatch.setattr(store_module, "LEASE_SECONDS", 1.0)
     made._lease = lease(mirror.address, "one")
@@ -369,6 +369,9 @@ def test_a_run_that_was_away_too_long_stops(mirror, monkeypatch):
     made._lease.renew()
     with pytest.raises(RunError, match="another run has taken over"):
         made.put(GRAPH)
+    write(made.folder.path / "events.jsonl", "late")
+    made.put_words()
+    assert "events.jsonl" not in counted["send"]
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,12 @@ class StoreMirror(RunFiles):
         self._lease = lease = Lease(self.run, self._index["id"])
         # each on its own: a long log must not keep the run from saying that it lives
         beats = [Beat(lease.renew, RENEW_SECONDS), Beat(self.put_words, RENEW_SECONDS)]
-        with speaking(self.run):
-            lease.take(say)
+        try:
+            with speaking(self.run):
+                lease.take(say)
+        except BaseException:
+            lease.leave()
+            raise
         for beat in beats:
             beat.start()
         try:
@@ -170,7 +174,9 @@ class StoreMirror(RunFiles):
                 self._get_finished(one, fingerprint)
 
     def put_words(self) -> None:
-        """Puts what is new of the files that lie in the run folder itself, and of logs."""
+        """Puts what is new of the files that lie in the run folder itself, and of logs; nothing in another's run."""
+        if self._lease is not None and self._lease.lost:
+            return
         folder = self.folder.path
         paths = [path for path in (*folder.glob("*"), *folder.glob("logs/*")) if path.is_file()]
         with speaking(self.run):
