@@ -104,16 +104,16 @@ def test_files_of_every_function_are_those_of_one_process(make, rows, ray_addres
 
 def test_from_an_object_store_to_an_object_store(rows, store, ray_address, tmp_path):
     process_files(rows, f"{tmp_path}/expected/", Splitter(keep=["id"]), part_rows=10)
-    with Place.of(store("in/rows.parquet")).writing() as sink:
+    with Place.of(store("ray-in/rows.parquet")).writing() as sink:
         sink.write(rows.read_bytes())
     options = {"part_rows": 10, "engine": "ray", "address": ray_address}
-    report = process_files(store("in/"), store("out/"), Splitter(keep=["id"]), **options)
+    report = process_files(store("ray-in/"), store("ray-out/"), Splitter(keep=["id"]), **options)
     assert (report["rows_in"], report["rows_out"], report["parts"]) == (80, 80, 8)
-    place = Place.of(store("out"))
+    place = Place.of(store("ray-out"))
     names = [name for name, _ in place.list() if name.startswith("part-")]
     tables = [pq.read_table((place / name).open_arrow()) for name in names]
     assert pa.concat_tables(tables).equals(pq.read_table(tmp_path / "expected"))
-    again = process_files(store("in/"), store("out/"), Splitter(keep=["id"]), **options)
+    again = process_files(store("ray-in/"), store("ray-out/"), Splitter(keep=["id"]), **options)
     assert again["resumed"] == 80
 
 
