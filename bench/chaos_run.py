@@ -178,13 +178,17 @@ def has_checkpoint(store: str, job: str) -> bool:
     return False
 
 
+def begun(recipe: Path, out: Path | str, nodes: ThreeNodes, *more: object) -> subprocess.Popen[bytes]:
+    """The command of a run on the cluster, in a process of its own."""
+    words = ["run", recipe, "--out", out, "--engine", "ray", "--address", nodes.cluster.address, *more]
+    return subprocess.Popen([sys.executable, "-m", "skipthink", *map(str, words)], stdout=sys.stderr)
+
+
 def run_until_killed(recipe: Path, store: str, copy: Path, nodes: ThreeNodes, job: str) -> None:
     """A run by a process that is killed once a training has put a checkpoint into the store, which it holds no more."""
     from skipthink.io.places import Place
 
-    words = [sys.executable, "-m", "skipthink", "run", recipe, "--out", store, "--copy", copy]
-    cluster = ["--engine", "ray", "--address", nodes.cluster.address]
-    with subprocess.Popen([*map(str, words), *cluster], stdout=sys.stderr) as driver:
+    with begun(recipe, store, nodes, "--copy", copy) as driver:
         while not has_checkpoint(store, job):
             if driver.poll() is not None:
                 raise RuntimeError(
@@ -309,12 +313,7 @@ def kill_and_go_on(
     recipe: Path, out: Path, nodes: ThreeNodes, delay: float, draw: random.Random, job: str | None = None
 ) -> dict:
     """A run on the cluster whose command is killed, and given again; what happened."""
-    words = ["run", recipe, "--out", out, "--engine", "ray", "--address", nodes.cluster.address]
-    command = subprocess.Popen(
-        [sys.executable, "-m", "skipthink", *map(str, words)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    command = begun(recipe, out, nodes)
     killer = Killer(out, nodes, delay, draw, job, command)
     killer.start()
     command.wait()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_jobs import PLAIN
 
 from skipthink import tasks
 from skipthink.exceptions import RecipeError
@@ -11,136 +12,130 @@ from skipthink.options import first_difference
 from skipthink.run.recipe import load_recipe, parse_recipe
 
 ROOT = Path(__file__).parents[2]
-SMALL = """
-name: small
-answer: number
-data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
-chunks: {M: 3}
-"""
 COMPARED = ("answer-only", "base", "base-trim", "stt")
 """What is compared where a recipe names no methods."""
 
 MISTAKES = {
-    "unknown key": (SMALL + "sed: [1]", r"r\.yaml: unknown key sed; did you mean seeds\?"),
+    "unknown key": (PLAIN + "sed: [1]", r"r\.yaml: unknown key sed; did you mean seeds\?"),
     "unknown key in a section": (
-        SMALL + "training: {learning_rat: 1e-3}",
+        PLAIN + "training: {learning_rat: 1e-3}",
         r"unknown key training\.learning_rat; did you mean training\.learning_rate\?",
     ),
     "unknown key in a method": (
-        SMALL + "training: {methods: {stt: {epoch: 3}}}",
+        PLAIN + "training: {methods: {stt: {epoch: 3}}}",
         r"unknown key training\.methods\.stt\.epoch; did you mean training\.methods\.stt\.epochs\?",
     ),
     "unknown key like no other": (
-        SMALL + "xyzzy: 1",
+        PLAIN + "xyzzy: 1",
         r"unknown key xyzzy; known keys: answer, choose, chunks",
     ),
     "typo that leaves a key missing": (
-        SMALL.replace("{M: 3}", "{Mm: 3}"),
+        PLAIN.replace("{M: 3}", "{Mm: 3}"),
         r"unknown key chunks\.Mm; .*and 1 more",
     ),
-    "missing key": (SMALL.replace("{M: 3}", "{eta: 0.1}"), r"key chunks\.M is missing"),
-    "unknown method": (SMALL + "methods: [base, sst]", r"methods\.1 is 'sst', but must be 'answer-only'"),
+    "missing key": (PLAIN.replace("{M: 3}", "{eta: 0.1}"), r"key chunks\.M is missing"),
+    "unknown method": (PLAIN + "methods: [base, sst]", r"methods\.1 is 'sst', but must be 'answer-only'"),
     "method overridden that does not exist": (
-        SMALL + "training: {methods: {bas: {}}}",
+        PLAIN + "training: {methods: {bas: {}}}",
         r"unknown key training\.methods\.bas; did you mean training\.methods\.base\?",
     ),
     "option of another method": (
-        SMALL + "training: {methods: {base: {truncate: 0.5}}}",
+        PLAIN + "training: {methods: {base: {truncate: 0.5}}}",
         r"unknown key training\.methods\.base\.truncate; known keys: activation_checkpointing",
     ),
     "wrong value in a method": (
-        SMALL + "training: {methods: {stt: {skip_weight: 1.5}}}",
+        PLAIN + "training: {methods: {stt: {skip_weight: 1.5}}}",
         r"training\.methods\.stt\.skip_weight must be at most 1, got 1\.5",
     ),
     "values in a method that do not go together": (
-        SMALL + "training: {bf16: true, methods: {stt: {fp16: true}}}",
+        PLAIN + "training: {bf16: true, methods: {stt: {fp16: true}}}",
         r"training\.methods\.stt\.bf16 is set beside fp16",
     ),
     "wrong value in a section of a section": (
-        SMALL + "training: {lora: {rank: 0}}",
+        PLAIN + "training: {lora: {rank: 0}}",
         r"training\.lora\.rank must be at least 1, got 0",
     ),
     "options of a task without one": (
-        SMALL.replace("task: multi_step_arithmetic", "file: a.jsonl, task_options: {n: 1}"),
+        PLAIN.replace("task: multi_step_arithmetic", "file: a.jsonl, task_options: {n: 1}"),
         r"data\.task_options is given without task",
     ),
     "searched chunks without a search": (
-        SMALL + "methods: [base, base+sbc]",
+        PLAIN + "methods: [base, base+sbc]",
         r"methods has base\+sbc, .* chunks\.method is average, .*name a search \(chunks\.method: greedy",
     ),
     "another judge where none is asked": (
-        SMALL + "methods: [base, stt, stt-ac]",
+        PLAIN + "methods: [base, stt, stt-ac]",
         r"methods has stt-ac, which differs from stt by its judge alone, and the gate trial asks none; name a gate with "
         r"a judge \(skip\.gate: answer is the paper's\), or name stt instead",
     ),
     "nothing but answers": (
-        SMALL + "methods: [base, skip-all]",
+        PLAIN + "methods: [base, skip-all]",
         r"methods has skip-all, which skips every chunk: with skip_weight: 1 and thought: none it trains on answers "
         r"alone; give it full items or thoughts \(the paper's: .*\), or name answer-only instead",
     ),
     "trials without validation questions": (
-        SMALL.replace("validation: 2", "validation: 0"),
+        PLAIN.replace("validation: 2", "validation: 0"),
         r"data\.sizes\.validation is 0, and the gate trial of stt decides on validation questions, and there are none: "
         r"data\.sizes\.validation: 200 takes some from training; skip: \{gate: answer\} is the paper's gate, which needs",
     ),
-    "method twice": (SMALL + "methods: [base, base]", r"methods names 'base' twice"),
-    "no method": (SMALL + "methods: []", r"methods must have at least 1 entry, got \[\]"),
+    "method twice": (PLAIN + "methods: [base, base]", r"methods names 'base' twice"),
+    "no method": (PLAIN + "methods: []", r"methods must have at least 1 entry, got \[\]"),
     "negative eta": (
-        SMALL.replace("{M: 3}", "{M: 3, eta: -1}"),
+        PLAIN.replace("{M: 3}", "{M: 3, eta: -1}"),
         r"chunks\.eta must be at least 0, got -1",
     ),
-    "M of zero": (SMALL.replace("M: 3", "M: 0"), r"chunks\.M must be at least 1, got 0"),
-    "M as text": (SMALL.replace("M: 3", "M: 'three'"), r"chunks\.M is 'three': .*valid integer"),
-    "negative seed": (SMALL + "seeds: [-1]", r"seeds has the negative seed -1"),
-    "key twice": (SMALL + "seeds: [0]\nseeds: [1]", r"key 'seeds' stands twice.*line 7"),
+    "M of zero": (PLAIN.replace("M: 3", "M: 0"), r"chunks\.M must be at least 1, got 0"),
+    "M as text": (PLAIN.replace("M: 3", "M: 'three'"), r"chunks\.M is 'three': .*valid integer"),
+    "negative seed": (PLAIN + "seeds: [-1]", r"seeds has the negative seed -1"),
+    "key twice": (PLAIN + "seeds: [0]\nseeds: [1]", r"key 'seeds' stands twice.*line 7"),
     "no YAML": ("name: [", r"is not a valid recipe"),
     "a Python object": (
-        SMALL + "task: !!python/object/apply:os.getcwd []",
+        PLAIN + "task: !!python/object/apply:os.getcwd []",
         r"could not determine a constructor",
     ),
     "a list": ("- 1", r"holds list, not sections"),
     "a name that is a path": (
-        SMALL.replace("name: small", "name: ../up"),
+        PLAIN.replace("name: small", "name: ../up"),
         r"name must match .*, got '\.\./up'",
     ),
     "two sources": (
-        SMALL.replace("data: {", "data: {file: a.jsonl, "),
+        PLAIN.replace("data: {", "data: {file: a.jsonl, "),
         r"data\.file is given beside task; give one source",
     ),
     "a task without sizes": (
-        SMALL.replace(", test: 2", ""),
+        PLAIN.replace(", test: 2", ""),
         r"data\.sizes lacks a number, but a task needs train, validation and test",
     ),
     "a system text without a chat": (
-        SMALL + "student: {path: gpt2, system: Be brief.}",
+        PLAIN + "student: {path: gpt2, system: Be brief.}",
         r"student\.system is given, which a plain prompt has no place for; set prompt_format: chat",
     ),
     "a chat without a template": (
-        SMALL + "student: {prompt_format: chat}",
+        PLAIN + "student: {prompt_format: chat}",
         r"student\.prompt_format is chat, but a student without path has no chat template; give path",
     ),
     "markers of no kind": (
-        SMALL + "student: {markers: text_}",
+        PLAIN + "student: {markers: text_}",
         r"student\.markers is 'text_', but must be 'tokens' or 'text'",
     ),
     "a loaded student with sizes": (
-        SMALL + "student: {path: gpt2, hidden_size: 8}",
+        PLAIN + "student: {path: gpt2, hidden_size: 8}",
         r"student\.hidden_size is given beside path; a loaded student has its sizes already",
     ),
     "heads that do not fit": (
-        SMALL + "student: {hidden_size: 10, num_heads: 4}",
+        PLAIN + "student: {hidden_size: 10, num_heads: 4}",
         r"student\.hidden_size is 10, not a multiple of num_heads, 4",
     ),
     "votes that nobody gives": (
-        SMALL + "skip: {votes: 3, temperature: 0.7}",
+        PLAIN + "skip: {votes: 3, temperature: 0.7}",
         r"skip\.votes is 3, but nobody answers for the gate trial; set gate: answer, or leave it out",
     ),
     "folds that nobody is asked about": (
-        SMALL + "skip: {crossfit: 2}",
+        PLAIN + "skip: {crossfit: 2}",
         r"skip\.crossfit is 2, but the gate trial asks no judge; set gate: answer, or leave it out",
     ),
     "votes that are all the same": (
-        SMALL + "skip: {gate: answer, votes: 3}",
+        PLAIN + "skip: {gate: answer, votes: 3}",
         r"skip\.votes is 3 at temperature 0",
     ),
 }
@@ -164,7 +159,7 @@ def test_an_unreadable_recipe_is_named(tmp_path):
 
 def test_a_recipe_survives_being_written_out():
     recipe = parse_recipe(
-        SMALL + "training: {learning_rate: 3e-3, methods: {stt: {epochs: 5}}}", name="r.yaml"
+        PLAIN + "training: {learning_rate: 3e-3, methods: {stt: {epochs: 5}}}", name="r.yaml"
     )
     again = parse_recipe(recipe.to_yaml(), name="again")
     assert first_difference(recipe, again) is None
@@ -175,12 +170,12 @@ def test_a_recipe_survives_being_written_out():
 
 
 def test_the_default_is_what_wins_and_the_paper_can_be_had():
-    recipe = parse_recipe(SMALL, name="r.yaml")
+    recipe = parse_recipe(PLAIN, name="r.yaml")
     for name in ("stt", "stt-ac", "stt-own", "stt-levels", "skip-all"):
         options = recipe.options_of(recipe.method(name))
         assert (options.skip_weight, options.thought, options.full_items) == (1, "none", "chunkwise")
     assert (recipe.skip.gate, recipe.skip.has_judge) == ("trial", False)
-    text = SMALL + "training: {skip_weight: null, thought: per-chunk}\nskip: {gate: answer}\n"
+    text = PLAIN + "training: {skip_weight: null, thought: per-chunk}\nskip: {gate: answer}\n"
     paper = parse_recipe(text + "methods: [base, base+ac, stt, stt-ac, skip-all]", name="r.yaml")
     options = paper.options_of(paper.method("stt"))
     assert (options.skip_weight, options.thought, paper.skip.has_judge) == (None, "per-chunk", True)
@@ -193,7 +188,7 @@ def test_the_default_is_what_wins_and_the_paper_can_be_had():
     (["skip.gate=rule"], None), (["skip.gate=random"], None), (["skip.gate=soft"], None),
 ])  # fmt: skip
 def test_only_trials_need_validation_questions(changes, refused):
-    text = SMALL.replace("validation: 2", "validation: 0")
+    text = PLAIN.replace("validation: 2", "validation: 0")
     if refused is None:
         assert parse_recipe(text, name="r", changes=changes).decided_on_validation is None
     else:
@@ -204,7 +199,7 @@ def test_only_trials_need_validation_questions(changes, refused):
 
 
 def test_exponents_are_numbers_without_a_dot_too():
-    recipe = parse_recipe(SMALL + "training: {learning_rate: 2e-4, weight_decay: 1.5E-2}", name="r.yaml")
+    recipe = parse_recipe(PLAIN + "training: {learning_rate: 2e-4, weight_decay: 1.5E-2}", name="r.yaml")
     assert (recipe.training.learning_rate, recipe.training.weight_decay) == (2e-4, 1.5e-2)
 
 
@@ -219,13 +214,13 @@ def test_exponents_are_numbers_without_a_dot_too():
 )
 def test_first_difference(change, difference):
     assert (
-        first_difference(parse_recipe(SMALL, name="a"), parse_recipe(SMALL + change, name="b")) == difference
+        first_difference(parse_recipe(PLAIN, name="a"), parse_recipe(PLAIN + change, name="b")) == difference
     )
 
 
 def test_data_option_takes_the_place_of_the_source(tmp_path):
     path = tmp_path / "r.yaml"
-    path.write_text(SMALL)
+    path.write_text(PLAIN)
     recipe = load_recipe(path, data=tmp_path / "rows.jsonl")
     assert (recipe.data.task, recipe.data.file) == (None, str(tmp_path / "rows.jsonl"))
     assert recipe.data.sizes.train == 8
@@ -233,7 +228,7 @@ def test_data_option_takes_the_place_of_the_source(tmp_path):
 
 def test_keys_can_be_set_from_outside(tmp_path):
     path = tmp_path / "r.yaml"
-    path.write_text(SMALL + "training: {epochs: 2}\n")
+    path.write_text(PLAIN + "training: {epochs: 2}\n")
     changes = [
         "training.learning_rate=1e-4",
         "methods=[base, stt]",
@@ -261,7 +256,7 @@ def test_keys_can_be_set_from_outside(tmp_path):
 )
 def test_a_key_that_cannot_be_set_says_why(tmp_path, change, message):
     path = tmp_path / "r.yaml"
-    path.write_text(SMALL)
+    path.write_text(PLAIN)
     with pytest.raises(RecipeError, match=message):
         load_recipe(path, changes=[change])
 
@@ -291,7 +286,7 @@ STARTERS = ("last_letter_concatenation", "multiarith", "tracking_shuffled_object
 @pytest.mark.parametrize("name", STARTERS)
 def test_starters_show_the_defaults(name, tmp_path):
     recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml", data=tmp_path / "any.jsonl")
-    default = parse_recipe(SMALL, name="r")
+    default = parse_recipe(PLAIN, name="r")
     assert (recipe.skip.gate, recipe.methods) == (default.skip.gate, COMPARED)
     stt, expected = (one.options_of(one.method("stt")) for one in (recipe, default))
     assert (stt.skip_weight, stt.thought) == (expected.skip_weight, expected.thought)
@@ -339,7 +334,7 @@ def test_the_verbose_recipe_of_the_test_bed_is_valid():
     "{markers: text, think: true, hidden_size: 8}",
 ])  # fmt: skip
 def test_a_resolved_recipe_is_read_again(student):
-    recipe = parse_recipe(SMALL + f"student: {student}", name="r.yaml")
+    recipe = parse_recipe(PLAIN + f"student: {student}", name="r.yaml")
     again = parse_recipe(recipe.to_yaml(), name="again.yaml")
     assert first_difference(recipe, again) is None
     assert again == recipe

@@ -7,6 +7,7 @@ import time
 import pytest
 from command_line import call_cli
 from object_store import object_store
+from small_jobs import PLAIN
 
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.io.places import Place
@@ -22,21 +23,13 @@ from skipthink.run.store_tries import StateWriter, fetch_state, read_state
 from skipthink.run.tries import Tries, TryFolder
 from skipthink.run.work import run_job
 
-RECIPE = """
-name: small
-answer: number
-data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
-chunks: {M: 3}
-"""
 BASE = Job(Kind.TRAIN, "base", 0)
-GRAPH = build_graph(parse_recipe(RECIPE, name="r"))
+GRAPH = build_graph(parse_recipe(PLAIN, name="r"))
 PRINTS = GRAPH.fingerprints
 
 
 @pytest.fixture(scope="module")
 def server():
-    pytest.importorskip("moto")
-    pytest.importorskip("flask_cors")
     with object_store() as uri:
         yield uri
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from small_jobs import PLAIN
 
 from skipthink.exceptions import RunError
 from skipthink.run.folder import RunFolder
@@ -17,12 +18,6 @@ from skipthink.run.recipe import parse_recipe
 from skipthink.run.tries import Tries, TryFolder, copy_state
 from skipthink.run.work import run_job
 
-RECIPE = """
-name: small
-answer: number
-data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
-chunks: {M: 3}
-"""
 BASE = Job(Kind.TRAIN, "base", 0)
 
 
@@ -31,7 +26,7 @@ def begun(tmp_path):
     """A run that has begun: its folder and its graph."""
     folder = RunFolder(tmp_path / "run")
     (folder.path / "logs").mkdir(parents=True)
-    folder.adopt(parse_recipe(RECIPE, name="r"))
+    folder.adopt(parse_recipe(PLAIN, name="r"))
     graph = build_graph(folder.recipe())
     folder.begin(graph)
     return folder, graph

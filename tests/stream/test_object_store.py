@@ -30,8 +30,6 @@ EXPECTED = skipthink.chunk_batches(TABLE, 2, keep=["id"]).read_all()
 
 @pytest.fixture(scope="module")
 def store():
-    pytest.importorskip("moto")
-    pytest.importorskip("flask_cors")
     with object_store() as uri:
         for number in range(3):
             with Place.of(uri(f"in/{number}.parquet")).writing() as sink:

@@ -30,8 +30,6 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def store():
-    pytest.importorskip("moto")
-    pytest.importorskip("flask_cors")
     with object_store() as uri:
         yield uri
 

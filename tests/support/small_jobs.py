@@ -14,6 +14,13 @@ data:
 student: {vocab_size: 300, hidden_size: 16, num_layers: 1, num_heads: 2}
 """
 """The head of recipes of a few samples and a tiny student."""
+PLAIN = """
+name: small
+answer: number
+data: {task: multi_step_arithmetic, sizes: {train: 8, validation: 2, test: 2}}
+chunks: {M: 3}
+"""
+"""A recipe whose jobs are planned, and of which only the first are run."""
 
 
 def run_jobs(path, recipe, *, leave_out=(), last=None):

@@ -27,9 +27,10 @@ def report(
     from skipthink.inspection.page import write_page
     from skipthink.run.addresses import refuse_address
 
-    for path in (run, other):
-        refuse_address(path or "")
-    records = [open_run(path) for path in (run, other) if path is not None]
+    runs = [path for path in (run, other) if path is not None]
+    for path in runs:
+        refuse_address(path)
+    records = [open_run(path) for path in runs]
     path = html or (run / REPORT_FILE if other is None else Path(REPORT_FILE))
     write_page(records, path)
     missing = sum(len(record.missing) for record in records)

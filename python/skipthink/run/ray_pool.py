@@ -232,22 +232,22 @@ def _work(assignment: _Assignment) -> tuple[int, str | None]:
         return 0, refused
     try:
         with assignment.files.here(node, context.get_node_id()) as (run_dir, root):
-            return _process(assignment, run_dir, root, context), None
+            seen = TryFolder(run_dir, assignment.job, root)
+            write_json(seen.began, {"node": node, "node_id": context.get_node_id(), "worker": os.getpid()})
+            return _process(assignment, seen), None
     except RunError as error:
         return 0, str(error)
 
 
-def _process(assignment: _Assignment, run_dir: Path, root: Path, context: Any) -> int:
+def _process(assignment: _Assignment, seen: TryFolder) -> int:
     """Runs the process of a try; returns its exit code."""
-    job, seen = assignment.job, TryFolder(run_dir, assignment.job, root)
-    node = str(import_ray().util.get_node_ip_address())
-    write_json(seen.began, {"node": node, "node_id": context.get_node_id(), "worker": os.getpid()})
+    job = assignment.job
     order = Order(
-        run_dir,
+        seen.path,
         job.name,
         assignment.threads,
         log=seen.log(job),
-        root=root,
+        root=seen.root,
         environment=assignment.environment | devices_of_task(),
     )
     with preloading(assignment.threads), _without_main():

@@ -27,11 +27,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from skipthink.exceptions import DataError, RunError
-from skipthink.inspection.layout import DONE_FILE, TRIES_FOLDER
-from skipthink.io.files import parse_object, remove_folder
+from skipthink.exceptions import RunError
+from skipthink.inspection.layout import TRIES_FOLDER
+from skipthink.io.files import remove_folder
 from skipthink.io.places import Place
 from skipthink.run.jobs import Job
+from skipthink.run.tries import fingerprint_in
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,14 +104,6 @@ def fetch_job(run: Place, job: Job, fingerprint: str, target: Path) -> None:
             scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def fingerprint_in(folder: Path) -> str | None:
-    """The fingerprint of a finished job; None where the folder holds none."""
-    try:
-        return str(parse_object((folder / DONE_FILE).read_bytes(), "it").get("fingerprint"))
-    except (OSError, DataError):
-        return None
 
 
 def files_in(folder: Path) -> Iterator[str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from skipthink.exceptions import DataError, RunError
 from skipthink.inspection.layout import DONE_FILE
-from skipthink.io.files import flush, parse_object, remove_folder, write_json
+from skipthink.io.files import atomic_folder, flush, parse_object, remove_folder, write_json
 from skipthink.run.folder import RunFolder, link_file
 from skipthink.run.jobs import Job
 
@@ -129,12 +129,12 @@ class Tries:
         Raises:
             RunError: another process has made the folder of the job meanwhile.
         """
-        if _fingerprint(self.folder.of(self.job) / DONE_FILE) == fingerprint:
+        if fingerprint_in(self.folder.of(self.job)) == fingerprint:
             self.clear()
             return True
         for number in reversed(self.numbers()):
             root = self._root(number)
-            is_finished = _fingerprint(root / self.job.folder / DONE_FILE) == fingerprint
+            is_finished = fingerprint_in(root / self.job.folder) == fingerprint
             if not is_finished or not (root / TICKET_FILE).exists():
                 continue
             self._move_beside(root)
@@ -156,12 +156,8 @@ class Tries:
         """Gives a run on one machine what the newest try has left, in the folder of the job."""
         source, target = self._withdraw_all(), self.folder.of(self.job)
         if source is not None and not target.exists():
-            scratch = self.path / ".back.tmp"
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            copy_state(source / self.job.folder, scratch)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch.rename(target)
+            with atomic_folder(target) as scratch:
+                copy_state(source / self.job.folder, scratch)
             self._move_beside(source)
         self.clear()
 
@@ -230,8 +226,9 @@ def copy_state(source: Path, target: Path) -> None:
                 shutil.copyfile(path, target / inner)
 
 
-def _fingerprint(path: Path) -> str | None:
+def fingerprint_in(folder: Path) -> str | None:
+    """The fingerprint of a finished job; None where the folder holds none."""
     try:
-        return str(parse_object(path.read_bytes(), "it").get("fingerprint"))
+        return str(parse_object((folder / DONE_FILE).read_bytes(), "it").get("fingerprint"))
     except (OSError, DataError):
         return None

@@ -6,7 +6,6 @@ import os
 from functools import cache
 
 import torch
-from torch.utils.benchmark import Timer
 
 from skipthink.exceptions import InvalidInputError
 
@@ -72,6 +71,8 @@ def _has_bf16_instructions() -> bool:
 @cache
 def _bf16_gain() -> float:
     """How many times as fast a product of the size of a small student's layers is in bfloat16 on this processor."""
+    from torch.utils.benchmark import Timer  # takes a third of a second to load, which only who measures pays
+
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         rows, weights = torch.ones(512, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
