@@ -133,6 +133,47 @@ def test_data_without_validation_questions_are_refused_with_the_splits(tmp_path,
         assert not (folder.of(PREPARE) / "done.json").exists()
 
 
+def prepared(tmp_path, changes):
+    """What the first job of a run gives."""
+    recipe, folder = parse_recipe(SMALL, name="r", changes=changes), RunFolder(tmp_path / "run")
+    (folder.path / "logs").mkdir(parents=True)
+    folder.adopt(recipe)
+    run_job(folder, build_graph(recipe), PREPARE, lambda done, total: None)
+    return json.loads((folder.of(PREPARE) / "done.json").read_bytes())["result"]
+
+
+@pytest.mark.parametrize("changes", [[], ["skip.gate=random"], ["training.full_items=both"]])
+def test_an_item_per_step_needs_a_marker_per_step(tmp_path, changes):
+    """Said before anything is trained; with the gate `trial`, hours of it."""
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, ["training.skip_weight=0.5", *changes])
+    sample, most = re.match(
+        r"training sample (\S+) has (\d+) steps, and stt trains on an item", str(refused.value)
+    ).groups()
+    assert "chunks.M is 3; raise it to" in str(refused.value)
+    assert sample.startswith("multi_step_arithmetic-train-")
+    assert int(most) > 3
+    prepared(tmp_path / "raised", ["training.skip_weight=0.5", *changes, f"chunks.M={most}"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [["training.full_items=one-pass"], ["training.skip_weight=1"], ["skip.gate=answer"], ["methods=[base, base+ac]"]],
+)  # fmt: skip
+def test_without_an_item_per_step_there_may_be_more_steps_than_markers(tmp_path, changes):
+    prepared(tmp_path, ["training.skip_weight=0.5", *changes])
+
+
+def test_few_validation_questions_are_a_warning(tmp_path):
+    few = prepared(tmp_path / "few", ["data.sizes.validation=25"])
+    assert few["warnings"] == [
+        "the gate trial of stt decides on 25 validation questions, by which differences of up to 20 points are chance; "
+        "give it 100 or more (data.sizes.validation)"
+    ]
+    assert not prepared(tmp_path / "enough", ["data.sizes.validation=100"])["warnings"]
+    assert not prepared(tmp_path / "judge", ["skip.gate=answer"])["warnings"]
+
+
 def test_a_judge_without_a_search_is_trained_once():
     def chunkwise(extra=""):
         graph = graph_of("methods: [base, base+ac, stt]\n" + extra, changes=["chunks.method=average"])

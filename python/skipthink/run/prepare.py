@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skipthink.core.steps import split_steps_batch
 from skipthink.data.options import DataOptions
 from skipthink.exceptions import DataError, InvalidInputError, RecipeError
 from skipthink.skipping.options import NO_VALIDATION
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from skipthink.run.recipe import Recipe
     from skipthink.teacher.command import Assignment
+
+FEW_QUESTIONS = 100
+"""Validation questions below which the gate `trial` can hardly tell roles apart: a run warns."""
 
 
 def prepare_splits(
@@ -102,19 +106,41 @@ def prepare_taught(
     return tables, {"splits": splitting["splits"], "loading": samples.report, "splitting": splitting}
 
 
-def refuse_splits(recipe: Recipe, n_validation: int) -> None:
+def refuse_splits(recipe: Recipe, splits: Mapping[str, pa.Table]) -> list[str]:
     """Refuses splits that a later job could do nothing with.
 
     Args:
         recipe: of the run.
-        n_validation: validation questions that its data have.
+        splits: "train" and "validation", as `prepare_splits` gives them.
+
+    Returns:
+        Warnings of what a later job can do little with.
 
     Raises:
-        DataError: there is none, and the gate `trial` decides on them.
+        DataError: no validation questions, and the gate `trial` decides on them; or chunk-wise items of rationales
+            that have more steps than the student will have markers, where every step is a chunk.
     """
-    decided = recipe.decided_on_validation
-    if decided is not None and not n_validation:
+    marked = next((method for method in recipe.chosen if recipe.marks_every_step(method)), None)
+    if marked is not None:
+        spans = split_steps_batch(splits["train"]["rationale"], rules=recipe.chunks.rules)
+        most = int(spans.n_steps.max(initial=0))
+        if most > recipe.chunks.M:
+            raise DataError(
+                f"training sample {splits['train']['id'][int(spans.n_steps.argmax())].as_py()} has {most} steps, and "
+                f"{marked.name} trains on an item per step (gate {recipe.skip.gate}, skip_weight below 1), but "
+                f"chunks.M is {recipe.chunks.M}; raise it to {most}, or train beside whole rationales "
+                "(full_items: one-pass) or on skip items alone (skip_weight: 1)"
+            )
+    decided, n_questions = recipe.decided_on_validation, splits["validation"].num_rows
+    if decided is None or n_questions >= FEW_QUESTIONS:
+        return []
+    if not n_questions:
         raise DataError(f"the gate trial of {decided.name} {NO_VALIDATION}")
+    return [
+        f"the gate trial of {decided.name} decides on {n_questions} validation questions, by which differences of "
+        f"up to {100 / n_questions**0.5:.0f} points are chance; give it {FEW_QUESTIONS} or more "
+        "(data.sizes.validation)"
+    ]
 
 
 def read_assignment(path: Path, flags: Sequence[str], changes: Sequence[str]) -> Assignment:

@@ -177,6 +177,14 @@ class Recipe(CheckOptions):
         needing = (method for method in (*self.chosen, *writers) if method is not None)
         return next((method for method in needing if method.needs is not Needs.NOTHING), None)
 
+    def marks_every_step(self, method: Method) -> bool:
+        """Whether a method has an item per step: chunk-wise items, of a gate to which every step is a chunk."""
+        return (
+            method.needs is Needs.SKIPS
+            and not self.skip.has_judge
+            and method.has_chunkwise_items(self.options_of(method))
+        )
+
     @property
     def reference(self) -> Method | None:
         """The method that others are compared with: Base, where it is among them."""

@@ -151,12 +151,12 @@ def _prepare(task: Task) -> dict[str, Any]:
     else:
         file = task.folder.of(TEACH) / "rationales.parquet"
         splits, report = prepare_taught(file, recipe.data, recipe.answer)
-    refuse_splits(recipe, splits["validation"].num_rows)
+    warnings = refuse_splits(recipe, splits)
     for split, table in splits.items():
         write_parquet(task.out / f"{split}.parquet", table)
         task.progress(len(report["splits"]), 3)
     write_json(task.out / "report.json", report)
-    return report
+    return {**report, "warnings": warnings}
 
 
 def _student(task: Task) -> dict[str, Any]:

@@ -102,6 +102,10 @@ class Method:
         """
         return False
 
+    def has_chunkwise_items(self, options: Any) -> bool:
+        """Whether some items hold a single chunk each, behind a marker of their own."""
+        return False
+
     def judge_rate(self, options: Any) -> float | None:
         """Share of the learning rate with which training starts from the judge's weights; None: a fresh student's."""
         return None

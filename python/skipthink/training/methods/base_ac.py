@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from skipthink.options import OptionError, option
 from skipthink.student.items import Items
@@ -65,6 +66,10 @@ class AverageChunks(Method):
     def longest_items(self, source: ItemSource) -> Items:
         """Without chunk dropout."""
         return source.planned("chunkwise")
+
+    def has_chunkwise_items(self, options: Any) -> bool:
+        """Nothing else."""
+        return True
 
 
 def chunkwise_items(source: ItemSource, epoch: int) -> Items:

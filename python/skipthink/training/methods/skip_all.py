@@ -131,6 +131,10 @@ class SkipAll(Method):
         """Where the share of skip items changes, their order says how."""
         return options.skip_weight_start is not None
 
+    def has_chunkwise_items(self, options: SkipItemOptions) -> bool:
+        """Unless skip items are alone, or beside whole rationales."""
+        return options.full_items != "one-pass" and not has_skip_items_alone(options)
+
     def judge_rate(self, options: SkipItemOptions) -> float | None:
         """With `start: cwt`."""
         return options.start_rate if options.start == "cwt" else None
