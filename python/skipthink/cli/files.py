@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -313,12 +314,19 @@ def audit(
             help="Folder or name of a tokenizer to count with; by default words and marks are counted."
         ),
     ] = None,
+    roles: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Also finds roles of steps, so many at most, as the gate trial of a run does."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
 ) -> None:
     """Says before any training whether data suit the method: steps, leaks, wrong teachers, ceilings."""
     from skipthink.data.audit_files import audit_files
     from skipthink.data.audit_text import print_report
     from skipthink.io.writer import print_lines
+    from skipthink.skipping.role_facts import role_sections, roles_of_files
 
     counted: dict[str, Any] = {}
     if tokenizer is not None:
@@ -326,10 +334,14 @@ def audit(
 
         counted = {"count_tokens": load_counter(tokenizer), "counted_by": tokenizer}
     report = audit_files(files, answer=answer, chunks=chunks or (), rules=rules, **counted)
+    found = {} if roles is None else roles_of_files(files, n_roles=roles, rules=rules)
     if as_json:
-        print_lines([json.dumps(report.to_dict(), indent=2).replace("\x7f", "\\u007f") + "\n"])
+        content = report.to_dict()
+        for of_file in content["files"] if found else ():
+            of_file["roles"] = [asdict(role) for role in found[of_file["file"]]]
+        print_lines([json.dumps(content, indent=2).replace("\x7f", "\\u007f") + "\n"])
     else:
-        print_report(report, lambda text: print_lines([text]))
+        print_report(report, lambda text: print_lines([text]), role_sections(found))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def sections(report: FilesReport) -> Iterator[Section]:
         yield _verdict(next(iter(report.files.values())))
 
 
-def plain_text(found: Iterator[Section]) -> str:
+def plain_text(found: Iterable[Section]) -> str:
     """Sections as text with aligned columns."""
     blocks = []
     for section in found:
@@ -66,10 +66,17 @@ def plain_text(found: Iterator[Section]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def print_report(report: FilesReport, echo: Callable[[str], None]) -> None:
-    """Prints with tables where standard output is a terminal, else plain."""
+def print_report(report: FilesReport, echo: Callable[[str], None], more: Sequence[Section] = ()) -> None:
+    """Prints with tables where standard output is a terminal, else plain.
+
+    Args:
+        report: of files.
+        echo: prints a text.
+        more: sections that stand behind those of the report.
+    """
+    found = [*sections(report), *more]
     if not sys.stdout.isatty():
-        echo(plain_text(sections(report)))
+        echo(plain_text(found))
         return
     from rich import box
     from rich.console import Console
@@ -77,7 +84,7 @@ def print_report(report: FilesReport, echo: Callable[[str], None]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, markup=False, emoji=False)
-    for section in sections(report):
+    for section in found:
         console.print(Text(section.title, style="bold"))
         if section.rows:
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
