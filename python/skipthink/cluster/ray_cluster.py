@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 from skipthink import _core
@@ -139,19 +142,26 @@ def outcome(reference: Any) -> Outcome | None:
         return Outcome(error=error)
 
 
+@cache
+def code_version() -> str:
+    """The version of skipthink and a hash of its Python code, which may differ within a version: "0.1.0 (3f2a91c4)"."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(f"{file.relative_to(package).as_posix()}\0".encode() + file.read_bytes())
+    return f"{_core.__version__} ({digest.hexdigest()[:8]})"
+
+
 def wrong_version(node: str, expected: str) -> str | None:
-    """Why a node cannot do work that another version of skipthink has handed out; None where it can.
+    """Why a node cannot do work that other code of skipthink has handed out; None where it can.
 
     Args:
         node: the node that asks, for the message.
-        expected: the version that has handed it out.
+        expected: the `code_version` of what has handed it out.
     """
-    if _core.__version__ == expected:
+    own = code_version()
+    if own == expected:
         return None
-    return (
-        f"node {node} has skipthink {_core.__version__}, the work was started with {expected}: install the same "
-        "version on all nodes"
-    )
+    return f"node {node} has skipthink {own}, the work was started with {expected}: install the same on all nodes"
 
 
 def is_seen(there: Callable[[], bool], seconds: float = SEEN_SECONDS) -> bool:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import skipthink
 from skipthink.cluster.ray_cluster import (
     RayCluster,
+    code_version,
     devices_of_task,
     import_ray,
     outcome,
@@ -60,7 +60,7 @@ class _Assignment:
     job: Job
     threads: int
     environment: dict[str, str]
-    version: str = field(default_factory=lambda: skipthink.__version__)
+    version: str = field(default_factory=code_version)
 
 
 @dataclass

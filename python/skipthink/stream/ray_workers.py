@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from skipthink import _core
 from skipthink.cluster.ray_cluster import (
     RayCluster,
+    code_version,
     devices_of_task,
     import_ray,
     is_seen,
@@ -142,7 +142,7 @@ class _Crew:
 
     def _hire(self, n_workers: int) -> None:
         for _ in range(n_workers - len(self.idle) - len(self.running)):
-            worker = self.kind.remote(self.work, _core.__version__, passed_on())
+            worker = self.kind.remote(self.work, code_version(), passed_on())
             self.running[worker.begin.remote()] = (worker, None)
 
     def _settled(self, reference: Any, worker: Any, task: PartTask | None) -> Counts | None:
