@@ -200,6 +200,18 @@ def test_what_nothing_has_changed_for_is_not_tried_again():
     assert asked == [(), (0,), (1,)]
 
 
+def test_what_was_missed_most_is_not_tried_again():
+    """Neither alone nor among those that are tried at once."""
+    exams = {(): 80, (0,): 39, (1,): 41, (2,): 80, (2, 3): 10, (2, 1): 40}
+    attempt, asked = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2, 3], attempt, passes=3)) == (2,)
+    assert asked == [(), (0,), (1,), (2,), (2, 3), (2, 1)]
+    exams = {(): 80, (0,): 39, (1,): 50, (2,): 80, (2, 3): 50, (2, 4): 50, (2, 1, 3): 81, (2, 1, 3, 4): 20}
+    attempt, asked = exam(exams)
+    assert dropped_by(eliminate([0, 1, 2, 3, 4], attempt, likely=[0, 1, 3], passes=2)) == (2, 1, 3)
+    assert asked == [(), (0, 1, 3), (0,), (1,), (2,), (2, 3), (2, 4), (2, 1, 3), (2, 1, 3, 4)]
+
+
 def test_a_fall_within_the_tolerance_is_allowed():
     exams = {(): 80, (0,): 77, (0, 1): 76, (0, 2): 77}
     attempt, _ = exam(exams)

@@ -17,6 +17,9 @@ from skipthink.student.token_rows import Bools
 FLOOR = 0.1
 """Least accuracy of the best student at which trials say anything; see `floor_of`."""
 
+NEEDED = 0.5
+"""A role is not tried again once accuracy without it was below this share of the best: it is needed, whatever goes."""
+
 Dropped = tuple[int, ...]
 """Roles in the order in which they were dropped."""
 
@@ -91,7 +94,8 @@ def eliminate(
 
     At once, since a student may miss half of what belongs together (the announcements of some steps and not of
     others) and nothing where all of it is gone; if they may go, the single trials are saved. A further pass tries
-    those again that stayed, as long as a role has gone since: it may be missed no longer.
+    those again that stayed, as long as a role has gone since: it may be missed no longer. Those that were missed most
+    (`NEEDED`) are not tried again.
 
     Args:
         roles: in the order in which they are tried.
@@ -109,11 +113,12 @@ def eliminate(
     dropped: Dropped = ()
     trials: list[Trial] = []
     tried: set[frozenset[int]] = set()
+    needed: set[int] = set()
     for _ in range(passes):
-        left = [role for role in roles if role not in dropped]
-        at_once = tuple(role for role in left if role in likely)
-        singles = [(role,) for role in left]
-        for more in [at_once, *singles] if 1 < len(at_once) < len(left) else singles:
+        kept = [role for role in roles if role not in dropped]
+        singles = [(role,) for role in kept if role not in needed]
+        at_once = tuple(role for (role,) in singles if role in likely)
+        for more in [at_once, *singles] if 1 < len(at_once) < len(kept) else singles:
             without = (*dropped, *more)
             if set(more) & set(dropped) or frozenset(without) in tried:
                 continue
@@ -126,6 +131,8 @@ def eliminate(
             if trial.may_go:
                 dropped = without
                 best = max(best, trial.without, key=lambda one: one.accuracy)
+            elif len(more) == 1 and trial.without.accuracy < NEEDED * trial.best.accuracy:
+                needed.update(more)
     return trials
 
 
