@@ -233,6 +233,23 @@ def test_a_student_that_falls_a_little_short_is_trained_once_more():
     assert len(asked) == 4
 
 
+def test_a_best_student_that_is_left_far_behind_is_trained_once_more():
+    """It may not have got going: then the first role would go, whatever it is."""
+    exams = {(): 40, ((), "again"): 85, (0,): 64, (1,): 84, (1, 2): 30}
+    attempt, asked = exam(exams)
+    tried = eliminate([0, 1, 2], attempt, doubt=0.1)
+    assert dropped_by(tried) == (1,)
+    assert asked == [(), (0,), ((), "again"), (1,), (1, 2)]
+    assert [trial.best.accuracy for trial in tried] == [0.85] * 3
+    # the role was idle after all: its student is the better one of all
+    attempt, asked = exam({**exams, ((), "again"): 50, (0, 1): 90, (0, 2): 20, (0, 1, 2): 20})
+    assert dropped_by(eliminate([0, 1, 2], attempt, doubt=0.1)) == (0, 1)
+    assert asked == [(), (0,), ((), "again"), (0, 1), ((0,), "again"), (0, 1, 2)]
+    attempt, asked = exam(exams)
+    eliminate([0, 1, 2], attempt)
+    assert ((), "again") not in asked
+
+
 def test_who_can_do_nothing_misses_nothing_and_drops_nothing():
     attempt, _ = exam({(): 2, (0,): 3, (0, 1): 3})
     tried = eliminate([0, 1], attempt)

@@ -78,7 +78,12 @@ class Trial:
 
     def is_in_doubt(self, doubt: float) -> bool:
         """Whether the roles are missed, but by no more than a share of the questions."""
-        return not self.may_go and self.best.accuracy - self.without.accuracy <= doubt + 1e-12
+        return not self.may_go and -self.rise <= doubt + 1e-12
+
+    @property
+    def rise(self) -> float:
+        """By how much the student without the roles is better than the best, a share of the questions."""
+        return self.without.accuracy - self.best.accuracy
 
 
 def eliminate(
@@ -103,7 +108,8 @@ def eliminate(
         likely: roles that are tried at once, where they are more than one and not all that are left.
         within: fall of the accuracy below the best that is allowed even where it is beyond its standard error.
         doubt: fall up to which a student is trained once more, and the better of the two counts: a student without what
-            is needed falls further, and two that were trained alike may differ by more than `within`.
+            is needed falls further, and two that were trained alike may differ by more than `within`. Of a rise by more
+            the best student is trained once more: it may not have got going, and then nothing would seem to be missed.
         passes: over the roles that are left, at most.
 
     Returns:
@@ -114,6 +120,7 @@ def eliminate(
     trials: list[Trial] = []
     tried: set[frozenset[int]] = set()
     needed: set[int] = set()
+    repeated: set[Dropped] = set()
     for _ in range(passes):
         kept = [role for role in roles if role not in dropped]
         singles = [(role,) for role in kept if role not in needed]
@@ -124,7 +131,12 @@ def eliminate(
                 continue
             tried.add(frozenset(without))
             trial = Trial(more, attempt(without), best, within)
+            if doubt and trial.rise > doubt and best.dropped not in repeated:
+                repeated.add(best.dropped)
+                best = max(best, attempt(best.dropped, again=True), key=lambda one: one.accuracy)
+                trial = replace(trial, best=best)
             if trial.is_in_doubt(doubt):
+                repeated.add(without)
                 better = max(trial.without, attempt(without, again=True), key=lambda one: one.accuracy)
                 trial = replace(trial, without=better, n_trainings=2)
             trials.append(trial)
