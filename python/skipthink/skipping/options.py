@@ -28,7 +28,7 @@ class SkipOptions(Options):
         "trained student that is asked chunk by chunk; `soft`, how much less likely it finds what stands behind a "
         "chunk; `rule`, whether a step states anything new; `random`, chance",
     )
-    roles: int = option(6, "most roles that chunks may have", ge=1)
+    roles: int = option(7, "most roles that chunks may have", ge=1)
     trial_epochs: float = option(
         2.0, "length of a trial: target tokens of so many epochs on whole rationales", gt=0
     )
