@@ -8,6 +8,7 @@ import pytest
 from command_line import call_cli
 
 from skipthink import tasks
+from skipthink.data.audit_files import audit_files
 from skipthink.exceptions import InvalidInputError
 from skipthink.skipping import role_facts
 from skipthink.skipping.role_facts import describe_roles, role_sections, roles_of_files
@@ -38,6 +39,10 @@ def write(path, samples):
 def of(samples, n_roles):
     texts = [[sample[name] for sample in samples] for name in ("question", "rationale")]
     return describe_roles(*texts, n_roles=n_roles)
+
+
+def found_in(file, *, n_roles):
+    return roles_of_files(audit_files([file]).tables, n_roles=n_roles)
 
 
 def test_each_kind_of_step_is_a_role_with_its_place_and_its_new_numbers():
@@ -81,16 +86,16 @@ def test_rows_of_training_count_and_rows_without_a_rationale_do_not(tmp_path):
     other = {**rows("test", 1)[0], "rationale": "Something else entirely. Quite another thing."}
     lacking = {**rows("train", 12)[11], "rationale": None}
     file = write(tmp_path / "both.jsonl", [*rows(), other, lacking])
-    assert roles_of_files([file], n_roles=4) == {str(file): of(rows(), 4)}
+    assert found_in(file, n_roles=4) == {str(file): of(rows(), 4)}
     tested = write(tmp_path / "test.jsonl", rows("test"))
-    assert len(roles_of_files([tested], n_roles=4)[str(tested)]) == 4
+    assert len(found_in(tested, n_roles=4)[str(tested)]) == 4
 
 
 def test_no_rationale_has_no_role(tmp_path):
     file = write(tmp_path / "none.jsonl", [{**rows(n=1)[0], "rationale": None}])
-    assert roles_of_files([file], n_roles=4) == {str(file): []}
+    assert found_in(file, n_roles=4) == {str(file): []}
     with pytest.raises(InvalidInputError, match="n_roles must be at least 1"):
-        roles_of_files([file], n_roles=0)
+        found_in(file, n_roles=0)
 
 
 def test_the_command_prints_a_table_or_json(tmp_path):
@@ -116,7 +121,8 @@ def test_examples_cannot_steer_a_terminal():
 def test_it_needs_no_torch(tmp_path):
     file = write(tmp_path / "rows.jsonl", rows())
     code = (
-        "import sys; from skipthink.skipping.role_facts import roles_of_files; "
-        f"roles_of_files([{str(file)!r}], n_roles=4); assert not {{'torch', 'transformers'}} & set(sys.modules)"
+        "import sys; from skipthink.data.audit_files import audit_files; "
+        "from skipthink.skipping.role_facts import roles_of_files; "
+        f"roles_of_files(audit_files([{str(file)!r}]).tables, n_roles=4); assert not {{'torch', 'transformers'}} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

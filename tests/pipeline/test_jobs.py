@@ -167,7 +167,7 @@ def test_without_an_item_per_step_there_may_be_more_steps_than_markers(tmp_path,
 def test_few_validation_questions_are_a_warning(tmp_path):
     few = prepared(tmp_path / "few", ["data.sizes.validation=25"])
     assert few["warnings"] == [
-        "the gate trial of stt decides on 25 validation questions, by which differences of up to 20 points are chance; "
+        "the gate trial of stt decides on 25 validation questions, by which differences of up to 20 points may be chance; "
         "give it 100 or more (data.sizes.validation)"
     ]
     assert not prepared(tmp_path / "enough", ["data.sizes.validation=100"])["warnings"]

@@ -317,7 +317,7 @@ def audit(
     roles: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Also finds roles of steps, so many at most, as the gate trial of a run does."
+            min=1, help="Also shows the kinds (roles) of steps that the gate trial finds, at most so many."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Prints JSON.")] = False,
@@ -334,7 +334,7 @@ def audit(
 
         counted = {"count_tokens": load_counter(tokenizer), "counted_by": tokenizer}
     report = audit_files(files, answer=answer, chunks=chunks or (), rules=rules, **counted)
-    found = {} if roles is None else roles_of_files(files, n_roles=roles, rules=rules)
+    found = {} if roles is None else roles_of_files(report.tables, n_roles=roles, rules=rules)
     if as_json:
         content = report.to_dict()
         for of_file in content["files"] if found else ():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skipthink.data import load_samples
 from skipthink.data.audit import AuditReport, audit_leaks, audit_samples
 from skipthink.data.leaks import Leak
 from skipthink.data.measures import CountTokens
 from skipthink.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCHEMA = 1
 
@@ -24,11 +27,13 @@ class FilesReport:
         files: the report of each file, by its name as given.
         loaded: what the loader has counted, by file: rows read, kept, and dropped by reason.
         leaks: every two splits of all files compared; of one file those of its report.
+        tables: the rows of each file, as they were loaded.
     """
 
     files: dict[str, AuditReport]
     loaded: dict[str, dict[str, Any]]
     leaks: tuple[Leak, ...]
+    tables: dict[str, pa.Table] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as `--json` writes it."""
@@ -86,4 +91,4 @@ def audit_files(
         for name, table in tables.items()
     }
     leaks = audit_leaks(tables) if len(tables) > 1 else reports[names[0]].leaks
-    return FilesReport(reports, loaded, leaks)
+    return FilesReport(reports, loaded, leaks, tables)

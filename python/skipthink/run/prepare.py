@@ -120,17 +120,7 @@ def refuse_splits(recipe: Recipe, splits: Mapping[str, pa.Table]) -> list[str]:
         DataError: no validation questions, and the gate `trial` decides on them; or chunk-wise items of rationales
             that have more steps than the student will have markers, where every step is a chunk.
     """
-    marked = next((method for method in recipe.chosen if recipe.marks_every_step(method)), None)
-    if marked is not None:
-        spans = split_steps_batch(splits["train"]["rationale"], rules=recipe.chunks.rules)
-        most = int(spans.n_steps.max(initial=0))
-        if most > recipe.chunks.M:
-            raise DataError(
-                f"training sample {splits['train']['id'][int(spans.n_steps.argmax())].as_py()} has {most} steps, and "
-                f"{marked.name} trains on an item per step (gate {recipe.skip.gate}, skip_weight below 1), but "
-                f"chunks.M is {recipe.chunks.M}; raise it to {most}, or train beside whole rationales "
-                "(full_items: one-pass) or on skip items alone (skip_weight: 1)"
-            )
+    _refuse_unmarked_steps(recipe, splits["train"])
     decided, n_questions = recipe.decided_on_validation, splits["validation"].num_rows
     if decided is None or n_questions >= FEW_QUESTIONS:
         return []
@@ -138,9 +128,24 @@ def refuse_splits(recipe: Recipe, splits: Mapping[str, pa.Table]) -> list[str]:
         raise DataError(f"the gate trial of {decided.name} {NO_VALIDATION}")
     return [
         f"the gate trial of {decided.name} decides on {n_questions} validation questions, by which differences of "
-        f"up to {100 / n_questions**0.5:.0f} points are chance; give it {FEW_QUESTIONS} or more "
+        f"up to {100 / n_questions**0.5:.0f} points may be chance; give it {FEW_QUESTIONS} or more "
         "(data.sizes.validation)"
     ]
+
+
+def _refuse_unmarked_steps(recipe: Recipe, samples: pa.Table) -> None:
+    marked = next((method for method in recipe.trained if recipe.marks_every_step(method)), None)
+    if marked is None:
+        return
+    n_steps = split_steps_batch(samples["rationale"], rules=recipe.chunks.rules).n_steps
+    most = int(n_steps.max(initial=0))
+    if most > recipe.chunks.M:
+        raise DataError(
+            f"training sample {samples['id'][int(n_steps.argmax())].as_py()} has {most} steps, and {marked.name} "
+            f"trains on an item per step (gate {recipe.skip.gate}, skip_weight below 1), but chunks.M is "
+            f"{recipe.chunks.M}; raise it to {most}, or train beside whole rationales (full_items: one-pass) or on "
+            "skip items alone (skip_weight: 1)"
+        )
 
 
 def read_assignment(path: Path, flags: Sequence[str], changes: Sequence[str]) -> Assignment:

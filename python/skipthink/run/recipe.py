@@ -173,9 +173,7 @@ class Recipe(CheckOptions):
         """The first method whose skip data need validation questions: the gate `trial` makes them; None: none does."""
         if self.skip.gate != "trial":
             return None
-        writers = (self.training.known.get(method.writer or "") for method in self.chosen)
-        needing = (method for method in (*self.chosen, *writers) if method is not None)
-        return next((method for method in needing if method.needs is not Needs.NOTHING), None)
+        return next((method for method in self.trained if method.needs is not Needs.NOTHING), None)
 
     def marks_every_step(self, method: Method) -> bool:
         """Whether a method has an item per step: chunk-wise items, of a gate to which every step is a chunk."""
@@ -194,6 +192,12 @@ class Recipe(CheckOptions):
     def chosen(self) -> tuple[Method, ...]:
         """The methods that are compared."""
         return tuple(self.found[name] for name in self.methods)
+
+    @property
+    def trained(self) -> tuple[Method, ...]:
+        """The methods that are compared, and those whose students write answers for them."""
+        writers = (self.training.known.get(method.writer or "") for method in self.chosen)
+        return (*self.chosen, *(writer for writer in writers if writer is not None))
 
     def method(self, name: str) -> Method:
         """The method of a name, one of the package or of the recipe's own."""

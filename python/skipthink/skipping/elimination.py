@@ -133,19 +133,24 @@ def eliminate(
             trial = Trial(more, attempt(without), best, within)
             if doubt and trial.rise > doubt and best.dropped not in repeated:
                 repeated.add(best.dropped)
-                best = max(best, attempt(best.dropped, again=True), key=lambda one: one.accuracy)
+                best = _better(best, attempt(best.dropped, again=True))
                 trial = replace(trial, best=best)
             if trial.is_in_doubt(doubt):
                 repeated.add(without)
-                better = max(trial.without, attempt(without, again=True), key=lambda one: one.accuracy)
+                better = _better(trial.without, attempt(without, again=True))
                 trial = replace(trial, without=better, n_trainings=2)
             trials.append(trial)
             if trial.may_go:
                 dropped = without
-                best = max(best, trial.without, key=lambda one: one.accuracy)
+                best = _better(best, trial.without)
             elif len(more) == 1 and trial.without.accuracy < NEEDED * trial.best.accuracy:
                 needed.update(more)
     return trials
+
+
+def _better(one: Attempt, other: Attempt) -> Attempt:
+    """The more accurate; the first of equals."""
+    return max(one, other, key=lambda attempt: attempt.accuracy)
 
 
 def dropped_by(trials: Sequence[Trial], floor: float = FLOOR) -> Dropped:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skipthink.core.search import average_boundaries
-from skipthink.core.steps import StepSpans, split_steps_batch
-from skipthink.data import load_samples
+from skipthink.core.steps import split_steps
 from skipthink.data.audit_text import Section, clean, percent
 from skipthink.skipping.roles import find_roles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MOST_LOOKED_AT = 2_000
 """Rationales that are looked at; of more, so many are drawn. Roles hardly change beyond."""
@@ -58,45 +61,42 @@ def describe_roles(
     drawn = list(range(len(rationales)))
     if len(drawn) > MOST_LOOKED_AT:
         drawn = sorted(np.random.default_rng(seed).choice(drawn, MOST_LOOKED_AT, replace=False).tolist())
-    texts = [rationales[row] for row in drawn]
-    spans = split_steps_batch(texts, rules=rules)
-    steps = _texts(texts, spans)
-    boundaries = average_boundaries(spans.n_steps, max(1, int(spans.n_steps.max(initial=0))))
+    steps = [split_steps(rationales[row], rules=rules) for row in drawn]
+    n_steps = np.array([len(row) for row in steps], dtype=np.int64)
+    boundaries = average_boundaries(n_steps, max(1, int(n_steps.max(initial=0))))
     roles = find_roles([questions[row] for row in drawn], steps, boundaries, n_roles=n_roles, seed=seed)
-    last = np.maximum(spans.n_steps - 1, 1)[:, None]
+    last = np.maximum(n_steps - 1, 1)[:, None]
     places = np.arange(roles.of.shape[1])[None] / last
     facts = []
     for role, example in enumerate(roles.examples):
         held = roles.of == role
         low, high = np.quantile(places[held], (0.05, 0.95))
         facts.append(
-            RoleFacts(example, float(held.sum() / len(texts)), (float(low), float(high)), roles.new[role])
+            RoleFacts(example, float(held.sum() / len(drawn)), (float(low), float(high)), roles.new[role])
         )
     return facts
 
 
 def roles_of_files(
-    files: Sequence[str | Path], *, n_roles: int, rules: str | Sequence[str] = "auto"
+    tables: Mapping[str, pa.Table], *, n_roles: int, rules: str | Sequence[str] = "auto"
 ) -> dict[str, list[RoleFacts]]:
     """The roles of the training rows of each file; of all rows where none are marked as training rows.
 
     Args:
-        files: files, folders or data sets that `load_samples` reads.
+        tables: the rows of each file, as `load_samples` gives them.
         n_roles: R, the most roles there may be.
         rules: step rules, as in `skipthink.split_steps`.
 
     Raises:
-        DataError: a file cannot be read.
         InvalidInputError: n_roles < 1.
     """
     found = {}
-    for file in files:
-        rows = load_samples(str(file), teacher="all", require_rationale=False).table
-        rows = rows.filter(rows["rationale"].is_valid())
+    for file, table in tables.items():
+        rows = table.filter(table["rationale"].is_valid())
         if "split" in rows.column_names:
             of_training = [split == "train" for split in rows["split"].to_pylist()]
             rows = rows.filter(of_training) if any(of_training) else rows
-        found[str(file)] = describe_roles(
+        found[file] = describe_roles(
             rows["question"].to_pylist(), rows["rationale"].to_pylist(), n_roles=n_roles, rules=rules
         )
     return found
@@ -132,7 +132,3 @@ def role_sections(found: Mapping[str, Sequence[RoleFacts]]) -> list[Section]:
         )
         for name, roles in found.items()
     ]
-
-
-def _texts(rationales: Sequence[str], spans: StepSpans) -> list[list[str]]:
-    return [[text[start:end] for start, end in spans[row]] for row, text in enumerate(rationales)]
