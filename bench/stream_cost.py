@@ -1,8 +1,9 @@
 """What a row costs on its way from file to file, in CPU µs: reading, computing, writing, and all of it together.
 
 `nice python bench/stream_cost.py --rows 200000` makes a Parquet file (mean 12 steps), reads its batches, maps them in
-memory and writes the results, and then has `process_files` do all three. The least of `--repeats` counts. The last
-column is the ratio that matters: what `process_files` takes beside the sum of the three.
+memory and writes the results, and then has `process_files` do all three. The least of `--repeats` counts. The ratio
+is what matters: what `process_files` takes beside the sum of the three. Bytes per row are those of the columns that
+are read, in memory, and of the file that is written.
 """
 
 import argparse
@@ -46,8 +47,8 @@ def main():
         folder = Path(name)
         make(folder / "rows.parquet", options.rows)
         print(f"{options.rows:,} rows, CPU µs per row")
-        print("| function | read | compute | write | sum | to a file | to a folder | ratio |")
-        print("|---|---|---|---|---|---|---|---|")
+        print("| function | read | compute | write | sum | to a file | to a folder | ratio | bytes in | bytes out |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
         for title, function, tally in functions():
             if title.startswith(options.only):
                 print_costs(title, function, tally, folder, options)
@@ -57,9 +58,11 @@ def print_costs(title, function, tally, folder, options):
     rounds = [costs(function, tally, folder, options.rows) for _ in range(options.repeats)]
     read, compute, write, file, parts = (min(column) for column in zip(*rounds, strict=True))
     core = read + compute + write
+    taken = sum(batch.nbytes for batch in read_batches(folder / "rows.parquet", function.columns)) / options.rows
+    given = (folder / "out.parquet").stat().st_size / options.rows
     print(
         f"| {title} | {read:.2f} | {compute:.2f} | {write:.2f} | {core:.2f} | {file:.2f} | {parts:.2f} "
-        f"| {file / core:.2f}, {parts / core:.2f} |",
+        f"| {file / core:.2f}, {parts / core:.2f} | {taken:.0f} | {given:.0f} |",
         flush=True,
     )
 

@@ -73,7 +73,7 @@ def process_files(
             room for.
         gpus: GPUs of each worker on Ray; None: 1 where a model is asked and there are GPUs, else 0.
         share: the part of the source that this call works on; the others are worked on by other calls.
-        part_rows: rows of a part, about; None: 131,072, or 16,384 where the function asks a model.
+        part_rows: rows of a part, about; None: 262,144, or 16,384 where the function asks a model.
         batch_rows: most rows worked on at once; None: 16,384, or 1,024 where the function asks a model. The result does
             not depend on it, up to the rounding of a model's sums.
         absent: columns that the first shard was found not to have; another that has one is refused.

@@ -30,7 +30,7 @@ from skipthink.io.tables import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PART_ROWS = 131_072
+PART_ROWS = 262_144
 PART_BYTES = 256 * 2**20
 """What a part holds about; it is the most that a worker loses with a kill, and what it takes at once."""
 COSTLY_PART_ROWS = 16_384
