@@ -26,7 +26,7 @@ class Killed(Exception):
 
 
 def main(folder, student, *, as_it_is):
-    """DDP; sharded; and sharded, killed and resumed, with checkpoints of both kinds."""
+    """Sharded; then DDP; and sharded, killed and resumed, with checkpoints of both kinds."""
     samples, held, losses = pq.read_table(folder / "samples.parquet"), [], []
 
     def train(out, progress=None, **options):
@@ -39,8 +39,8 @@ def main(folder, student, *, as_it_is):
         return
     shard_on_cpus()
     note_parts(held)
-    train("ddp")
     train("sharded", fsdp=True, fsdp_config=dict(FSDP))
+    train("ddp")  # not sharded, although the process has sharded before
     for out, kind in (("resumed-whole", "FULL_STATE_DICT"), ("resumed-shards", "SHARDED_STATE_DICT")):
         options = {"fsdp": True, "fsdp_config": {**FSDP, "state_dict_type": kind}}
         try:
