@@ -1,16 +1,13 @@
 """Several processes: what torchrun starts equals one process with the doubled batch."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from torchrun import largest_difference, torchrun
 from training_calls import train_by_name
 
 from skipthink.exceptions import RunError
@@ -75,35 +72,6 @@ torch.distributed.destroy_process_group()
 """
 
 
-def torchrun(*arguments, n_ranks=2, check=True):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc_per_node",
-            str(n_ranks),
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def largest_difference(left, right):
-    left, right = (
-        load_file(left / "model" / "model.safetensors"),
-        load_file(right / "model" / "model.safetensors"),
-    )
-    assert left.keys() == right.keys()
-    return max(float((left[name] - right[name]).abs().max()) for name in left)
-
-
 def test_two_processes_equal_one_with_the_doubled_batch(student_dir, samples, tmp_path):
     """Weights to 1e-6 in float32, boundaries the same; killed in an epoch and resumed: bit by bit the same."""
     samples = samples.slice(0, 11)  # the last step of a stage has 3 items: one process gets 2 of them
@@ -138,31 +106,6 @@ def test_two_processes_equal_one_with_the_doubled_batch(student_dir, samples, tm
         "report",
     ):
         assert summaries[0][name] == alone[name], name
-
-
-SHARDED = """
-import sys
-sys.path.insert(0, "SUPPORT")
-import pyarrow.parquet as pq
-from pathlib import Path
-from training_calls import train_by_name
-
-folder, student = Path(sys.argv[1]), Path(sys.argv[2])
-settings = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}}
-train_by_name("base", student=student, samples=pq.read_table(folder / "samples.parquet"), out=folder / "out",
-              settings=settings)
-"""
-
-
-def test_processes_that_would_not_be_sharded_are_refused(student_dir, samples, tmp_path):
-    """accelerate takes processes on a CPU for DDP whatever it is told of FSDP, and says nothing."""
-    pq.write_table(samples.slice(0, 11), tmp_path / "samples.parquet")
-    (tmp_path / "script.py").write_text(
-        SHARDED.replace("SUPPORT", str(Path(__file__).parents[1] / "support"))
-    )
-    done = torchrun(str(tmp_path / "script.py"), str(tmp_path), str(student_dir), check=False)
-    assert done.returncode != 0
-    assert "fsdp: true, but accelerate does not shard on cpu: 2 processes would each hold" in done.stderr
 
 
 RECIPE = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,29 @@ CHECKPOINTING = next(
     if hasattr(TrainingArguments, name)
 )
 """What `transformers` calls our `activation_checkpointing`; 5.17 knows the second name only."""
+
+PASSED_ON = ("ACCELERATE_", "FSDP_")
+"""What the names of environment variables begin with by which accelerate tells itself how to train."""
+
+
+@contextmanager
+def restored_environment() -> Iterator[None]:
+    """Takes back what a training leaves in the environment for those after it in the same process.
+
+    accelerate and `transformers` note there that parameters are sharded, or a model compiled: without this, the next
+    training would be so, too, whatever its options say.
+    """
+    before = _passed_on()
+    try:
+        yield
+    finally:
+        for name in _passed_on().keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _passed_on() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
 
 
 @dataclass

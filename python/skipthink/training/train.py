@@ -22,7 +22,7 @@ from skipthink.student.losses import Floats
 from skipthink.student.student import Student
 from skipthink.student.token_rows import Bools, TokenRows
 from skipthink.student.token_texts import as_tokens, marked_text
-from skipthink.training.arguments import make_arguments
+from skipthink.training.arguments import make_arguments, restored_environment
 from skipthink.training.last_layers import only_last_layers
 from skipthink.training.lora import add_lora, merge_lora
 from skipthink.training.method import Method
@@ -37,6 +37,7 @@ SHOWN_CHARACTERS = 400
 """Of the item that is shown when a training begins."""
 
 
+@restored_environment()
 def train_method(
     method: Method,
     *,

@@ -249,10 +249,18 @@ class _Epochs(TrainerCallback):
 
 
 def whole_weights(trainer: Trainer) -> dict[str, torch.Tensor] | None:
-    """Weights gathered from all processes where parameters are sharded; else None: the model has them."""
+    """Weights gathered from all processes where parameters are sharded; else None: the model has them.
+
+    All processes take part; the first one gets the weights, the others may get none.
+    """
     if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return None
     weights: dict[str, torch.Tensor] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    # tied weights were gathered one by one: copies of one tensor, which would all be saved
+    first: dict[int, str] = {}
+    for name, weight in trainer.model.named_parameters(remove_duplicate=False):  # type: ignore[union-attr]
+        if name in weights:
+            weights[name] = weights[first.setdefault(id(weight), name)]
     return weights
 
 
