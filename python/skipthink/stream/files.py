@@ -193,7 +193,7 @@ def _counted(total: Counts) -> dict[str, Any]:
 
 
 def _done_before(
-    result: Result, share: Share, job: str, state: list[dict[str, int]]
+    result: Result, share: Share, job: str, state: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
     """The report of a share that is done."""
     noted = result.completion(share).read_json()
