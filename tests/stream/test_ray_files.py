@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bench_scripts import BENCH, bench_script
 from command_line import call_cli
 from engines import start, stop_all
 from object_store import object_store
@@ -18,7 +19,6 @@ from skipthink.io.places import Place
 from skipthink.stream import Checker, Generator, Scorer, Splitter
 from skipthink.stream.files import process_files
 
-BENCH = Path(__file__).parents[2] / "bench"
 STUDENT = Path(skipthink.__file__).parent / "testbed" / "students" / "S"
 
 pytestmark = [
@@ -64,12 +64,7 @@ def rows(tmp_path_factory):
 
 def answering(folder):
     """A student of random weights that answers."""
-    sys.path.insert(0, str(BENCH))
-    try:
-        import chaos_files
-    finally:
-        sys.path.remove(str(BENCH))
-    return chaos_files.random_student(folder / "rows.parquet", folder)
+    return bench_script("chaos_files").random_student(folder / "rows.parquet", folder)
 
 
 def parts_of(folder):
@@ -125,7 +120,9 @@ def test_commands_on_ray_write_what_they_write_here(words, rows, ray_address, tm
     on_ray = ["--engine", "ray", "--address", ray_address]
     done = call_cli(name, tmp_path / "in", f"{tmp_path}/found/", *options, *on_ray, env=one_thread)
     assert "80 rows in, 80 out, 0 bad" in done.stderr
-    report, expected = (json.loads((tmp_path / out / "_report.json").read_text()) for out in ("found", "expected"))
+    report, expected = (
+        json.loads((tmp_path / out / "_report.json").read_text()) for out in ("found", "expected")
+    )
     assert (report["engine"], expected["engine"]) == ("ray", "local")
     assert (report["parts"], report["tally"]) == (4, expected["tally"])
     assert parts_of(tmp_path / "found") == parts_of(tmp_path / "expected") != {}

@@ -7,14 +7,12 @@ import importlib.util
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from bench_scripts import bench_script
 
 from skipthink.stream import map_batches, map_in_arrow
-
-BENCH = Path(__file__).parents[2] / "bench"
 
 
 def through_pyarrow(table, function):
@@ -123,7 +121,7 @@ def start_ray():
     less = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     for patience in range(4, -1, -1):
         try:
-            with patient_node() as ports:
+            with bench_script("chaos_run").patient_node() as ports:
                 _started["cluster"] = Cluster(initialize_head=True, head_node_args=node | less | ports)
             break
         except Exception:
@@ -131,14 +129,6 @@ def start_ray():
                 raise
     ray.init(address=_started["cluster"].address, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
-
-
-def patient_node():
-    """See `bench/chaos_run.py`."""
-    spec = importlib.util.spec_from_file_location("chaos_run", BENCH / "chaos_run.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.patient_node()
 
 
 _started = {}
