@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import call_cli
+from engines import start, stop_all
 from object_store import object_store
 
 from skipthink.io.places import Place
@@ -81,3 +82,41 @@ def test_a_run_in_an_object_store_that_loses_a_node_ends_so_too(rounds):
     assert all((node / "data/train.parquet").exists() for node in nodes if (node / "train").exists())
     assert not [name for name in left if name.startswith(("tries/", "drivers/"))]
     assert "train/stt/s0/model/model.safetensors" in left
+
+
+STUDY = """
+name: tiny
+answer: number
+data:
+  task: multi_step_arithmetic
+  sizes: {train: 8, validation: 2, test: 2}
+  task_options: {n_operations: 1, max_value: 20, max_number: 9}
+student: {hidden_size: 16, num_layers: 1, num_heads: 2, vocab_size: 300}
+chunks: {M: 2, method: average}
+methods: [base]
+training: {max_steps: 2, batch_size: 8, save_steps: 50}
+evaluation: {alone_questions: 0, stage_questions: 0}
+study: {rates: [1.0e-3, 4.0e-3], factors: [1.0], seeds: [0], tuned_with: [base]}
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # what Ray warns of is its own
+def test_a_study_by_the_command_runs_on_ray(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(STUDY)
+    start("Ray Data")
+    import ray
+
+    try:
+        on_ray = ["--engine", "ray", "--address", ray.get_runtime_context().gcs_address]
+        said = call_cli("study", tmp_path / "tiny.yaml", "--out", tmp_path / "study", *on_ray).stdout
+    finally:
+        stop_all()
+    found = json.loads((tmp_path / "study/study.json").read_text())
+    assert [row["rate"] for row in found["tune"]] == [0.001, 0.004]
+    assert found["rates"] == {"base": found["tuned_rate"]}
+    assert said.count("start  train/base/s0") == 2, "the student of the better rate is not trained again"
+    assert said.count("taken  train/base/s0") == 1
+    for run in ("tune-0.001", "tune-0.004", "test-s0"):
+        starts = [event for event in events_of(tmp_path / "study" / run) if event["event"] == "start"]
+        assert starts
+        assert all(event["node"] for event in starts)

@@ -6,6 +6,7 @@
 
 import os
 import re
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from engines import ENGINES, marks, start, stop_all
 from pytest_examples import CodeExample, find_examples
 
 import skipthink
+from skipthink.stream.threads import POOL_VARIABLES, worker_threads
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "engines.md"
 EXAMPLES = [example for example in find_examples(PAGE) if example.prefix.split()[:1] == ["python"]]
@@ -166,3 +168,24 @@ def test_types_through_engines(engine):
     if os.environ.get("SKIPTHINK_WRITE_TABLES"):
         write(written() | found)
     assert {place: written().get(place) for place in found} == found
+
+
+@quiet
+def test_a_process_of_daft_uses_one_thread(monkeypatch):
+    """It is a bare subprocess, whose batches come on its main thread."""
+    start("Daft")
+    import daft
+
+    for name in ("SKIPTHINK_NUM_THREADS", *POOL_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    kind = daft.DataType.list(daft.DataType.int64())
+
+    @daft.func.batch(return_dtype=kind, use_process=True)
+    def threads(rows: daft.Series) -> daft.Series:
+        assert threading.current_thread() is threading.main_thread()
+        return daft.Series.from_pylist([[worker_threads(), os.getpid()]] * len(rows))
+
+    rows = daft.from_pydict({"row": [0, 1]}).select(threads(daft.col("row")).alias("found"))
+    for count, process in rows.to_pydict()["found"]:
+        assert count == 1
+        assert process != os.getpid()

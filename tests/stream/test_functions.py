@@ -2,7 +2,9 @@
 
 import multiprocessing
 import pickle
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 import skipthink
 from skipthink.exceptions import InvalidInputError, InvalidTypeError, RunError
 from skipthink.stream import BatchFunction, Checker, Chunker, Splitter, map_batches
-from skipthink.stream.threads import worker_threads
+from skipthink.stream.threads import in_worker, worker_threads
 
 TEXTS = [
     "One. Two and three.\nFour.",
@@ -449,6 +451,14 @@ def test_one_thread_in_a_thread_of_a_pool_and_in_a_child(monkeypatch):
     assert found == [1]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(worker_threads) == 1
+
+
+def test_one_thread_in_a_task_of_spark(monkeypatch):
+    task = SimpleNamespace(get=lambda: None)
+    monkeypatch.setitem(sys.modules, "pyspark", SimpleNamespace(TaskContext=task))
+    assert not in_worker(), "its driver has no task"
+    task.get = object
+    assert in_worker()
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

@@ -1,4 +1,4 @@
-"""Files in an object store, through a server that speaks S3: read, written, resumed."""
+"""Files in object stores (S3, Google, a file system of fsspec): read, written, resumed."""
 
 import json
 import signal
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import call_cli
 from object_store import object_store
 
 import skipthink
@@ -28,9 +29,9 @@ TABLE = pa.table(
 EXPECTED = skipthink.chunk_batches(TABLE, 2, keep=["id"]).read_all()
 
 
-@pytest.fixture(scope="module")
-def store():
-    with object_store() as uri:
+@pytest.fixture(scope="module", params=["s3", "gs", "memory"])
+def store(request):
+    with object_store(request.param) as uri:
         for number in range(3):
             with Place.of(uri(f"in/{number}.parquet")).writing() as sink:
                 pq.write_table(TABLE.slice(number * 100, 100), sink, row_group_size=25)
@@ -67,6 +68,30 @@ if __name__ == "__main__":
 """
 
 
+def test_interrupted_and_resumed(store):
+    """What is done stays; the next call does the rest."""
+
+    def interrupt(done, total):
+        if done > 100:  # in the fifth part
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process_files(store("in/*.parquet"), store("late/"), CHUNKER, part_rows=25, progress=interrupt)
+    place = Place.of(store("late"))
+    assert (place / "_report.json").read_json() is None
+    report = process_files(store("in/*.parquet"), store("late/"), CHUNKER, part_rows=25)
+    assert (report["rows_out"], report["resumed"], report["discarded"]) == (300, 100, 0)
+    assert rows_of(place).to_pylist() == EXPECTED.to_pylist()
+
+
+def test_the_command_from_store_to_store(store):
+    words = [store("in/*.parquet"), store("of-command/"), "-M", "2", "--keep", "id"]
+    assert "300 rows in, 300 out, 0 bad" in call_cli("chunk", *words).stderr
+    assert rows_of(Place.of(store("of-command"))).to_pylist() == EXPECTED.to_pylist()
+    assert "300 rows were done before" in call_cli("chunk", *words).stderr
+
+
+@pytest.mark.parametrize("store", ["s3", "gs"], indirect=True)  # which other processes see
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills are of Unix")
 def test_killed_and_resumed(store, tmp_path):
     """Killed once some objects are there: what is done stays, the rest is done by two, and the objects are the same."""
@@ -112,6 +137,18 @@ def test_an_object_that_changed_is_another_one(store):
         report = process_files(store("one/"), store("one-out/"), CHUNKER)
         assert (report["resumed"], report["discarded"]) == (0, int(shift > 0))
         assert rows_of(Place.of(store("one-out")))["id"].to_pylist() == list(range(shift, shift + 50))
+
+
+def test_an_object_that_changed_but_for_its_size_is_another_one(store):
+    """Stores that tell no time of a change tell something else: a name of the version, or when an object was made."""
+    place = Place.of(store("lines-of-one/rows.jsonl"))
+    for number in range(2):
+        with place.writing() as sink:
+            sink.write(b'{"id": %d, "rationale": "One. Two.", "losses": [1.0, 2.0]}\n' % number)
+        report = process_files(store("lines-of-one/"), store("lines-out/"), CHUNKER)
+        assert (report["resumed"], report["discarded"]) == (0, number)
+        assert rows_of(Place.of(store("lines-out")))["id"].to_pylist() == [number]
+        time.sleep(1.1)  # S3 tells whole seconds
 
 
 def test_bad_places(store):

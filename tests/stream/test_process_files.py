@@ -14,6 +14,7 @@ import pytest
 from dying import Dying
 
 import skipthink
+from skipthink.core.steps import LONG_CHARACTERS
 from skipthink.exceptions import DataError, InvalidInputError, RunError
 from skipthink.io.places import Place
 from skipthink.stream import Generator, LocalGenerator, Scorer
@@ -275,6 +276,20 @@ def test_bad_rows_are_counted_by_reason(tmp_path, source):
     expected = pa.Table.from_pylist([row for row in EXPECTED.to_pylist() if row["id"] % 10_000 not in (3, 5, 9, 77)
                                      or row["id"] >= 20_000], schema=EXPECTED.schema)  # fmt: skip
     assert kept.to_pylist() == expected.to_pylist()
+
+
+@pytest.mark.parametrize("fixed_lists", [True, False])
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_chunks_are_counted_alike_in_lists_of_both_kinds(tmp_path, ending, fixed_lists):
+    texts = ["a" * LONG_CHARACTERS, "a" * (LONG_CHARACTERS - 1), "One. Two. Three. Four.", " "]
+    losses = [[1.0], [1.0], [0.1, 0.2, 2.0, 3.0], []]
+    pq.write_table(pa.table({"rationale": texts, "losses": losses}), tmp_path / "in.parquet")
+    chunker = skipthink.Chunker(2, keep=[], fixed_lists=fixed_lists, on_error="null")
+    report = skipthink.chunk_file(tmp_path / "in.parquet", tmp_path / f"out.{ending}", chunker)
+    assert counts(report, "rows", "unsearched", "unsplit") == {"rows": 4, "unsearched": 2, "unsplit": 1}
+    pq.write_table(pa.table({"rationale": [" "], "losses": [[]]}), tmp_path / "bad.parquet")
+    report = skipthink.chunk_file(tmp_path / "bad.parquet", tmp_path / f"bad-out.{ending}", chunker)
+    assert counts(report, "rows", "unsearched", "unsplit") == {"rows": 1, "unsearched": 0, "unsplit": 0}
 
 
 def test_answers_are_counted_by_verdict(tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bench_scripts import BENCH, bench_script
+from command_line import call_cli
 from engines import start, stop_all
 from object_store import object_store
 
@@ -17,7 +19,6 @@ from skipthink.io.places import Place
 from skipthink.stream import Checker, Generator, Scorer, Splitter
 from skipthink.stream.files import process_files
 
-BENCH = Path(__file__).parents[2] / "bench"
 STUDENT = Path(skipthink.__file__).parent / "testbed" / "students" / "S"
 
 pytestmark = [
@@ -63,12 +64,7 @@ def rows(tmp_path_factory):
 
 def answering(folder):
     """A student of random weights that answers."""
-    sys.path.insert(0, str(BENCH))
-    try:
-        import chaos_files
-    finally:
-        sys.path.remove(str(BENCH))
-    return chaos_files.random_student(folder / "rows.parquet", folder)
+    return bench_script("chaos_files").random_student(folder / "rows.parquet", folder)
 
 
 def parts_of(folder):
@@ -97,6 +93,38 @@ def test_files_of_every_function_are_those_of_one_process(make, rows, ray_addres
     assert {key: report[key] for key in ("tally", "bytes_out")} == {
         key: expected[key] for key in ("tally", "bytes_out")
     }
+    assert parts_of(tmp_path / "found") == parts_of(tmp_path / "expected") != {}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["split"],
+        ["check", "--answer", "number"],
+        ["chunk", "-M", 2, "--method", "optimal"],
+        ["score", "--student", STUDENT, "-M", 2],
+    ],
+    ids=lambda words: words[0],
+)
+def test_commands_on_ray_write_what_they_write_here(words, rows, ray_address, tmp_path):
+    table = pq.read_table(rows)
+    if words[0] == "chunk":
+        losses = [[0.1, 2.0, 0.1 * (row % 7)] for row in range(80)]
+        table = table.append_column("losses", pa.array(losses))
+    (tmp_path / "in").mkdir()
+    for shard in range(4):
+        pq.write_table(table.slice(20 * shard, 20), tmp_path / "in" / f"{shard}.parquet")
+    name, *options = words
+    one_thread = {"OMP_NUM_THREADS": "1"}  # as workers have, for the last bit of a student's sums
+    call_cli(name, tmp_path / "in", f"{tmp_path}/expected/", *options, env=one_thread)
+    on_ray = ["--engine", "ray", "--address", ray_address]
+    done = call_cli(name, tmp_path / "in", f"{tmp_path}/found/", *options, *on_ray, env=one_thread)
+    assert "80 rows in, 80 out, 0 bad" in done.stderr
+    report, expected = (
+        json.loads((tmp_path / out / "_report.json").read_text()) for out in ("found", "expected")
+    )
+    assert (report["engine"], expected["engine"]) == ("ray", "local")
+    assert (report["parts"], report["tally"]) == (4, expected["tally"])
     assert parts_of(tmp_path / "found") == parts_of(tmp_path / "expected") != {}
 
 

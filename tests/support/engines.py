@@ -10,6 +10,7 @@ import sys
 
 import pyarrow as pa
 import pytest
+from bench_scripts import bench_script
 
 from skipthink.stream import map_batches, map_in_arrow
 
@@ -105,14 +106,14 @@ def start(engine):
 
 
 def start_ray():
-    """Starts a Ray of one node, without what watches it: Ray waits 15 s for its agents, which is short where all start."""
+    """Starts a Ray of one node, without what watches it; it waits for its agents however busy the machine is."""
     import ray
     from ray.cluster_utils import Cluster
 
     if ray.is_initialized():
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "30")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")
     os.environ.setdefault("RAY_worker_niceness", "0")  # or its workers starve where others are at work too
     # more CPUs than there may be: actors hold one each, and tasks must find another; a GPU that is only said to be there
@@ -120,7 +121,8 @@ def start_ray():
     less = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     for patience in range(4, -1, -1):
         try:
-            _started["cluster"] = Cluster(initialize_head=True, head_node_args=node | less)
+            with bench_script("chaos_run").patient_node() as ports:
+                _started["cluster"] = Cluster(initialize_head=True, head_node_args=node | less | ports)
             break
         except Exception:
             if not patience:

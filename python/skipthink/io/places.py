@@ -81,16 +81,23 @@ class Place:
             return self
         return Place(str(Path(self.path).absolute()) + ("/" if self.path.endswith("/") else ""))
 
-    def state(self) -> dict[str, int]:
-        """Size in bytes and time of the last change in nanoseconds.
+    def state(self) -> dict[str, Any]:
+        """What is different once the file has changed: size in bytes, time of the last change in nanoseconds.
+
+        Where a file system of fsspec tells no such time, `version` is the key it has for the file's properties.
 
         Raises:
             DataError: there is no such file.
         """
+        from pyarrow.fs import PyFileSystem
+
         found = self._info()
         if not found.is_file:
             raise DataError(f"cannot read {self}: there is no such file")
-        return {"bytes": int(found.size), "changed_ns": int(found.mtime_ns or 0)}
+        state = {"bytes": int(found.size), "changed_ns": int(found.mtime_ns or 0)}
+        if found.mtime_ns is None and isinstance(self.files, PyFileSystem):
+            return {**state, "version": self.files.handler.fs.ukey(self.path)}
+        return state
 
     def is_folder(self) -> bool:
         """Whether it is a folder that exists."""

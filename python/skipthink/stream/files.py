@@ -193,7 +193,7 @@ def _counted(total: Counts) -> dict[str, Any]:
 
 
 def _done_before(
-    result: Result, share: Share, job: str, state: list[dict[str, int]]
+    result: Result, share: Share, job: str, state: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
     """The report of a share that is done."""
     noted = result.completion(share).read_json()
@@ -285,8 +285,10 @@ def count_unsplit_rows(rows: pa.Table | pa.RecordBatch) -> int:
 
     if "chunks" not in rows.schema.names:
         return 0
-    single = rows.filter(
-        pc.equal(pc.list_element(rows["boundaries"], rows["boundaries"].type.list_size - 1), 1)
-    )
+    boundaries = rows["boundaries"]
+    width = pc.max(pc.list_value_length(boundaries)).as_py()  # a plain list's type does not say it
+    if width is None:  # every row is bad
+        return 0
+    single = rows.filter(pc.equal(pc.list_element(boundaries, width - 1), 1))
     lengths = pc.utf8_length(pc.binary_join(single["chunks"], ""))
     return int(pc.sum(pc.greater_equal(lengths, pa.scalar(LONG_CHARACTERS, lengths.type))).as_py() or 0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from skipthink.exceptions import DataError, InvalidInputError, InvalidTypeError
 from skipthink.io.tables import split_batch
-from skipthink.stream.columns import KINDS, empty_batch, slice_rows, text_column
+from skipthink.stream.columns import KINDS, empty_batch, is_texts, slice_rows, text_column
 from skipthink.stream.messages import placed, without_row
 
 if TYPE_CHECKING:
@@ -133,8 +133,10 @@ class BatchFunction(ABC):
         given = input_schema if isinstance(input_schema, pa.Schema) else pa.schema(input_schema)
         self._check_names(given.names)
         for name, kind in self.reads.items():
-            if not KINDS[kind](given.field(name).type):
-                raise InvalidTypeError(f"{name} must hold {kind}, got {given.field(name).type}")
+            found = given.field(name).type
+            if not KINDS[kind](found):
+                hint = "; join each list to one text" if kind == "texts" and is_texts(found) else ""
+                raise InvalidTypeError(f"{name} must hold {kind}, got {found}{hint}")
         fields = self._new_fields()
         new = {field.name for field in fields}
         kept = [name for name in (given.names if self.keep is None else self.keep) if name not in new]

@@ -31,13 +31,13 @@ def worker_threads(num_threads: int | None = None) -> int | None:
 
 
 def in_worker() -> bool:
-    """Whether somebody else drives this call: in a child process, a worker of Ray or Spark, or a thread of a pool."""
+    """Whether somebody else drives this call: in a child process, a worker of an engine, or a thread of a pool."""
     if threading.current_thread() is not threading.main_thread():
         return True
     pools = (sys.modules.get(name) for name in ("multiprocessing", "multiprocess"))
     if any(pool is not None and pool.parent_process() is not None for pool in pools):
         return True
-    return _in_ray() or _in_spark()
+    return _in_ray() or _in_spark() or _in_daft()
 
 
 def _count(text: str) -> int | None:
@@ -56,3 +56,9 @@ def _in_ray() -> bool:
 def _in_spark() -> bool:
     spark = sys.modules.get("pyspark")
     return spark is not None and spark.TaskContext.get() is not None
+
+
+def _in_daft() -> bool:
+    """Whether this is a process of a UDF with `use_process=True`: a bare subprocess, known by the program it runs."""
+    program = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return program is not None and program.name == "daft.execution.udf_worker"
