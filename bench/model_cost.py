@@ -66,7 +66,8 @@ def functions(model, n_chunks, folder):
 
 def print_costs(title, source, function, result, repeats):
     n_rows = pq.read_metadata(source).num_rows
-    function(next(pq.ParquetFile(source).iter_batches(WARM_ROWS, columns=function.columns)))  # loads the model
+    few = pq.ParquetFile(source).iter_batches(WARM_ROWS, columns=function.columns)
+    function(next(few))  # loads the model
     parts = result.with_suffix("")
     rounds = [costs(function, source, result, parts) for _ in range(repeats)]
     read, compute, write, whole = (min(column) / n_rows * 1e3 for column in zip(*rounds, strict=True))

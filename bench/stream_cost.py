@@ -47,8 +47,8 @@ def main():
         folder = Path(name)
         make(folder / "rows.parquet", options.rows)
         print(f"{options.rows:,} rows, CPU µs per row")
-        print("| function | read | compute | write | sum | to a file | to a folder | ratio | bytes in | bytes out |")
-        print("|---|---|---|---|---|---|---|---|---|---|")
+        columns = "function, read, compute, write, sum, to a file, to a folder, ratio, bytes in, bytes out"
+        print(f"| {columns.replace(', ', ' | ')} |\n{'|---' * 10}|")
         for title, function, tally in functions():
             if title.startswith(options.only):
                 print_costs(title, function, tally, folder, options)
@@ -58,7 +58,8 @@ def print_costs(title, function, tally, folder, options):
     rounds = [costs(function, tally, folder, options.rows) for _ in range(options.repeats)]
     read, compute, write, file, parts = (min(column) for column in zip(*rounds, strict=True))
     core = read + compute + write
-    taken = sum(batch.nbytes for batch in read_batches(folder / "rows.parquet", function.columns)) / options.rows
+    batches = read_batches(folder / "rows.parquet", function.columns)
+    taken = sum(batch.nbytes for batch in batches) / options.rows
     given = (folder / "out.parquet").stat().st_size / options.rows
     print(
         f"| {title} | {read:.2f} | {compute:.2f} | {write:.2f} | {core:.2f} | {file:.2f} | {parts:.2f} "
