@@ -13,15 +13,16 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError
 from skipthink.training import ItemSource
 from skipthink.training.methods.stt import METHOD
-from skipthink.training.mixing import Ramp
+from skipthink.training.mixing import Ramp, items_of_epoch
+from skipthink.training.options import BudgetOptions
 
 M = 3
 
 
 def test_a_share_that_rises_by_hand():
     """From 0 to 1 over two epochs of 4 items: shares 1/16, 3/16, …, 15/16, whose sums pass 1, 2, 3 and 4."""
-    ramp = Ramp(0.0, 1.0, 2.0)
-    assert ramp.n_items(2) == 4
+    ramp = Ramp(0.0, 1.0, 8)
+    assert items_of_epoch(0.0, 1.0, 2) == 4
     assert ramp.is_skip(0, 4).tolist() == [False, False, False, True]
     assert ramp.is_skip(1, 4).tolist() == [False, True, True, True]
 
@@ -29,24 +30,40 @@ def test_a_share_that_rises_by_hand():
 @pytest.mark.parametrize(("epoch", "share"), [(0, 0.3), (1, 0.5), (2, 0.7), (3, 0.8)])
 def test_every_epoch_has_its_share(epoch, share):
     """0.2 to 0.8 over three epochs; beyond them the share stays."""
-    is_skip = Ramp(0.2, 0.8, 3.0).is_skip(epoch, 1000)
+    is_skip = Ramp(0.2, 0.8, 3000).is_skip(epoch, 1000)
     assert is_skip.mean() == pytest.approx(share, abs=1e-3)
     halves = [part.mean() for part in np.array_split(is_skip, 2)]
     assert halves[0] < halves[1] if epoch < 3 else halves[0] == pytest.approx(halves[1], abs=2e-3)
 
 
+def test_a_share_that_rises_with_the_tokens():
+    """Skip items of 28 target tokens beside full ones of 80, 160,000 in all: the share is what the tokens so far say."""
+    ramp = Ramp(0.2, 0.8, 160_000, full=80, skip=28)
+    n_items = 4000
+    is_skip = ramp.is_skip(0, n_items)
+    spent = np.cumsum(np.where(is_skip, 28, 80))
+    end = int(np.searchsorted(spent, 160_000))
+    assert ramp.shares(np.array([0.0, float(end), float(n_items)])) == pytest.approx(
+        [0.2, 0.8, 0.8], abs=2e-3
+    )
+    assert ramp.shares(np.array([end - 1.0]))[0] < 0.8
+    for share in (0.25, 0.5, 0.75):
+        place = np.searchsorted(spent, share * 160_000)
+        assert is_skip[place - 100 : place + 100].mean() == pytest.approx(0.2 + 0.6 * share, abs=0.02)
+
+
 def test_a_share_that_does_not_change():
-    assert Ramp(0.5, 0.5, 1.0).is_skip(0, 6).tolist() == [False, True] * 3
+    assert Ramp(0.5, 0.5, 6).is_skip(0, 6).tolist() == [False, True] * 3
 
 
 def test_each_item_is_taken_before_any_is_taken_again():
-    order = Ramp(0.5, 0.5, 2.0).order(0, 6, 4, seed=1)
+    order = Ramp(0.5, 0.5, 24).order(0, 6, 4, seed=1)
     full, skip = order[order < 6], order[order >= 6]
     assert sorted(full) == list(range(6))
     assert sorted(skip[:4]) == [6, 7, 8, 9]
     assert sorted(skip[4:]) == sorted(skip[:2])
-    assert order.tolist() == Ramp(0.5, 0.5, 2.0).order(0, 6, 4, seed=1).tolist()
-    assert order.tolist() != Ramp(0.5, 0.5, 2.0).order(1, 6, 4, seed=1).tolist()
+    assert order.tolist() == Ramp(0.5, 0.5, 24).order(0, 6, 4, seed=1).tolist()
+    assert order.tolist() != Ramp(0.5, 0.5, 24).order(1, 6, 4, seed=1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +72,15 @@ def test_each_item_is_taken_before_any_is_taken_again():
         ({"skip_weight_start": 0.2, "skip_weight": None}, "needs skip_weight"),
         ({"skip_weight_start": 0.2, "skip_weight": 0.8}, "needs batching: shuffled"),
         ({"skip_weight_start": 1.0, "skip_weight": 1.0, "batching": "shuffled"}, "must be below 1"),
+        (
+            {
+                "skip_weight_start": 0.2,
+                "skip_weight": 0.8,
+                "batching": "shuffled",
+                "budget": BudgetOptions(seconds=60.0),
+            },
+            "beside a budget of seconds",
+        ),
     ],
 )
 def test_shares_that_are_refused(options, problem):
@@ -134,6 +160,28 @@ def test_steps_in_place_of_epochs_end_with_the_last_share(source_of, encoded):
     for epoch in range(2):
         found, expected = (METHOD.items(source, epoch) for source in (by_steps, by_epochs))
         assert found.stages.tolist() == expected.stages.tolist()
+
+
+@pytest.mark.parametrize("length", ["max_steps", "budget"])
+def test_a_ramp_ends_where_the_target_tokens_do(source_of, length):
+    """Target tokens of all epochs until the share is 1, as the items say, against what was asked for."""
+    asked = 30 * 64
+    by_steps = {"max_steps": 30, "step_target_tokens": 64}
+    options = by_steps if length == "max_steps" else {"budget": BudgetOptions(target_tokens=asked)}
+    source = source_of(
+        skip_weight_start=0.0, skip_weight=1.0, batching="shuffled", full_items="one-pass", **options
+    )
+    spent = 0
+    for epoch in range(100):
+        items = METHOD.items(source, epoch)
+        is_full = items.stages == Stage.BASE
+        if not is_full.any():
+            break
+        last = int(np.flatnonzero(is_full)[-1])
+        end = spent + int(items.n_loss[: last + 1].sum())
+        spent += int(items.n_loss.sum())
+    longest = int(items.n_loss.max())
+    assert asked - 12 * longest < end < asked + longest
 
 
 RAMP = {

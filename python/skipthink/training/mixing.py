@@ -18,24 +18,39 @@ from skipthink.core.ragged import Ints
 class Ramp:
     """A share of skip items that rises (or falls) evenly over the training.
 
+    A training ends after so many items, or after so many target tokens: then an item counts with the mean of its kind,
+    and a share that goes evenly in tokens is bent in items, as skip items are shorter than full ones.
+
     Attributes:
         start: share at the beginning.
         end: share at the end.
-        epochs: length of the training.
+        length: of the training, in what `full` and `skip` count.
+        full: what a full item adds to it: 1, or target tokens.
+        skip: what a skip item adds to it.
     """
 
     start: float
     end: float
-    epochs: float
+    length: float
+    full: float = 1.0
+    skip: float = 1.0
 
-    def n_items(self, n_full: int) -> int:
-        """Items of an epoch: as many as hold each full item once, at the mean of both shares."""
-        return max(1, round(n_full / (1 - (self.start + self.end) / 2)))
+    def shares(self, places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The share of skip items behind so many items, float64: `start` at 0, `end` where the training ends.
+
+        With t spent of the length L the share is p = start + (end - start) t / L, and an item adds
+        full + (skip - full) p to t: an exponential in the number of items, a line where both kinds add the same.
+        """
+        rate = (self.end - self.start) / self.length
+        first = self.full + (self.skip - self.full) * self.start  # what the first item adds
+        bend = (self.skip - self.full) * rate
+        spent = first * (np.expm1(bend * places) / bend if bend else places)
+        found: npt.NDArray[np.float64] = self.start + rate * np.minimum(spent, self.length)
+        return found
 
     def is_skip(self, epoch: int, n_items: int) -> npt.NDArray[np.bool_]:
         """Which places of an epoch are skip items, bool (n_items,): every part of it has its share, to one item."""
-        times = epoch + (np.arange(n_items) + 0.5) / n_items
-        shares = self.start + (self.end - self.start) * np.minimum(times / self.epochs, 1)
+        shares = self.shares(epoch * n_items + np.arange(n_items) + 0.5)
         found: npt.NDArray[np.bool_] = np.diff(np.floor(np.cumsum(shares) + 1e-9), prepend=0) > 0
         return found
 
@@ -50,12 +65,17 @@ class Ramp:
             n_skip: skip items there are.
             seed: of the run.
         """
-        is_skip = self.is_skip(epoch, self.n_items(n_full))
+        is_skip = self.is_skip(epoch, items_of_epoch(self.start, self.end, n_full))
         random = np.random.default_rng((seed, epoch, 2))
         order = np.empty(len(is_skip), dtype=np.int64)
         order[~is_skip] = np.resize(random.permutation(n_full), int((~is_skip).sum()))
         order[is_skip] = np.resize(n_full + random.permutation(n_skip), int(is_skip.sum()))
         return order
+
+
+def items_of_epoch(start: float, end: float, n_full: int) -> int:
+    """Items of an epoch: as many as hold each full item once, at the mean of the first and the last share."""
+    return max(1, round(n_full / (1 - (start + end) / 2)))
 
 
 def skip_rows(share: float | None, n_full: int, n_rows: int, seed: int, epoch: int) -> Ints:

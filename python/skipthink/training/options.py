@@ -144,3 +144,16 @@ class TrainingOptions(Options):
             raise OptionError(
                 "lora", "is set beside sharding; adapters are small: leave out fsdp and deepspeed"
             )
+
+    def need_known_length(self, name: str) -> None:
+        """Refuses an option that changes over a training whose length is not known beforehand.
+
+        Raises:
+            OptionError: there is a budget of seconds.
+        """
+        if self.budget is not None and self.budget.target_tokens is None:
+            raise OptionError(
+                name,
+                "is set beside a budget of seconds, of which nobody knows beforehand which step is how far: set "
+                "budget.target_tokens, epochs or max_steps",
+            )

@@ -40,12 +40,7 @@ class JudgeOptions(ChunkwiseOptions):
             return
         if not self.chunk_dropout:
             raise OptionError("chunk_dropout_from", "needs chunk_dropout, the probability it rises to")
-        if self.budget is not None and self.budget.target_tokens is None:
-            raise OptionError(
-                "chunk_dropout_from",
-                "is set beside a budget of seconds, of which nobody knows beforehand which step is how far: set "
-                "budget.target_tokens, epochs or max_steps",
-            )
+        self.need_known_length("chunk_dropout_from")
 
 
 class AverageChunks(Method):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from skipthink.student.token_rows import Bools
 from skipthink.training.method import Method, Needs, StandIn
 from skipthink.training.methods.answer_only import AnswerOnly
 from skipthink.training.methods.base_ac import ChunkwiseOptions, chunkwise_items
-from skipthink.training.mixing import Ramp, skip_rows
+from skipthink.training.mixing import Ramp, items_of_epoch, skip_rows
 from skipthink.training.source import ItemSource
 
 
@@ -69,6 +69,7 @@ class SkipItemOptions(ChunkwiseOptions):
             raise OptionError(
                 "skip_weight_start", "needs batching: shuffled; steps of one stage have no order"
             )
+        self.need_known_length("skip_weight_start")
 
 
 class SkipAll(Method):
@@ -86,7 +87,7 @@ class SkipAll(Method):
         skip = self.skip_items(source)
         if self.keeps_order(options):
             full = full_items(source, epoch)
-            order = self._ramp(source, len(full)).order(epoch, len(full), len(skip), source.seed)
+            order = self._ramp(source, full, skip).order(epoch, len(full), len(skip), source.seed)
             return take_items(join_items([full, skip]), order)
         if has_skip_items_alone(options):
             return skip
@@ -147,13 +148,19 @@ class SkipAll(Method):
         """The skip items there are: one per sample, in the order of the samples."""
         return source.planned("skip", skipped=self.skipped(source), thought=source.options.thought)
 
-    def _ramp(self, source: ItemSource, n_full: int) -> Ramp:
+    def _ramp(self, source: ItemSource, full: Items, skip: Items) -> Ramp:
+        """The share over the training: counted in items, or in target tokens where a step or the budget holds those."""
         options: SkipItemOptions = source.options
-        ramp = Ramp(float(options.skip_weight_start or 0), float(options.skip_weight or 0), options.epochs)
-        if options.max_steps is None:
-            return ramp
-        n_steps = -(-ramp.n_items(n_full) // source.step_size)
-        return replace(ramp, epochs=options.max_steps / n_steps)
+        start, end = float(options.skip_weight_start or 0), float(options.skip_weight or 0)
+        tokens = {"full": float(full.n_loss.mean()), "skip": float(skip.n_loss.mean())}
+        if options.budget is not None:
+            return Ramp(start, end, float(options.budget.target_tokens or 0), **tokens)
+        if options.max_steps is not None and options.step_target_tokens is not None:
+            return Ramp(start, end, options.max_steps * options.step_target_tokens, **tokens)
+        n_items, epochs = items_of_epoch(start, end, len(full)), options.epochs
+        if options.max_steps is not None:
+            epochs = options.max_steps / -(-n_items // source.step_size)
+        return Ramp(start, end, epochs * n_items)
 
 
 def has_skip_items_alone(options: SkipItemOptions) -> bool:
