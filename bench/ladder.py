@@ -6,7 +6,14 @@ Every rung trains the test bed's student S on the task of the demo with the same
 
     core        one pass over the core sentences alone, without markers: the ceiling
     skip        skip items alone, every sentence its own chunk, all but the core sentences skipped
-    skip-W      the same beside chunk-wise items; skip items are the share W of all items
+
+and `skip` with one thing or several changed, e.g. `skip-text` or `skip-0.5-M5`:
+
+    0.95        beside chunk-wise items; skip items are this share of all items
+    none        nothing stands in a target for what is skipped, in place of a [thought] per chunk
+    text        markers are text in front of the question, in place of tokens that are new to the student
+    M5          five average chunks; one is skipped if it holds no core sentence, so what stands beside core is kept
+    drawn       a quarter of the sentences that are not core are kept, drawn sample by sample: nobody can foresee which
 
 A finished rung is kept in OUT and not trained again. Needs `pip install 'skipthink[train]'`.
 """
@@ -31,6 +38,7 @@ from skipthink.evaluation.options import EvaluationOptions
 from skipthink.io.files import write_json
 from skipthink.scoring.options import ChunkOptions
 from skipthink.student import Student
+from skipthink.student.frame import Frame
 from skipthink.training import BudgetOptions, train_method
 from skipthink.training.methods import own_methods
 
@@ -41,6 +49,7 @@ TASK_OPTIONS = {
 }  # fmt: skip
 CORE = "reasoning"
 N_CHUNKS = 7  # the sentences of a rationale
+KEPT = 0.25  # of the rung `drawn`
 TARGET_TOKENS = 200_000
 STEP_ITEMS = 16
 
@@ -77,14 +86,23 @@ def climb(rung: str, seed: int, made: dict[str, Any], out: Path, target_tokens: 
     if result.exists():
         return dict(json.loads(result.read_text(encoding="utf-8")))
     shutil.rmtree(out, ignore_errors=True)
-    chunks = ChunkOptions(M=N_CHUNKS, method="average")
-    Student.load(testbed.student_path("S"), n_chunks=N_CHUNKS, seed=seed).save(out / "fresh")
-    kind, _, weight = rung.partition("-")
+    kind, changes = parts_of(rung)
+    n_chunks = changes.get("M", N_CHUNKS)
+    chunks = ChunkOptions(M=n_chunks, method="average")
+    markers = "text" if "text" in changes else "tokens"
+    Student.load(testbed.student_path("S"), n_chunks=n_chunks, seed=seed, frame=Frame(markers=markers)).save(
+        out / "fresh"
+    )
     method = own_methods()["base" if kind == "core" else "stt"]
     rows = core_only(made["train"]) if kind == "core" else made["train"]
     samples = table(rows)
-    given = {} if kind == "core" else true_decisions(made["train"])
-    own = {} if kind == "core" else {"skip_weight": float(weight or 1), "thought": "per-chunk"}
+    given, own = {}, {}
+    if kind == "skip":
+        given = true_decisions(made["train"], n_chunks, KEPT if "drawn" in changes else 0.0, seed)
+        own = {
+            "skip_weight": changes.get("weight", 1.0),
+            "thought": "none" if "none" in changes else "per-chunk",
+        }
     common = {
         "batch_size": STEP_ITEMS // 2, "gradient_accumulation_steps": 2, "learning_rate": 2e-3, "weight_decay": 0.1,
         "adam_beta2": 0.99, "batching": "shuffled", "save_steps": 10_000, **own,
@@ -103,6 +121,30 @@ def climb(rung: str, seed: int, made: dict[str, Any], out: Path, target_tokens: 
     return {**found, **kept}
 
 
+def parts_of(rung: str) -> tuple[str, dict[str, Any]]:
+    """The kind of a rung, `core` or `skip`, and what is changed in it.
+
+    Raises:
+        SystemExit: there is no such rung.
+    """
+    kind, *names = rung.split("-")
+    changes: dict[str, Any] = {}
+    for name in names:
+        if name in ("none", "text", "drawn"):
+            changes[name] = True
+        elif name[:1] == "M" and name[1:].isdigit():
+            changes["M"] = int(name[1:])
+        elif name.replace(".", "", 1).isdigit():
+            changes["weight"] = float(name)
+        else:
+            raise SystemExit(
+                f"rung {rung}: {name} is none of none, text, drawn, M5 (chunks), 0.5 (share of skip items)"
+            )
+    if kind not in ("core", "skip") or (kind == "core" and changes):
+        raise SystemExit(f"rung {rung}: there are core and skip, and skip with changes (see --help)")
+    return kind, changes
+
+
 def core_only(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Samples whose rationales are their core sentences alone."""
     kept = (
@@ -112,12 +154,24 @@ def core_only(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "rationale": rationale} for row, rationale in zip(rows, kept, strict=True)]
 
 
-def true_decisions(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Every sentence a chunk of its own, and skipped where it is not core: boundaries and skipped of `train_method`."""
-    boundaries = average_boundaries([len(row["steps"]) for row in rows], N_CHUNKS)
-    skipped = np.zeros((len(rows), N_CHUNKS), dtype=bool)
+def true_decisions(
+    rows: list[dict[str, Any]], n_chunks: int = N_CHUNKS, kept: float = 0.0, seed: int = 0
+) -> dict[str, Any]:
+    """Average chunks, skipped where they hold no core sentence: boundaries and skipped of `train_method`.
+
+    Args:
+        rows: made samples.
+        n_chunks: chunks; as many as sentences, and each is its own.
+        kept: share of the chunks without core that stay all the same, drawn.
+        seed: of the draw.
+    """
+    boundaries = average_boundaries([len(row["steps"]) for row in rows], n_chunks)
+    random = np.random.default_rng(seed)
+    skipped = np.zeros((len(rows), n_chunks), dtype=bool)
     for place, row in enumerate(rows):
-        skipped[place, : len(row["roles"])] = [role != CORE for role in row["roles"]]
+        for chunk, (start, end) in enumerate(zip(boundaries[place], boundaries[place][1:], strict=False)):
+            holds_core = CORE in row["roles"][start:end]
+            skipped[place, chunk] = end > start and not holds_core and random.random() >= kept
     return {"boundaries": boundaries, "skipped": skipped}
 
 

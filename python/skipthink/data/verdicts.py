@@ -92,7 +92,7 @@ def _on_skip(skip: str, chunks: int, ceiling: float, by_steps: float, blind: flo
     if skip == "unknown":
         return (
             f"How much can be skipped is unknown: in {100 * blind:.0f} % of the rationales the reasoning states no new "
-            "number, name or option, so the ceilings say nothing; let the judge find out "
+            "number, name or option, so the ceilings say nothing; let the gate find out "
             "(docs/explanation/skipping.md)."
         )
     found = f"at most {ceiling:.2f}x fewer tokens with M = {chunks}, {by_steps:.2f}x step by step"

@@ -322,8 +322,9 @@ def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str
         how = [recipe.skip.to_dict(), recipe.checks.to_dict()]
         if recipe.skip.gate != "trial":
             return how
-        # trials are trained as the method is that learns from them
-        return [*how, recipe.options_of(STT).to_dict(), recipe.chunks_of(STT).to_dict()]
+        # trials are trained as the method is that learns from them, on steps
+        trained = recipe.skip.trained_in_trials(recipe.options_of(STT))
+        return [*how, trained.to_dict(), recipe.chunks_of(STT).to_dict()["rules"]]
     measured = [recipe.evaluation.to_dict(), recipe.checks.to_dict()]
     if job.kind is Kind.CHOOSE and recipe.choose is not None:
         return [*measured, [method.name for method in recipe.chosen], recipe.choose.to_dict()]

@@ -94,17 +94,7 @@ class Trials:
 
     def __post_init__(self) -> None:
         self.n_made = self.n_again = 0
-        # the length of a trial is its own; epochs are set for each
-        self.trained_by = self.training.replace(
-            skip_weight=1.0,
-            skip_weight_start=None,
-            full_items="chunkwise",  # there are none
-            start="fresh",
-            chunk_dropout=0.0,
-            epochs=self.options.trial_epochs,
-            max_steps=None,
-            budget=None,
-        )
+        self.trained_by = self.options.trained_in_trials(self.training)
         self.fingerprint = self._fingerprint()
 
     def attempt(self, dropped: Dropped, *, again: bool = False) -> Attempt:

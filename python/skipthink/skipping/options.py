@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from skipthink.options import OptionError, Options, default_of, option
 
@@ -93,6 +93,26 @@ class SkipOptions(Options):
     def has_judge(self) -> bool:
         """Whether a chunk-wise trained student is asked."""
         return self.gate in ("answer", "soft")
+
+    def trained_in_trials(self, training: Any) -> Any:
+        """The options that a trial trains with: those of `stt`, on skip items alone, for a length of its own.
+
+        What is changed in `stt` beyond that leaves trials that were made as they are.
+
+        Args:
+            training: options of `stt`.
+        """
+        return training.replace(
+            skip_weight=1.0,
+            skip_weight_start=None,
+            full_items="chunkwise",  # there are none
+            start="fresh",
+            start_rate=default_of(type(training), "start_rate"),
+            chunk_dropout=0.0,
+            epochs=self.trial_epochs,  # set anew for each trial, as its target tokens are
+            max_steps=None,
+            budget=None,
+        )
 
     def check(self) -> None:
         """More than one vote needs a temperature; what only a judge's answers give is no other gate's."""

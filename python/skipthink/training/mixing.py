@@ -50,7 +50,7 @@ class Ramp:
 
     def is_skip(self, epoch: int, n_items: int) -> npt.NDArray[np.bool_]:
         """Which places of an epoch are skip items, bool (n_items,): every part of it has its share, to one item."""
-        shares = self.shares(epoch * n_items + np.arange(n_items) + 0.5)
+        shares = self.shares(np.arange(n_items, dtype=np.float64) + (epoch * n_items + 0.5))
         found: npt.NDArray[np.bool_] = np.diff(np.floor(np.cumsum(shares) + 1e-9), prepend=0) > 0
         return found
 
