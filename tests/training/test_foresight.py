@@ -8,7 +8,15 @@ from training_calls import skip_folders
 from skipthink.options import OptionError
 from skipthink.run.skip_report import format_agreements, format_skips
 from skipthink.skipping import SkipOptions
-from skipthink.skipping.foresight import area_under_curve, foresee, kappa, role_shares, shrink, step_flags
+from skipthink.skipping.foresight import (
+    area_under_curve,
+    foresee,
+    foreseen,
+    kappa,
+    role_shares,
+    shrink,
+    step_flags,
+)
 from skipthink.skipping.roles import NO_ROLE, Roles
 
 
@@ -65,6 +73,18 @@ def test_what_a_word_of_the_question_tells_is_foreseen():
     assert abs(foresee(QUESTIONS, by_chance, roles) - 0.5) < 0.15
 
 
+def test_places_tell_what_roles_tell_where_rationales_are_alike():
+    """Two of three chunks are skipped; in every other sample one more stands in front, and the end tells them."""
+    of = np.array([[0, 1, 2, NO_ROLE] if k % 2 else [3, 0, 1, 2] for k in range(100)])
+    by_role = np.isin(of, (0, 2))
+    expected = {"skipped": 1.0, "skipped_by_place": 1.0}
+    assert foreseen(QUESTIONS, by_role, roles_of(of.tolist())) == expected
+    by_chance = np.random.default_rng(0).permuted(np.tile([0, 0, 1], (100, 1)), axis=1)
+    told = foreseen(QUESTIONS, by_chance == 1, roles_of(by_chance.tolist()))
+    assert told["skipped"] == 1.0
+    assert abs(told["skipped_by_place"] - 0.5) < 0.15
+
+
 def test_what_the_role_tells_is_foreseen():
     skipped, roles = np.tile([True, False], (100, 1)), roles_of([[0, 1]] * 100)
     assert foresee(QUESTIONS, skipped, roles) == 1.0
@@ -103,8 +123,8 @@ def test_decisions_of_a_judge_are_drawn_and_its_own_are_kept(wavering, tmp_path)
     # samples of one form: each place is a role, decided alike in all
     assert len({tuple(row) for row in table["skipped"]}) == 1
     assert [role["chunks"] for role in drawn["roles"]] == [6, 6, 6]
-    assert set(drawn["foreseen"]) == {"skipped", "own"}
-    assert set(plain["foreseen"]) == {"skipped"}
+    assert set(drawn["foreseen"]) == {"skipped", "skipped_by_place", "own"}
+    assert set(plain["foreseen"]) == {"skipped", "skipped_by_place"}
 
 
 def test_a_run_says_how_far_seeds_agree():
@@ -117,6 +137,9 @@ def test_a_run_says_how_far_seeds_agree():
     ({}, []),
     ({"skipped": None}, []),
     ({"skipped": 0.972}, ["decisions are foreseen from question and role with an AUC of 0.97"]),
+    ({"skipped": 1.0, "skipped_by_place": 0.88}, [
+        "decisions are foreseen from question and role with an AUC of 1.00, from question and place of 0.88"
+    ]),
     ({"skipped": 1.0, "own": 0.91}, [
         "decisions are foreseen from question and role with an AUC of 1.00 (0.91 before decisions were drawn)"
     ]),

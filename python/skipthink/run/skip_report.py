@@ -129,7 +129,11 @@ def _format_foreseen(row: dict[str, Any]) -> list[str]:
     if "skipped" not in told:
         return drawn
     before = f" ({told['own']} before decisions were drawn)" if "own" in told else ""
-    return [*drawn, f"decisions are foreseen from question and role with an AUC of {told['skipped']}{before}"]
+    without = f", from question and place of {told['skipped_by_place']}" if "skipped_by_place" in told else ""
+    return [
+        *drawn,
+        f"decisions are foreseen from question and role with an AUC of {told['skipped']}{before}{without}",
+    ]
 
 
 def agreements(folder: RunFolder, graph: Graph) -> dict[str, float]:

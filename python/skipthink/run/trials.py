@@ -34,7 +34,7 @@ from skipthink.skipping.elimination import (
     seldom_new,
     skip_roles,
 )
-from skipthink.skipping.foresight import foresee
+from skipthink.skipping.foresight import foreseen
 from skipthink.skipping.gates import write_decisions
 from skipthink.skipping.levels import turns_by_role
 from skipthink.skipping.options import NO_VALIDATION, SkipOptions
@@ -255,9 +255,9 @@ def try_roles(
 
     Returns:
         The report, as `gates.write_decisions` writes it, with roles (example, chunks, dropped), curve (a row per trial:
-        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer, trainings), foreseen (`foresight.foresee` of
-        skipped), rescued (samples that keep a chunk although its role may go, as they would hold none), asked,
-        tokens_generated, train_target_tokens (of all attempts), seconds.
+        roles, dropped, may_go, accuracy, best_accuracy, tokens_per_answer, trainings), foreseen (as
+        `foresight.foreseen` has it), rescued (samples that keep a chunk although its role may go, as they would hold
+        none), asked, tokens_generated, train_target_tokens (of all attempts), seconds.
 
     Raises:
         RunError: there is no validation question, or an attempt is of other inputs.
@@ -287,7 +287,7 @@ def try_roles(
     report = {
         "gate": "trial",
         "judges": 1,
-        "foreseen": {"skipped": foresee(encoded.questions, skipped, roles)},
+        "foreseen": foreseen(encoded.questions, skipped, roles),
         "roles": [
             {"example": example, "chunks": int((roles.of == role).sum()), "dropped": role in dropped}
             for role, example in enumerate(roles.examples)

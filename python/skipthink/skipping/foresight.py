@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,31 @@ def shrink(skipped: Bools, roles: Roles, own_weight: float) -> tuple[Bools, int]
     return drawn, int(emptied.sum())
 
 
-def foresee(questions: Sequence[str], skipped: Bools, roles: Roles, *, seed: int = 0) -> float | None:
+def foreseen(questions: Sequence[str], skipped: Bools, roles: Roles) -> dict[str, float | None]:
+    """How well decisions can be foreseen, from the role of a chunk (`skipped`) and without it (`skipped_by_place`).
+
+    Whoever answers knows the question and how many sentences it has written, not the roles of those to come. Decisions
+    that were made by role have an AUC of 1 from roles by construction; from places it says something of them too.
+
+    Args:
+        questions: of the samples.
+        skipped: decisions, bool (n, M).
+        roles: of the chunks.
+    """
+    return {
+        "skipped": foresee(questions, skipped, roles),
+        "skipped_by_place": foresee(questions, skipped, roles, by="place"),
+    }
+
+
+def foresee(
+    questions: Sequence[str],
+    skipped: Bools,
+    roles: Roles,
+    *,
+    by: Literal["role", "place"] = "role",
+    seed: int = 0,
+) -> float | None:
     """How well decisions can be foreseen from masked words of the question and the role: a cross-validated AUC.
 
     A ridge regression on roles and on words of the question, fitted to other samples, scores the chunks of each of
@@ -68,6 +93,7 @@ def foresee(questions: Sequence[str], skipped: Bools, roles: Roles, *, seed: int
         questions: of the samples.
         skipped: decisions, bool (n, M).
         roles: of the chunks.
+        by: "place": which chunk it is, counted from the start and from the end, instead of its role.
         seed: deals samples into folds.
 
     Returns:
@@ -77,8 +103,8 @@ def foresee(questions: Sequence[str], skipped: Bools, roles: Roles, *, seed: int
     wanted = skipped[rows, columns].astype(np.float64)
     if len(questions) < FOLDS or wanted.min(initial=1) == wanted.max(initial=0):
         return None
-    of_role = np.eye(roles.n_roles)[roles.of[rows, columns]]
-    features = np.hstack([of_role, _words_of(questions)[rows]])
+    kind = np.eye(roles.n_roles)[roles.of[rows, columns]] if by == "role" else _places_of(rows, columns)
+    features = np.hstack([kind, _words_of(questions)[rows]])
     folds = np.random.default_rng(seed).permutation(len(questions)) % FOLDS
     scores = np.empty(len(wanted))
     for fold in range(FOLDS):
@@ -124,6 +150,14 @@ def kappa(a: Bools, b: Bools) -> float:
     """
     agreed, chance = float((a == b).mean()), float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
     return 0.0 if chance == 1 else (agreed - chance) / (1 - chance)
+
+
+def _places_of(rows: Ints, columns: Ints) -> npt.NDArray[np.float64]:
+    """Which chunk of its sample each one is, from the start and from the end, float64 (n_chunks, 2 M)."""
+    last = np.zeros(rows.max() + 1, dtype=np.int64)
+    np.maximum.at(last, rows, columns)
+    places = np.eye(int(columns.max()) + 1)
+    return np.hstack([places[columns], places[last[rows] - columns]])
 
 
 def _words_of(questions: Sequence[str]) -> npt.NDArray[np.float64]:

@@ -21,7 +21,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.io.files import write_json, write_parquet
 from skipthink.io.job_progress import phase_of
 from skipthink.scoring.options import ChunkOptions
-from skipthink.skipping.foresight import foresee, role_shares, shrink
+from skipthink.skipping.foresight import foresee, foreseen, role_shares, shrink
 from skipthink.skipping.judge import Block, Flags, Judge, Subjects
 from skipthink.skipping.options import SkipOptions
 from skipthink.skipping.roles import find_roles
@@ -245,15 +245,14 @@ def _draw_to_roles(
     """Decisions drawn to the shares of roles, beside the judge's own; what changed, and how well both are foreseen."""
     roles = find_roles(encoded.questions, encoded.steps, boundaries, n_roles=options.roles)
     if options.own_weight is None:
-        foreseen = {"skipped": foresee(encoded.questions, skipped, roles)}
-        return {"decisions": (skipped,), "report": {"foreseen": foreseen}}
+        return {"decisions": (skipped,), "report": {"foreseen": foreseen(encoded.questions, skipped, roles)}}
     drawn, n_rescued = shrink(skipped, roles, options.own_weight)
     shares = role_shares(skipped, roles)
     report = {
         "drawn": int((drawn != skipped).sum()),
         "rescued": n_rescued,
         "foreseen": {
-            "skipped": foresee(encoded.questions, drawn, roles),
+            **foreseen(encoded.questions, drawn, roles),
             "own": foresee(encoded.questions, skipped, roles),
         },
         "roles": [
