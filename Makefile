@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 UV_FLAGS := --python $(BIN)/python
+# compiled once here: where Python may not write bytecode, every process would compile torch and transformers anew
+UV_INSTALL := $(UV) install $(UV_FLAGS) --compile-bytecode
 JOBS ?= 2
 # one torch thread a test process: the tests run side by side already
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
@@ -39,7 +41,7 @@ $(BIN)/uv: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 
 $(VENV)/.deps.stamp: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV) install $(UV_FLAGS) -c constraints.txt maturin -r pyproject.toml --extra train --extra teacher --extra math --group dev --group engines
+	$(UV_INSTALL) -c constraints.txt maturin -r pyproject.toml --extra train --extra teacher --extra math --group dev --group engines
 	@touch $@
 
 # the wheel is what users get, so it is what is tested
@@ -49,7 +51,7 @@ $(VENV)/.build.stamp: $(VENV)/.deps.stamp $(RUST_SOURCES) $(PYTHON_SOURCES) READ
 	@flags="$(PORTABLE)"; if [ -n "$$flags" ] && ! $(HAS_ZIG); then flags=; \
 	echo "zig does not run here (pip install ziglang): this wheel will run on machines like this one alone"; fi; \
 	PATH="$(abspath $(BIN)):$$PATH" maturin build --release --locked --out dist/local --interpreter $(BIN)/python $$flags
-	$(UV) install $(UV_FLAGS) --no-deps --force-reinstall dist/local/*.whl
+	$(UV_INSTALL) --no-deps --force-reinstall dist/local/*.whl
 	@touch $@
 
 .PHONY: demo
@@ -79,7 +81,7 @@ test-quick: env ## The same less what trains a student
 
 # Spark takes minutes to install, which `make test` is not to pay for
 $(VENV)/.spark.stamp: $(VENV)/.deps.stamp
-	$(UV) install $(UV_FLAGS) -c constraints.txt --group spark
+	$(UV_INSTALL) -c constraints.txt --group spark
 	@touch $@
 
 .PHONY: test-spark
@@ -96,7 +98,7 @@ lint: env ## Formatting, clippy, ruff, mypy: nothing is changed
 
 # what the docs site is built with
 $(VENV)/.docs.stamp: $(VENV)/.deps.stamp
-	$(UV) install $(UV_FLAGS) -c constraints.txt --group docs
+	$(UV_INSTALL) -c constraints.txt --group docs
 	@touch $@
 
 .PHONY: docs
@@ -118,7 +120,7 @@ wheel: env ## Puts the wheel that is tested, and the source distribution, into d
 
 # the libraries the benchmarks compare with
 $(VENV)/.bench.stamp: $(VENV)/.deps.stamp
-	$(UV) install $(UV_FLAGS) -c constraints.txt --group bench
+	$(UV_INSTALL) -c constraints.txt --group bench
 	@touch $@
 
 .PHONY: fuzz
