@@ -110,7 +110,19 @@ def test_levels_are_points_of_their_own():
     ]
     rows += [{**row, "seed": 1} for row in rows]
     told = format_choice(choice, rows).splitlines()
-    assert told[2].split() == ["stt-levels,", "level", "2", "80.0", "41.0", "70.0", "40.0", "1.50x", "chosen"]
+    assert told[2].split() == [
+        "stt-levels,",
+        "level",
+        "2",
+        "80.0",
+        "41.0",
+        "70.0",
+        "±",
+        "0.0",
+        "40.0",
+        "1.50x",
+        "chosen",
+    ]
     assert told[-1].startswith("chosen: stt-levels, level 2, seed 1: ")
 
 

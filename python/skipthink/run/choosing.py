@@ -13,7 +13,7 @@ from skipthink.answers.options import CheckOptions
 from skipthink.evaluation.options import ChooseOptions, EvaluationOptions
 from skipthink.io.files import atomic_folder, write_json
 from skipthink.run.folder import read_job_json
-from skipthink.run.skip_report import align
+from skipthink.run.skip_report import align, spread
 from skipthink.student.frame import STUDENT_FILE, read_student_file
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def format_choice(choice: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str
                 _title(point),
                 f"{100 * point['accuracy']:.1f}",
                 f"{point['tokens_per_answer']:.1f}",
-                f"{100 * fmean(found['accuracy'] for found in own.values()):.1f}",
+                spread([100 * found["accuracy"] for found in own.values()]),
                 f"{fmean(found['tokens_per_answer'] for found in own.values()):.1f}",
                 f"{fmean(speedups):.2f}x" if speedups else "-",
                 "chosen" if _title(point) == _title(choice) else "",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from skipthink.evaluation.levels import obeys
-from skipthink.run.skip_report import align
+from skipthink.run.skip_report import align, spread
 
 
 def format_levels(rows: Sequence[dict[str, Any]]) -> str:
@@ -26,7 +24,7 @@ def format_levels(rows: Sequence[dict[str, Any]]) -> str:
         own = [row for row in with_levels if row["method"] == method]
         for seeds in zip(*(row["levels"] for row in own), strict=True):
             cells = [
-                _mean([factor * one[key] for one in seeds])
+                spread([factor * one[key] for one in seeds])
                 for factor, key in ((100, "accuracy"), (1, "tokens_per_answer"), (1, "trained_tokens"))
             ]
             lines.append([method, str(seeds[0]["level"]), *cells])
@@ -37,9 +35,3 @@ def format_levels(rows: Sequence[dict[str, Any]]) -> str:
             if not obeys(row["levels"])
         ]
     return "\n".join([align(lines), *warnings])
-
-
-def _mean(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -196,6 +197,13 @@ def _format_roles(row: dict[str, Any]) -> list[str]:
 def _printable(text: str) -> str:
     """Names of tasks come with the data: nothing of them may steer a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation of the values of several seeds, with one digit; the value itself of one."""
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
 
 
 def align(lines: list[list[str]]) -> str:
