@@ -1,6 +1,9 @@
 """The choice of the student to use: the rule by hand-made examples, and a run that ends with it."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from kept import trains
@@ -15,6 +18,7 @@ from skipthink.run.recipe import parse_recipe
 from skipthink.run.report import write_report
 from skipthink.run.work import run_job
 
+FALLBACK = Path(__file__).parents[2] / "bench" / "fallback.py"
 POINTS = [
     Point("base", 0.80, 70.0), Point("stt", 0.79, 40.0), Point("pruned-rule", 0.785, 30.0), Point("answer-only", 0.1, 2.0),
 ]  # fmt: skip
@@ -169,6 +173,38 @@ def test_a_run_ends_with_the_chosen_student_and_its_card(run):
         "against Base, in tokens",
     ):
         assert said in card
+
+
+def test_a_finished_run_says_what_fallback_would_give(run):
+    """`bench/fallback.py`: where all questions are asked again, answers are the second ones and both count."""
+    folder, *_ = run
+    command = [
+        sys.executable,
+        str(FALLBACK),
+        str(folder.path),
+        "--first",
+        "answer-only",
+        "--second",
+        "base",
+        "--curve",
+    ]
+    told = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert told[0] == told[1]
+    heads, _, *lines = (
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in told[0].splitlines()
+    )
+    rows = [dict(zip(heads, line, strict=True)) for line in lines]
+    first, chosen, second, *curve = rows
+    assert [row["answers"] for row in rows[:3]] == ["answer-only alone", "with fallback", "base alone"]
+    assert {row["answers"] for row in curve} == {"curve"}
+    assert chosen["asked again %"] in {row["asked again %"] for row in curve}
+    measured = ("accuracy %", "tokens per answer")
+    assert [curve[0][name] for name in measured] == [first[name] for name in measured]
+    assert curve[-1]["asked again %"] == "100.0"
+    assert curve[-1]["accuracy %"] == second["accuracy %"]
+    assert float(curve[-1]["tokens per answer"]) == pytest.approx(
+        float(first["tokens per answer"]) + float(second["tokens per answer"]), abs=0.11
+    )
 
 
 def test_a_killed_choice_measures_nothing_twice(run, monkeypatch):
