@@ -12,7 +12,7 @@ from skipthink.exceptions import InvalidInputError
 from skipthink.options import OptionError
 from skipthink.student import Student, devices
 from skipthink.student.devices import gains_by_bf16
-from skipthink.training import BudgetOptions, LoraOptions, arguments, make_arguments
+from skipthink.training import BudgetOptions, LoraOptions, make_arguments, precision
 from skipthink.training.last_layers import find_layers, only_last_layers
 from skipthink.training.options import TrainingOptions
 
@@ -132,7 +132,7 @@ def test_bf16_is_for_large_students_where_the_processor_has_it(tmp_path, monkeyp
         (False, 1_300_000, True, True),
         (True, 135_000_000, False, False),
     ):
-        monkeypatch.setattr(arguments, "gains_by_bf16", lambda device, has=has: has)
+        monkeypatch.setattr(precision, "gains_by_bf16", lambda device, has=has: has)
         options = TrainingOptions(bf16=bf16)
         assert make_arguments(options, tmp_path, seed=0, n_weights=n_weights, use_cpu=True).bf16 is expected
     assert TrainingOptions(fp16=True).bf16 == "auto"

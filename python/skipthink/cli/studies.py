@@ -72,6 +72,8 @@ def compare(
         raise InvalidInputError(f"--margin must be between 0 and 100 points, got {margin:g}")
     found = compare_runs(runs, against=against, margin=margin / 100, all_pairs=all_pairs)
     typer.echo(json.dumps(found, indent=2) if as_json else format_comparison(found))
+    for warning in found["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
     for missing in found["unfinished"]:
         typer.echo(f"not evaluated yet: {missing}", err=True)
     if plot is not None:

@@ -17,6 +17,7 @@ from skipthink.io.own_code import is_own_code
 from skipthink.io.recipes import read_mapping, read_text
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import read_job_json, read_job_table
+from skipthink.run.precision_report import warn_of_precisions
 from skipthink.run.skip_report import align
 from skipthink.training.methods import own_methods
 
@@ -44,7 +45,8 @@ def compare_runs(
         all_pairs: compares every pair instead.
 
     Returns:
-        As `compare_answers`, with `schema`, `runs` and `unfinished` (methods and seeds that are not evaluated yet).
+        As `compare_answers`, with `schema`, `runs`, `unfinished` (methods and seeds that are not evaluated yet) and
+        `warnings` (what makes the comparison doubtful).
 
     Raises:
         RunError: a folder is no run folder, or its files are damaged.
@@ -72,7 +74,18 @@ def compare_runs(
         for seed in recipe.get("seeds", [])
         if not is_own_code(method) and (folder, method, seed) not in done
     ]
-    return {"schema": 1, "runs": [str(folder) for folder in folders], "unfinished": missing, **found}
+    trained = {
+        f"{_label(part, pooled=pooled)} seed {part.seed}": read_job_json(_training_of(part)).get("precision")
+        for part in parts
+    }
+    differing = warn_of_precisions(trained)
+    return {
+        "schema": 1,
+        "runs": [str(folder) for folder in folders],
+        "unfinished": missing,
+        "warnings": [] if differing is None else [differing],
+        **found,
+    }
 
 
 def run_folders(path: Path) -> list[Path]:
@@ -131,13 +144,20 @@ def collect_answers(parts: Sequence[Part], *, pooled: bool) -> list[Answers]:
     """
     groups: dict[str, dict[int, Part]] = {}
     for part in parts:
-        label = part.method if pooled else f"{part.method}@{part.run.name}"
-        known = groups.setdefault(label, {}).setdefault(part.seed, part)
+        known = groups.setdefault(_label(part, pooled=pooled), {}).setdefault(part.seed, part)
         if known is not part:
             raise InvalidInputError(
                 f"{part.method} is evaluated with seed {part.seed} in {known.run} and in {part.run}; name one of them"
             )
     return [_read(label, [group[seed] for seed in sorted(group)]) for label, group in groups.items()]
+
+
+def _label(part: Part, *, pooled: bool) -> str:
+    return part.method if pooled else f"{part.method}@{part.run.name}"
+
+
+def _training_of(part: Part) -> Path:
+    return part.run / Kind.TRAIN / part.method / f"s{part.seed}" / "train.json"
 
 
 def _read(label: str, parts: Sequence[Part]) -> Answers:
@@ -150,9 +170,7 @@ def _read(label: str, parts: Sequence[Part]) -> Answers:
                 f"{part.path} and {parts[0].path} hold answers to other questions; compare runs on the same data"
             )
     notes = [read_job_json(part.path / DONE_FILE)["result"] for part in parts]
-    trained = [
-        read_job_json(part.run / Kind.TRAIN / part.method / f"s{part.seed}" / "train.json") for part in parts
-    ]
+    trained = [read_job_json(_training_of(part)) for part in parts]
     return Answers(
         label=label,
         seeds=tuple(part.seed for part in parts),

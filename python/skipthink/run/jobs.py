@@ -19,8 +19,9 @@ Methods that learn from answers of their own (`Method.writer`) stand behind the 
 
     train/stt → own-answers/stt-own/round1 → train/stt-own/round1 → own-answers/stt-own/round2 → train/stt-own
 
-All but `prepare` and `evaluate` stand once per seed. `evaluate` is one job, so that all methods are timed one after the
-other, in one process, with nothing else running; its parts, one per method and seed, are finished one by one.
+All but `prepare` and `evaluate` stand once per seed. The student of the first seed stands in front of those of the
+others: it decides what `bf16: auto` means, for the whole run. `evaluate` is one job, so that all methods are timed one
+after the other, in one process, with nothing else running; its parts, one per method and seed, are finished one by one.
 """
 
 from __future__ import annotations
@@ -185,10 +186,15 @@ def build_graph(recipe: Recipe, *, data: str | None = None) -> Graph:
     fingerprints: dict[Job, str] = {}
     parts = {job: (PREPARE, train) for job, train in _evaluations(recipe).items()}
     for job, needed in ({job: needs[job] for job in order} | parts).items():
-        upstream = {need.name: fingerprints[need] for need in needed}
+        upstream = {need.name: fingerprints[need] for need in needed if _is_input(need, job)}
         own = _own_part(recipe, job, data, code)
         fingerprints[job] = fingerprint_of(job.name, maker(job.kind), own, upstream)
     return Graph(recipe, data, {job: needs[job] for job in order}, fingerprints, _ranks(needs, order))
+
+
+def _is_input(need: Job, job: Job) -> bool:
+    """Whether the result of a job depends on one it needs: a student takes no more than a precision from the first."""
+    return not need.kind is job.kind is Kind.STUDENT
 
 
 def evaluations(recipe: Recipe) -> list[tuple[Job, Method]]:
@@ -209,7 +215,8 @@ def _needs(recipe: Recipe) -> dict[Job, tuple[Job, ...]]:
     trained = _with_others(recipe)
     for seed in recipe.seeds:
         student = Job(Kind.STUDENT, seed=seed)
-        needs[student] = (PREPARE,)
+        first = Job(Kind.STUDENT, seed=recipe.seeds[0])
+        needs[student] = (PREPARE,) if student == first else (PREPARE, first)
         for method in trained:
             own = [PREPARE, student]
             if method.needs is not Needs.NOTHING and not recipe.skip.has_judge:

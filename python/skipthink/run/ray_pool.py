@@ -37,8 +37,9 @@ from skipthink.run.process import Order
 from skipthink.run.run_files import NodeFiles, RunFiles
 from skipthink.run.tries import Tries, TryFolder
 
-WITHOUT_STUDENT = (Kind.PREPARE, Kind.STUDENT)
-"""Jobs that compute nothing with a student: they get no GPU."""
+WITHOUT_STUDENT = (Kind.PREPARE,)
+"""Jobs that compute nothing with a student: they get no GPU. `student` has one: it decides what `bf16: auto` means
+there."""
 LOOK_SECONDS = 1.0
 """Between two looks at the files of a running try."""
 

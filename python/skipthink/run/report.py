@@ -19,6 +19,7 @@ from skipthink.run.folder import RunFolder, read_job_json, read_job_table
 from skipthink.run.jobs import CHOOSE, Graph, Job
 from skipthink.run.level_report import format_levels
 from skipthink.run.own_report import format_own, own_summary
+from skipthink.run.precision_report import run_precisions, warn_of_precisions
 from skipthink.run.skip_report import (
     agreements,
     align,
@@ -104,6 +105,9 @@ def write_report(folder: RunFolder, graph: Graph) -> tuple[dict[str, Any], str]:
     }
     results["summary"] = summarise(results["methods"])
     table = format_table(results)
+    differing = warn_of_precisions(run_precisions(folder, graph))
+    if differing is not None:
+        table += f"\nwarning: {differing}"
     stages_table = format_stages(results["methods"])
     if stages_table:
         table += "\n\n" + stages_table
@@ -300,6 +304,7 @@ def _row(folder: RunFolder, graph: Graph, method: str, seed: int) -> dict[str, A
         "levels": evaluated["result"].get("levels"),
         "unparsed_rate": measured["unparsed"] / measured["n"],
         "loop_rate": measured["looped"] / measured["n"],
+        "precision": trained["result"].get("precision"),
         "train_steps": trained["result"]["train_steps"],
         "train_target_tokens": trained["result"]["train_target_tokens"],
     }

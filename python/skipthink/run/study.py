@@ -146,7 +146,7 @@ class Study:
         )
         found = compare_runs(folders, against=against)
         self.findings["comparison"] = found
-        table = format_comparison(found)
+        table = "\n".join([format_comparison(found), *(f"warning: {text}" for text in found["warnings"])])
         write_text(self.out / "comparison.txt", table + "\n")
         self._note("\n" + table)
 

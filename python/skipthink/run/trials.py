@@ -76,6 +76,7 @@ class Trials:
         options: `trial_epochs`, `batch_size`; what decides on attempts does not change them.
         out: folder for the attempts.
         seed: of the run.
+        auto_precision: what `bf16: auto` means in all attempts; None: each training decides.
     """
 
     student: Path
@@ -90,6 +91,7 @@ class Trials:
     options: SkipOptions
     out: Path
     seed: int
+    auto_precision: str | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -160,6 +162,7 @@ class Trials:
             boundaries=self.boundaries,
             skipped=skipped,
             progress=progress,
+            auto_precision=self.auto_precision,
             keep_checkpoints=True,
         )
 
@@ -237,6 +240,7 @@ def try_roles(
     check: CheckOptions,
     options: SkipOptions,
     seed: int = 0,
+    auto_precision: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Finds the roles of chunks that a student can be trained without, and skips the chunks that have them.
@@ -251,6 +255,7 @@ def try_roles(
         check: how answers are checked.
         options: `roles` and those that begin with `trial_`.
         seed: seeds data order.
+        auto_precision: what `bf16: auto` means in all attempts, "bfloat16" or "float32"; None: each training decides.
         progress: called with (attempts, most attempts there can be).
 
     Returns:
@@ -270,7 +275,7 @@ def try_roles(
     validation = validation.select(["question", "answer"])[: options.trial_questions]
     trials = Trials(
         student, samples, validation, encoded, boundaries, roles, training, chunks, check, options,
-        out / "attempts", seed, progress,
+        out / "attempts", seed, auto_precision, progress,
     )  # fmt: skip
     tried = eliminate(
         least_new_first(roles, chunk_lengths(encoded, boundaries)),

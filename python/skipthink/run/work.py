@@ -208,9 +208,37 @@ def _student(task: Task) -> dict[str, Any]:
     for split in ("train", "validation", "test"):
         refuse_samples(task.samples(split), frame)
     student.save(task.out)
+    precision = _decide_precision(task, model.num_parameters())
     if source is not None:
         write_json(task.out / SOURCE_FILE, source)
-    return {"parameters": model.num_parameters(), "vocabulary": len(tokenizer), "warnings": warnings}
+    return {
+        "parameters": model.num_parameters(),
+        "vocabulary": len(tokenizer),
+        "auto_precision": precision,
+        "warnings": warnings,
+    }
+
+
+def _decide_precision(task: Task, n_weights: int) -> str:
+    """What `bf16: auto` means for all trainings of the run, kept beside the student.
+
+    The student of the first seed decides, and those of the others take it over. It does not depend on the options of
+    methods, so that students are the same whatever is trained from them.
+    """
+    from skipthink.training.precision import decide_precision, read_precision, write_precision
+
+    first = Job(Kind.STUDENT, seed=task.recipe.seeds[0])
+    known = None if task.job == first else read_precision(task.folder.of(first))
+    precision = known or decide_precision(n_weights)
+    write_precision(task.out, precision)
+    return precision
+
+
+def _auto_precision(task: Task) -> str | None:
+    """What `bf16: auto` means in this run; None where students were made before it was decided with them."""
+    from skipthink.training.precision import read_precision
+
+    return read_precision(task.folder.of(Job(Kind.STUDENT, seed=task.seed)))
 
 
 def _train(task: Task) -> dict[str, Any]:
@@ -254,6 +282,7 @@ def _train(task: Task) -> dict[str, Any]:
         chunks=recipe.chunks_of(method),
         seed=task.seed,
         progress=task.progress,
+        auto_precision=_auto_precision(task),
         keep_checkpoints=True,
         **extras,
     )
@@ -405,6 +434,7 @@ def _decide(task: Task, samples: pa.Table) -> dict[str, Any]:
         validation=task.samples("validation"),
         training=recipe.options_of(STT),
         check=recipe.checks,
+        auto_precision=_auto_precision(task),
         progress=task.progress,
     )
 

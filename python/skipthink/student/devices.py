@@ -57,13 +57,15 @@ def gains_by_bf16(device: torch.device) -> bool:
     Of a processor it is measured, once in a process, in a fraction of a second: that it has instructions for bfloat16
     does not say that they are fast. Without AMX, some of Intel's take twice as long with them as with float32.
     """
+    return has_bf16(device) and (device.type != "cpu" or _bf16_gain() >= LEAST_GAIN)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a GPU, or a processor (AVX-512 BF16, AMX), multiplies bfloat16 itself; else it is emulated, slowly."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and _has_bf16_instructions() and _bf16_gain() >= LEAST_GAIN
-
-
-def _has_bf16_instructions() -> bool:
-    """Whether this processor has them (AVX-512 BF16, AMX); without, bfloat16 is emulated."""
+    if device.type != "cpu":
+        return False
     found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import TrainingArguments
 
 from skipthink.exceptions import InvalidInputError
 from skipthink.student.devices import (
     avoid_attention_plans,
     check_one_device,
-    choose_device,
-    gains_by_bf16,
     uses_accelerator,
 )
-from skipthink.training.boundaries import BoundaryFolder
+from skipthink.training.boundaries import BoundaryFolder, from_main
 from skipthink.training.options import TrainingOptions
+from skipthink.training.precision import decide_precision, precision_of, read_precision
 from skipthink.training.steps import Layout
 
 REFUSED = {
@@ -48,8 +48,6 @@ SAME_NAMES = (
 """Options that `transformers` knows by the same name."""
 
 ENDLESS_EPOCHS = 1_000_000
-BF16_WEIGHTS = 20_000_000
-"""Weights from which `bf16: auto` takes bfloat16: small students are fast enough in float32, and exact."""
 
 CHECKPOINTING = next(
     name
@@ -98,6 +96,13 @@ class ItemArguments(TrainingArguments):
             super().__post_init__()  # type: ignore[no-untyped-call]
         except ImportError as error:  # deepspeed, tensorboard, … that an argument asks for
             raise InvalidInputError(f"a training argument needs a package: {error}") from error
+        except ValueError as error:
+            if not self.bf16 or "bf16" not in str(error):
+                raise
+            raise InvalidInputError(
+                "this machine cannot compute in bfloat16, which the training was begun in, its run has decided on, or "
+                f"bf16 asks for: train it on a machine that can, or anew with bf16: false ({error})"
+            ) from error
         for name, reason in REFUSED.items():
             if getattr(self, name):
                 raise InvalidInputError(f"{name} must stay unset: {reason}")
@@ -138,11 +143,18 @@ class ItemArguments(TrainingArguments):
     @property
     def autocast(self) -> str | None:
         """Precision of forward passes, as `Student.score` names it."""
-        return "bfloat16" if self.bf16 else "float16" if self.fp16 else None
+        precision = precision_of(self)
+        return None if precision == "float32" else precision
 
 
 def make_arguments(
-    options: TrainingOptions, out: str | Path, *, seed: int, n_weights: int = 0, **more: Any
+    options: TrainingOptions,
+    out: str | Path,
+    *,
+    seed: int,
+    n_weights: int = 0,
+    auto_precision: str | None = None,
+    **more: Any,
 ) -> ItemArguments:
     """The arguments of a training.
 
@@ -151,7 +163,13 @@ def make_arguments(
         out: folder for checkpoints.
         seed: seeds the order of the data, and whatever torch draws.
         n_weights: weights of the student, by which `bf16: auto` decides.
+        auto_precision: what `bf16: auto` means, where that is decided; None: it is decided here. A training that goes
+            on keeps the precision that it was begun in.
         more: further fields of `transformers.TrainingArguments`; they win.
+
+    Raises:
+        InvalidInputError: an argument does not fit the options or the machine.
+        DataError: the note of the precision beside the checkpoints is damaged.
     """
     arguments: dict[str, Any] = {
         "output_dir": str(out),
@@ -168,17 +186,25 @@ def make_arguments(
         "report_to": list(options.report_to) or "none",
         "disable_tqdm": True,
         "log_level": "error",
-        "bf16": _uses_bf16(options, n_weights),
+        "bf16": options.bf16 is True,
         CHECKPOINTING: options.activation_checkpointing,
         **{name: getattr(options, name) for name in SAME_NAMES},
     }
-    return ItemArguments(**{**arguments, **more})
+    arguments |= more
+    if options.bf16 == "auto" and not arguments["fp16"] and "bf16" not in more:
+        precision = read_precision(Path(out)) or auto_precision or decide_precision(n_weights)
+        arguments["bf16"] = _of_first_process(arguments, precision == "bfloat16")
+    return ItemArguments(**arguments)
 
 
-def _uses_bf16(options: TrainingOptions, n_weights: int) -> bool:
-    if options.bf16 != "auto":
-        return options.bf16
-    return not options.fp16 and n_weights >= BF16_WEIGHTS and gains_by_bf16(choose_device())
+def _of_first_process(arguments: dict[str, Any], decided: bool) -> bool:
+    """What the first process of a training has decided: each may have measured something else."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return decided
+    state = ItemArguments(**arguments).distributed_state  # which brings the processes together
+    if state is None:
+        return decided
+    return bool(from_main(np.asarray([decided], dtype=np.int64), state)[0])
 
 
 def _logging_steps(save_steps: int) -> int:

@@ -67,7 +67,7 @@ class TrainingOptions(Options):
     bf16: bool | Literal["auto"] = option(
         "auto",
         "whether to train with bfloat16 autocast; auto: students of 20 million weights or more, where the processor or "
-        "GPU is faster with it, which is measured",
+        "GPU is faster with it, which is measured once in a run",
     )
     fp16: bool = option(False, "whether to train with float16 autocast")
     activation_checkpointing: bool = option(False, "whether to compute activations twice to save memory")

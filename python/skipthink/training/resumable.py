@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from skipthink.training.checkpoints import StepCounts, mark_complete, newest_checkpoint, read_counts
+from skipthink.training.precision import precision_of, refuse_other_precision, write_precision
 from skipthink.training.steps import Layout
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ class ResumableTrainer(Trainer):
 
         Raises:
             DataError: a file of the checkpoint is damaged.
-            InvalidInputError: the checkpoint was made with steps of another size.
+            InvalidInputError: the checkpoint was made with steps of another size, or in another precision.
         """
         self.counts = read_counts(checkpoint, self.layout)
+        refuse_other_precision(checkpoint, precision_of(self.args))
 
     def save_more(self, checkpoint: Path) -> None:
         """Writes into a checkpoint, before it is marked as complete; called in all processes."""
@@ -62,11 +64,16 @@ class ResumableTrainer(Trainer):
 
         Raises:
             DataError: a file of that checkpoint is damaged.
-            InvalidInputError: it was made with steps of another size.
+            InvalidInputError: it was made with steps of another size, or in another precision.
         """
-        checkpoint = newest_checkpoint(Path(str(self.args.output_dir)), self.accelerator)
+        folder = Path(str(self.args.output_dir))
+        checkpoint = newest_checkpoint(folder, self.accelerator)
         if checkpoint is not None:
             self.restore(checkpoint)
+        if (
+            self.is_world_process_zero()
+        ):  # before the first step: what is searched and scored depends on it, too
+            write_precision(folder, precision_of(self.args))
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 

@@ -16,6 +16,7 @@ from skipthink.io.files import remove_folder, write_json, write_parquet
 from skipthink.io.job_progress import Report, phase_of
 from skipthink.io.visible import in_a_line
 from skipthink.scoring.options import ChunkOptions
+from skipthink.student.devices import has_bf16
 from skipthink.student.encoding import EncodedSamples
 from skipthink.student.items import Items, loss_mask
 from skipthink.student.losses import Floats
@@ -27,6 +28,7 @@ from skipthink.training.last_layers import only_last_layers
 from skipthink.training.lora import add_lora, merge_lora
 from skipthink.training.method import Method
 from skipthink.training.options import TrainingOptions
+from skipthink.training.precision import precision_of
 from skipthink.training.record import write_record
 from skipthink.training.trainer import ItemTrainer, whole_weights
 
@@ -53,6 +55,7 @@ def train_method(
     own: TokenRows | None = None,
     earlier: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    auto_precision: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     keep_checkpoints: bool = False,
 ) -> dict[str, Any]:
@@ -76,6 +79,8 @@ def train_method(
         earlier: what `train.json` says of the training that the student comes from, where it is not fresh: its items
             and tokens are counted too, its steps and tokens stand under `earlier`.
         progress: called with (steps done, steps in all).
+        auto_precision: what `bf16: auto` means, "bfloat16" or "float32", where that is decided for several trainings;
+            None: it is decided here. A training that goes on keeps the precision that it was begun in.
         arguments: further fields of `transformers.TrainingArguments`; they win.
         keep_checkpoints: whether they stay when all is written: a caller who has more to do than to train removes them
             (`remove_checkpoints`) when that is done, so that a kill in between repeats no step.
@@ -88,7 +93,8 @@ def train_method(
         averaged_steps and earlier where there are any. Files are written by the first process.
 
     Raises:
-        InvalidInputError: options, samples or student do not fit the method, or skip data are missing.
+        InvalidInputError: options, samples or student do not fit the method, skip data are missing, or the training
+            was begun in another precision than the options ask for.
     """
     # `transformers.Trainer` puts the student where it is trained, each process on a device of its own
     fresh = Student.load(student, n_chunks=chunks.M, device="cpu")
@@ -106,6 +112,7 @@ def train_method(
             out / "checkpoints",
             seed=seed,
             n_weights=fresh.model.num_parameters(),
+            auto_precision=auto_precision,
             **{**name, **(arguments or {})},
         ),
         encoded=encoded,
@@ -119,6 +126,10 @@ def train_method(
     )
     if trainer.is_world_process_zero():
         _show_item(trainer, progress)
+    if trainer.arguments.bf16 and not has_bf16(trainer.args.device):
+        _note(
+            "bfloat16 is emulated here: this device has no instructions for it, and trains slowly", progress
+        )
     with only_last_layers(fresh.model, options.last_layers):
         n_trained = fresh.model.num_parameters(only_trainable=True)
         trainer.train_resumable()
@@ -130,7 +141,7 @@ def train_method(
         **trainer.counts.totals(),
         "seconds": round(trainer.counts.seconds, 3),
         "budget": None if trainer.budget is None else trainer.budget.summary(trainer.counts),
-        "precision": trainer.arguments.autocast or "float32",
+        "precision": precision_of(trainer.arguments),
         "trained_weights": n_trained,
         "processes": trainer.layout.n_ranks,
         "effective_batch": trainer.counts.effective_batch(),
@@ -170,6 +181,10 @@ def _show_item(trainer: ItemTrainer, progress: Callable[[int, int], None] | None
         f"an item of sample {in_a_line(source.encoded.ids[items.rows[index]], 60)}, {n_trained} of {len(tokens)} "
         f"tokens trained «like this»: {marked_text(tokens, SHOWN_CHARACTERS)}"
     )
+    _note(text, progress)
+
+
+def _note(text: str, progress: Callable[[int, int], None] | None) -> None:
     if isinstance(progress, Report):
         progress.note(text)
     else:
