@@ -15,7 +15,7 @@ test split does so among its own; runs that tune answer the validation questions
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,24 +222,26 @@ def rates_of(recipe: Recipe) -> tuple[float, ...]:
 
 
 def refuse_recipes(recipe: Recipe) -> None:
-    """Makes the recipe of every run of a study, at the rates it may come to: a wrong one shows before any work.
+    """Makes a recipe of every kind of run that a study has: a wrong one shows before any work.
 
     Raises:
         RecipeError: a run of the study cannot have its recipe; names the kind of run.
     """
-    if max(len(rates_of(recipe)), len(recipe.study.factors)) > 1 and recipe.data.sizes.validation == 0:
+    study, rates = recipe.study, rates_of(recipe)
+    made: dict[str, Callable[[], Recipe]] = {}
+    if len(rates) > 1:
+        made["tune"] = lambda: tuning_recipe(recipe, rates[0], study.tuned_with)
+    if len(study.factors) > 1:
+        made["sweep"] = lambda: tuning_recipe(recipe, rates[0], recipe.methods)
+    if made and recipe.data.sizes.validation == 0:
         raise RecipeError(
             "a study finds rates on the validation split, which is empty: data.sizes.validation"
         )
-    names = [method.name for method in recipe.chosen]
-    for rate in rates_of(recipe):
-        kind = "tune"
+    own = {method.name: rates[0] for method in recipe.chosen}
+    made["test"] = lambda: final_recipe(recipe, own, rates[0], recipe.seeds[0])
+    for kind, make in made.items():
         try:
-            tuning_recipe(recipe, rate, recipe.study.tuned_with)
-            kind = "sweep"
-            tuning_recipe(recipe, rate, recipe.methods)
-            kind = "test"
-            final_recipe(recipe, dict.fromkeys(names, rate), rate, recipe.seeds[0])
+            make()
         except OptionError as error:
             raise RecipeError(f"the recipe of the study's runs {kind}-… cannot be made: {error}") from None
 
