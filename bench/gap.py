@@ -96,14 +96,14 @@ def student_losses(n_train: int, n_rows: int, epochs: float):
     from skipthink.student import Student
     from skipthink.student.models import make_student
     from skipthink.training import ItemTrainer, make_arguments
-    from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
+    from skipthink.training.methods.base_ac import METHOD
 
     torch.manual_seed(0)
     train, held_out = samples(n_train, "train"), samples(n_rows, "test")
     texts = [text for column in ("question", "rationale", "answer") for text in train[column].to_pylist()]
     student = Student.of(*make_student(texts, n_chunks=STAGES, seed=0), n_chunks=STAGES)
     with tempfile.TemporaryDirectory() as folder:
-        options = ChunkwiseOptions(
+        options = METHOD.Options(
             batching="shuffled", epochs=epochs, batch_size=16, learning_rate=4e-3, lr_scheduler="cosine",
             warmup_steps=0.05,
         )  # fmt: skip

@@ -30,7 +30,7 @@ from trl import SFTConfig, SFTTrainer
 from skipthink.scoring import ChunkOptions
 from skipthink.student import Student
 from skipthink.training import ItemArguments, ItemTrainer
-from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
+from skipthink.training.methods.base_ac import METHOD
 from training_inputs import make_inputs
 
 N_CHUNKS = 4
@@ -73,7 +73,7 @@ def measure(options, folder):
         student = Student.of(copy.deepcopy(model), tokenizer, n_chunks=N_CHUNKS)
         args = ItemArguments(output_dir=f"{folder}/ours", **common)
         chunks = ChunkOptions(M=N_CHUNKS, method="greedy")
-        return ItemTrainer(student, METHOD, args, encoded=encoded, options=ChunkwiseOptions(), chunks=chunks)
+        return ItemTrainer(student, METHOD, args, encoded=encoded, options=METHOD.Options(), chunks=chunks)
 
     items = ours().train_dataset
     exported = Dataset.from_list(

@@ -29,7 +29,7 @@ from skipthink.scoring import ChunkOptions
 from skipthink.student import Student
 from skipthink.training import ItemTrainer, make_arguments
 from skipthink.training.last_layers import only_last_layers
-from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
+from skipthink.training.methods.base_ac import METHOD
 from training_inputs import make_inputs
 
 N_CHUNKS = 4
@@ -59,7 +59,7 @@ def main():
 def measure(options, folder):
     """Trains epochs, in turns on all layers and on the last ones."""
     model, tokenizer, encoded = make_inputs(options, N_CHUNKS, num_heads=options.hidden_size // 64 or 2)
-    training = ChunkwiseOptions(
+    training = METHOD.Options(
         epochs=1, batch_size=options.batch_size, learning_rate=1e-4, last_layers=None, save_steps=10_000
     )
     clock = time.process_time if options.threads == 1 else time.perf_counter

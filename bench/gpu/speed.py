@@ -43,7 +43,7 @@ from skipthink.student.prompts import Prompt
 from skipthink.student.score import score_sequences
 from skipthink.student.sequences import SequenceSet, make_batch, plan_batches
 from skipthink.training import ItemArguments, ItemTrainer
-from skipthink.training.methods.base_ac import METHOD, ChunkwiseOptions
+from skipthink.training.methods.base_ac import METHOD
 
 PEAK_TFLOPS = 989.0
 SIZES = ("135m", "360m", "1.5b")
@@ -206,7 +206,7 @@ def train(plan, size, model, encoded, markers, *, steps, at_start=None):
         )  # fmt: skip
         # without a tokenizer: nothing is tokenised any more
         student = Student(model, None, markers)
-        options = ChunkwiseOptions(batching="shuffled")
+        options = METHOD.Options(batching="shuffled")
         trainer = ItemTrainer(
             student, METHOD, args, encoded=encoded, options=options, chunks=ChunkOptions(M=scoring.STAGES)
         )

@@ -47,6 +47,30 @@ def test_targets_are_well_formed():
         assert target.is_met(target.bound(2.0), 2.0)
 
 
+@pytest.mark.slow
+def test_training_speed_prints_its_ratios(monkeypatch, capsys):
+    """On sizes at which they mean nothing: that it runs, trains and measures all it prints."""
+    script = bench("training_speed")
+    for name in ("set_verbosity_error", "disable_progress_bar"):
+        monkeypatch.setattr(script.logging, name, lambda: None)
+    sizes = {
+        "samples": 4,
+        "batch-size": 4,
+        "hidden-size": 16,
+        "layers": 2,
+        "vocabulary": 1200,
+        "last-layers": 1,
+    }
+    words = [f"--{name}={value}" for name, value in {**sizes, "rounds": 1, "threads": 1}.items()]
+    monkeypatch.setattr(sys, "argv", ["training_speed.py", *words])
+    script.main()
+    found = json.loads(capsys.readouterr().out)
+    assert found["against_bare"] > 0
+    assert found["last_layers"] > 0
+    assert set(found["parts"]) == {*script.PARTS, "rest"}
+    assert (found["layers"], found["trained_layers"], found["batch_size"]) == (2, 1, 4)
+
+
 def measured(us_ours):
     """What a run measures where numba needs 60 µs and the machine is twice as slow as the one of the targets."""
     search = {"k": 512, "us_a_row": {"ours": us_ours, "numba": 60.0, "rustures": 1588.0, "ruptures": 2218.0}}

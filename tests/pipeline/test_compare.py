@@ -1,7 +1,14 @@
 """`skipthink study` and `skipthink compare`: from a recipe to tuned rates, paired differences and a plot."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -83,6 +90,43 @@ def test_the_plan_runs_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(str(path.relative_to(RECIPES)) for path in RECIPES.rglob("*.yaml") if "student-" not in path.name),
+)
+def test_a_study_of_every_recipe_can_be_planned(name, tmp_path):
+    """With a source of data where a recipe leaves that to the user."""
+    (data := tmp_path / "rows.jsonl").touch()
+    call_cli("study", RECIPES / name, "--data", data, "--plan", "--out", tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_runs_that_tune_choose_no_student():
+    recipe = parse_recipe(RECIPE + "choose: {within: 2}", name="r")
+    assert tuning_recipe(recipe, 4e-3, recipe.methods).choose is None
+    assert final_recipe(recipe, {}, 4e-3, 1).choose == recipe.choose
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ("study.tuned_with=[answer-only, nothing]", "the study's runs tune-… cannot be made: methods"),
+    ("data.sizes.validation=0", "a study finds rates on the validation split, which is empty: data.sizes.validation"),
+    ("training.methods.base.learning_rate=0.1", "training.methods.base sets learning_rate"),
+])  # fmt: skip
+def test_a_plan_names_what_a_run_could_not_have(tmp_path, change, message):
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    done = call_cli("study", "tiny.yaml", "--plan", "--set", change, cwd=tmp_path, check=2)
+    assert message in done.stderr
+
+
+def test_a_study_that_tests_nothing_yet_is_no_comparison(tmp_path):
+    (tmp_path / "study.json").write_text('{"schema": 1}')
+    done = call_cli("compare", tmp_path, check=2)
+    assert "tests nothing yet: its rates are being tuned" in done.stderr
+
+
 @pytest.fixture(scope="module")
 @trains
 def study(kept, tmp_path_factory):
@@ -155,6 +199,47 @@ def test_compare_reads_what_the_runs_have_answered(study):
     )
     assert found["unfinished"] == []
     assert len(found["runs"]) == 2
+
+
+def test_what_a_study_has_not_evaluated_is_named(study, tmp_path):
+    """Half of a study: a run on the test split that stopped, and one that has not begun."""
+    shutil.copytree(study / "study", half := tmp_path / "half")
+    shutil.rmtree(half / "test-s1")
+    shutil.rmtree(half / "test-s0" / "evaluate" / "base+ac")
+    done = call_cli("compare", half)
+    begun, waiting = half / "test-s0", half / "test-s1"
+    assert done.stderr.splitlines() == [
+        f"not evaluated yet: base+ac seed 0 of {begun}",
+        *(f"not evaluated yet: {name} seed 1 of {waiting}" for name in ("answer-only", "base", "base+ac")),
+    ]
+    (half / "study.json").write_text("{")
+    assert "study.json: " in call_cli("compare", half, check=2).stderr
+
+
+def test_a_killed_study_ends_as_one_that_was_not(study, tmp_path):
+    """SIGKILL in the middle of the sweep, then the same command again."""
+    out = tmp_path / "study"
+    words = [sys.executable, "-m", "skipthink", "study", str(study / "tiny.yaml"), "--out", str(out)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
+        while process.poll() is None and not any(out.glob("sweep-*/train/base/s0/done.json")):
+            time.sleep(0.005)
+        assert process.poll() is None, "it ended before it could be killed"
+        os.kill(process.pid, signal.SIGKILL)
+    killed = json.loads((out / "study.json").read_text())
+    assert ("sweep" in killed, killed["seeds"]) == (False, [0, 1])
+    said = call_cli("study", study / "tiny.yaml", "--out", out).stdout
+    assert "kept   train/base/s0" in said
+    assert facts(out) == facts(study / "study")
+
+
+def facts(out):
+    """What a study found, less what a clock has measured and where it lies."""
+    found = json.loads((out / "study.json").read_text())
+    found["comparison"] |= {"runs": [Path(run).name for run in found["comparison"]["runs"]]}
+    for row in (*found["comparison"]["methods"], *found["comparison"]["pairs"]):
+        for name in [name for name in row if "seconds" in name]:
+            del row[name]
+    return found
 
 
 def test_runs_named_one_by_one_are_the_study(study):

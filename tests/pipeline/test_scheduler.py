@@ -125,12 +125,12 @@ def test_a_job_that_loses_every_node_ends(run):
 
 
 def test_what_waits_for_room_is_withdrawn_after_a_failure(run):
-    _, pool, told, raised = run(student_s0=[None], student_s2=[End(refused="node n2 does not see it")])
+    _, pool, told, raised = run(student_s1=[None], student_s2=[End(refused="node n2 does not see it")])
     assert isinstance(raised, JobRefusedError)
     assert str(raised) == "job student/s2: node n2 does not see it"
-    assert pool.withdrawn == ["student/s0"]
+    assert pool.withdrawn == ["student/s1"]
     assert "evaluate" not in pool.started
-    assert not [event for event in told if event["event"] == "start" and event["job"] == "student/s0"]
+    assert not [event for event in told if event["event"] == "start" and event["job"] == "student/s1"]
 
 
 def test_a_job_that_is_lost_is_waiting_for_those_who_ask(tmp_path, run):

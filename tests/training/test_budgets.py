@@ -5,6 +5,8 @@ import math
 import time
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -18,10 +20,13 @@ from skipthink.core.search import average_boundaries
 from skipthink.exceptions import InvalidInputError, RecipeError
 from skipthink.run.recipe import parse_recipe
 from skipthink.student.items import build_items
+from skipthink.student.token_rows import TokenRows
 from skipthink.training import BudgetOptions
 from skipthink.training.batches import ItemDataset, PadCollator, StageBatchSampler
 from skipthink.training.halving import cut_into
 from skipthink.training.loss_curve import LossCurve
+from skipthink.training.method import Needs
+from skipthink.training.methods import own_methods
 from skipthink.training.options import TrainingOptions
 from skipthink.training.steps import Layout, StepPlan, apportion, cut_evenly, cut_off
 
@@ -202,6 +207,33 @@ def test_methods_spend_the_same_in_steps_of_the_same_size(student_dir, samples, 
     assert (
         found["base"]["effective_batch"]["batch_items"] < found["base+ac"]["effective_batch"]["batch_items"]
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", own_methods())
+def test_every_method_keeps_a_budget(student_dir, samples, encoded, tmp_path, monkeypatch, name):
+    """About two steps: it ends with the item that reaches the budget, and no later."""
+    method, few, limit = own_methods()[name], samples.slice(0, 8), 300
+    given = {}
+    if method.needs is not Needs.NOTHING:
+        given["boundaries"] = average_boundaries(encoded.n_steps[:8], 3)
+    if method.needs is Needs.SKIPS:
+        given["skipped"] = np.tile([True, False, False], (8, 1))
+    if method.writer is not None:
+        given["own"] = TokenRows.of([[] for _ in range(8)])
+    # it wants a student that knows language, which this one need not
+    monkeypatch.setattr("skipthink.training.perplexity.UNTRAINED", 2.0)
+    refuses_steps = name == "icot-si"  # as a test below says
+    settings = {"budget": BudgetOptions(target_tokens=limit), "eta": 0.0, "batch_size": 4}
+    if not refuses_steps:
+        settings["step_target_tokens"] = limit // 2
+    summary = train_by_name(
+        name, student=student_dir, samples=few, out=tmp_path, n_chunks=3, settings=settings, **given
+    )
+    lengths = pc.list_value_length(pq.read_table(tmp_path / "items.parquet")["target_ids"])
+    spent, longest = summary["train_target_tokens"], pc.max(lengths).as_py()
+    assert limit <= spent < limit + longest
+    assert summary["budget"] == {"of": "target_tokens", "limit": limit, "spent": spent}
 
 
 @pytest.mark.slow

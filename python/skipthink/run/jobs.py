@@ -37,6 +37,7 @@ from skipthink.io.own_code import file_of, is_own_code
 from skipthink.options import results_part
 from skipthink.run.fingerprints import Kind, fingerprint_of, hash_files, maker
 from skipthink.run.recipe import Recipe
+from skipthink.run.student_files import hash_student
 from skipthink.training.method import Method, Needs
 from skipthink.training.methods.stt import METHOD as STT
 
@@ -105,6 +106,7 @@ class Graph:
     Attributes:
         recipe: what they are of.
         data: hash of the data file, None of other sources.
+        student: hash of the files that the student is loaded from, None of other students.
         needs: the jobs whose files a job reads; jobs stand behind those they need.
         fingerprints: hash of all that a job's result depends on; of the parts of `evaluate` too.
         ranks: length of the longest chain from a job to the end; the longest starts first.
@@ -112,6 +114,7 @@ class Graph:
 
     recipe: Recipe
     data: str | None
+    student: str | None
     needs: Mapping[Job, tuple[Job, ...]]
     fingerprints: Mapping[Job, str]
     ranks: Mapping[Job, float]
@@ -160,17 +163,21 @@ class Graph:
         return _n_folds(self.recipe, job)
 
 
-def build_graph(recipe: Recipe, *, data: str | None = None) -> Graph:
+def build_graph(recipe: Recipe, *, data: str | None = None, student: str | None = None) -> Graph:
     """The jobs of a recipe.
 
     Args:
         recipe: what is to be computed.
         data: hash of the data file where it is known; else it is read.
+        student: hash of the student's files where it is known; else they are read.
 
     Raises:
-        RunError: a file of data, or of a task or method of the user's own, cannot be read (its content is part of the
-            fingerprints), or methods are each other's judges.
+        InvalidInputError: the student's package is not installed, or holds no .gguf file or several.
+        RunError: a file of data, of the student, or of a task or method of the user's own, cannot be read (its content
+            is part of the fingerprints), or methods are each other's judges.
     """
+    if student is None:
+        student = hash_student(recipe.student)
     file = recipe.data.file
     if data is None and file is not None:
         data = hash_files(Path(file))
@@ -187,9 +194,11 @@ def build_graph(recipe: Recipe, *, data: str | None = None) -> Graph:
     parts = {job: (PREPARE, train) for job, train in _evaluations(recipe).items()}
     for job, needed in ({job: needs[job] for job in order} | parts).items():
         upstream = {need.name: fingerprints[need] for need in needed if _is_input(need, job)}
-        own = _own_part(recipe, job, data, code)
+        own = _own_part(recipe, job, data, student, code)
         fingerprints[job] = fingerprint_of(job.name, maker(job.kind), own, upstream)
-    return Graph(recipe, data, {job: needs[job] for job in order}, fingerprints, _ranks(needs, order))
+    return Graph(
+        recipe, data, student, {job: needs[job] for job in order}, fingerprints, _ranks(needs, order)
+    )
 
 
 def _is_input(need: Job, job: Job) -> bool:
@@ -306,7 +315,9 @@ def _judge_names(recipe: Recipe) -> set[str | None]:
     return {recipe.judge_name_of(other) for other in _with_others(recipe) if other.needs is Needs.SKIPS}
 
 
-def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str | None]) -> Any:
+def _own_part(
+    recipe: Recipe, job: Job, data: str | None, student: str | None, code: Mapping[str, str | None]
+) -> Any:
     """What a job's result depends on, besides the jobs it needs."""
     if job.kind is Kind.TEACH:
         teacher = recipe.teacher
@@ -318,7 +329,8 @@ def _own_part(recipe: Recipe, job: Job, data: str | None, code: Mapping[str, str
             return [recipe.data.teacher, recipe.answer]
         return [*_source_part(recipe, data), recipe.answer]
     if job.kind is Kind.STUDENT:
-        return [recipe.student.to_dict(), recipe.student.sizes(), recipe.chunks.M]
+        made = [recipe.student.to_dict(), recipe.student.sizes(), recipe.chunks.M]
+        return made if student is None else [*made, student]
     if job.kind is Kind.TRAIN:
         method = recipe.method(str(job.method))
         how = [recipe.options_of(method).to_dict(), recipe.chunks_of(method).to_dict(), code.get(method.name)]

@@ -8,6 +8,7 @@ from there.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -60,22 +61,22 @@ class Ranks:
 
 
 def shared_graph(ranks: Ranks, recipe: Recipe) -> Graph:
-    """The jobs of a run of several processes: the first one reads the data and tells the others their hash.
+    """The jobs of a run of several processes: the first one reads data and student and tells the others their hashes.
 
-    The others are told through the store of torchrun. Where there is none, each process reads the data itself.
+    The others are told through the store of torchrun. Where there is none, each process reads them itself.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return build_graph(recipe)
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
-    key = f"skipthink/data/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    key = f"skipthink/read/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     if ranks.rank == 0:
         graph = build_graph(recipe)
-        store.set(key, graph.data or "")
+        store.set(key, json.dumps({"data": graph.data, "student": graph.student}))
         return graph
     store.wait([key], LONGEST_READING)
-    return build_graph(recipe, data=store.get(key).decode("ascii") or None)
+    return build_graph(recipe, **json.loads(store.get(key)))
 
 
 def lead(folder: RunFolder, graph: Graph, ranks: Ranks, events: Events) -> None:

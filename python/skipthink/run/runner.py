@@ -24,6 +24,7 @@ from skipthink.run.ranks import Ranks, follow, lead, shared_graph
 from skipthink.run.recipe import Recipe
 from skipthink.run.run_files import RunFiles
 from skipthink.run.scheduler import Scheduler
+from skipthink.run.student_files import refuse_unreadable
 from skipthink.run.tries import Tries
 
 
@@ -55,7 +56,8 @@ def run_recipe(
         The content of `results.json`; nothing in the processes that follow the first one.
 
     Raises:
-        InvalidInputError: an address that holds keys, or `copy` with a folder.
+        InvalidInputError: an address that holds keys, `copy` with a folder, or a student whose package, or the package
+            that reads it, is not installed.
         RunError: the folder is in use, was made with another recipe or data, or a job failed.
     """
     from skipthink.run.report import write_report
@@ -93,6 +95,9 @@ def run_recipe(
             if job not in finished and (source := _take_over(folder, graph, job, others)) is not None
         }
         if isinstance(engine, LocalEngine):
+            # not on a cluster: its nodes read the student, and this machine may lack what they have
+            if any(job.kind is Kind.STUDENT and job not in finished and job not in taken for job in graph):
+                refuse_unreadable(recipe.student)
             for job in graph:
                 files.take_back(job)
                 Tries(folder, job).take_back()

@@ -8,21 +8,24 @@ so nothing is trained twice, and a killed study goes on like any run:
     test-sSEED    a seed; all methods, each at the rate that it did best with, evaluated on the test split
 
 Rates are tuned with Base and answer-only alone, and every method then gets the same small sweep: no method is tuned
-more than another. All methods have the same seeds.
+more than another. All methods have the same seeds. Where the recipe says how to `choose` a student, each run on the
+test split does so among its own; runs that tune answer the validation questions to find rates, and choose nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from skipthink.exceptions import RecipeError, RunError
+from skipthink.inspection.layout import STUDY_FILE
 from skipthink.io.files import write_json, write_text
 from skipthink.io.progress import Display
-from skipthink.run.comparing import TEST_RUN, compare_runs, format_comparison
+from skipthink.options import OptionError
+from skipthink.run.comparing import TEST_RUN, compare_runs, format_comparison, untested
 from skipthink.run.pools import Engine
 from skipthink.run.ranks import Ranks
 from skipthink.run.recipe import Recipe
@@ -54,20 +57,21 @@ class Study:
         """Runs what is not finished, the cheapest first.
 
         Returns:
-            The content of `study.json`: `tune` and `sweep` (accuracies on validation by rate and method), `tuned_rate`,
-            `rates` (of each method) and `comparison` (see `compare_runs`).
+            The content of `study.json`: `methods` and `seeds` that are to be tested, `tune` and `sweep` (accuracies on
+            validation by rate and method), `tuned_rate`, `rates` (of each method) and `comparison` (see
+            `compare_runs`).
 
         Raises:
-            RecipeError: the recipe has rates of its own for single methods.
+            RecipeError: as in `plan`.
             RunError: several processes, or a run that failed.
         """
         if Ranks.of_environment().n_ranks > 1:
             raise RunError("a study is a series of runs in one process: start it without torchrun")
-        refuse_own_rates(self.recipe)
         import scipy  # noqa: F401 - asked for at the end: it is better missed before hours of training
 
         for line in self.plan():
             self.display.line(line)
+        self._begin()
         tuned = self._tune()
         rates = self._sweep(tuned)
         for seed in self.recipe.seeds:
@@ -76,7 +80,13 @@ class Study:
         return self.findings
 
     def plan(self) -> Iterator[str]:
-        """The runs of the study in words, one line each."""
+        """The runs of the study in words, one line each.
+
+        Raises:
+            RecipeError: the recipe has rates of its own for single methods, or one of the runs cannot have its recipe.
+        """
+        refuse_own_rates(self.recipe)
+        refuse_recipes(self.recipe)
         study = self.recipe.study
         methods = ", ".join(method.name for method in self.recipe.chosen)
         if len(study.rates) > 1:
@@ -85,10 +95,18 @@ class Study:
             yield f"sweep  {methods} at {_listed(study.factors)} times the tuned rate, seeds {_listed(study.seeds)}"
         yield f"test   {methods} at the best rate of each, seeds {_listed(self.recipe.seeds)}"
 
+    def _begin(self) -> None:
+        """Notes what is to be tested, so that a comparison can say what is missing."""
+        self.findings["methods"] = [method.name for method in self.recipe.chosen]
+        self.findings["seeds"] = list(self.recipe.seeds)
+        if not (self.out / STUDY_FILE).exists():  # else it holds what is known by now: it stays until more is
+            self.out.mkdir(parents=True, exist_ok=True)
+            write_json(self.out / STUDY_FILE, self.findings)
+
     def _tune(self) -> float:
         """The rate that the methods of `tuned_with` do best with on average; the lowest of several."""
         study = self.recipe.study
-        rates = study.rates or (self.recipe.training.learning_rate,)
+        rates = rates_of(self.recipe)
         if len(rates) > 1:
             found = {
                 rate: self._run(
@@ -145,6 +163,7 @@ class Study:
             (method.name for method in self.recipe.chosen if method.is_reference), self.recipe.chosen[0].name
         )
         found = compare_runs(folders, against=against)
+        found["unfinished"] += untested(self.out, self.findings["methods"], self.recipe.seeds)
         self.findings["comparison"] = found
         table = "\n".join([format_comparison(found), *(f"warning: {text}" for text in found["warnings"])])
         write_text(self.out / "comparison.txt", table + "\n")
@@ -155,13 +174,13 @@ class Study:
 
     def _note(self, line: str) -> None:
         self.display.line(line)
-        write_json(self.out / "study.json", self.findings)
+        write_json(self.out / STUDY_FILE, self.findings)
         if self.files is not None:
             self.files.put_words()
 
 
 def tuning_recipe(recipe: Recipe, rate: float, methods: Sequence[str]) -> Recipe:
-    """The recipe of a run that tunes: some methods at one rate, on the validation split, nothing timed.
+    """The recipe of a run that tunes: some methods at one rate, on the validation split, nothing timed or chosen.
 
     Args:
         recipe: of the study.
@@ -173,6 +192,8 @@ def tuning_recipe(recipe: Recipe, rate: float, methods: Sequence[str]) -> Recipe
         seeds=recipe.study.seeds,
         training=recipe.training.replace(learning_rate=rate),
         evaluation=recipe.evaluation.replace(split="validation", alone_questions=0, stage_questions=0),
+        # a student is chosen by the validation questions too: here they are the results
+        choose=None,
     )
 
 
@@ -193,6 +214,36 @@ def final_recipe(recipe: Recipe, rates: Mapping[str, float], tuned: float, seed:
         training=recipe.training.replace(learning_rate=tuned, methods=own),
         evaluation=recipe.evaluation.replace(split="test"),
     )
+
+
+def rates_of(recipe: Recipe) -> tuple[float, ...]:
+    """The rates that a study tries first; without `study.rates` that of the recipe alone."""
+    return recipe.study.rates or (recipe.training.learning_rate,)
+
+
+def refuse_recipes(recipe: Recipe) -> None:
+    """Makes a recipe of every kind of run that a study has: a wrong one shows before any work.
+
+    Raises:
+        RecipeError: a run of the study cannot have its recipe; names the kind of run.
+    """
+    study, rates = recipe.study, rates_of(recipe)
+    made: dict[str, Callable[[], Recipe]] = {}
+    if len(rates) > 1:
+        made["tune"] = lambda: tuning_recipe(recipe, rates[0], study.tuned_with)
+    if len(study.factors) > 1:
+        made["sweep"] = lambda: tuning_recipe(recipe, rates[0], recipe.methods)
+    if made and recipe.data.sizes.validation == 0:
+        raise RecipeError(
+            "a study finds rates on the validation split, which is empty: data.sizes.validation"
+        )
+    own = {method.name: rates[0] for method in recipe.chosen}
+    made["test"] = lambda: final_recipe(recipe, own, rates[0], recipe.seeds[0])
+    for kind, make in made.items():
+        try:
+            make()
+        except OptionError as error:
+            raise RecipeError(f"the recipe of the study's runs {kind}-… cannot be made: {error}") from None
 
 
 def refuse_own_rates(recipe: Recipe) -> None:

