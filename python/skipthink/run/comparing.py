@@ -75,7 +75,9 @@ def compare_runs(
         for seed in recipe.get("seeds", [])
         if not is_own_code(method) and (folder, method, seed) not in done
     ]
-<<<<<<< HEAD
+    for study in {Path(run) for run in runs if (Path(run) / STUDY_FILE).exists()}:
+        planned = read_study(study)
+        missing += untested(study, planned.get("methods", []), planned.get("seeds", []))
     trained = {
         f"{_label(part, pooled=pooled)} seed {part.seed}": read_job_json(_training_of(part)).get("precision")
         for part in parts
@@ -88,12 +90,6 @@ def compare_runs(
         "warnings": [] if differing is None else [differing],
         **found,
     }
-=======
-    for study in {Path(run) for run in runs if (Path(run) / STUDY_FILE).exists()}:
-        planned = read_study(study)
-        missing += untested(study, planned.get("methods", []), planned.get("seeds", []))
-    return {"schema": 1, "runs": [str(folder) for folder in folders], "unfinished": missing, **found}
->>>>>>> help-b
 
 
 def untested(study: Path, methods: Sequence[str], seeds: Sequence[int]) -> list[str]:
