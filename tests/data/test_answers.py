@@ -317,9 +317,9 @@ def test_hostile_texts_take_linear_time(kind):
     ]
     for pattern in patterns:
         text = "answer" + pattern * (40_000 // len(pattern))
-        started = time.perf_counter()
+        started = time.process_time()  # other work on the machine does not count
         parse_answer(kind, text)
-        assert time.perf_counter() - started < 3, pattern
+        assert time.process_time() - started < 3, pattern
 
 
 @pytest.mark.parametrize(("kind", "text", "gold", "verdict"), [
