@@ -111,7 +111,7 @@ def test_results_have_the_schema_of_the_readme(whole):
             "method", "seed", "n", "right", "wrong", "unparsed", "timeouts", "unended", "looped",
             "accuracy", "accuracy_low", "accuracy_high", "tokens_per_answer", "prompt_tokens_per_answer",
             "seconds_per_answer", "seconds_per_answer_alone", "n_alone", "stage_accuracy", "n_stage", "device", "levels",
-            "unparsed_rate", "loop_rate", "train_steps", "train_target_tokens",
+            "unparsed_rate", "loop_rate", "precision", "train_steps", "train_target_tokens",
             "speedup_tokens", "speedup_seconds", "speedup_seconds_alone",
         ]  # fmt: skip
         assert row["n"] == row["right"] + row["wrong"] + row["unparsed"] == 8
