@@ -114,19 +114,7 @@ def test_levels_are_points_of_their_own():
     ]
     rows += [{**row, "seed": 1} for row in rows]
     told = format_choice(choice, rows).splitlines()
-    assert told[2].split() == [
-        "stt-levels,",
-        "level",
-        "2",
-        "80.0",
-        "41.0",
-        "70.0",
-        "±",
-        "0.0",
-        "40.0",
-        "1.50x",
-        "chosen",
-    ]
+    assert " ".join(told[2].split()) == "stt-levels, level 2 80.0 41.0 70.0 ± 0.0 40.0 1.50x chosen"
     assert told[-1].startswith("chosen: stt-levels, level 2, seed 1: ")
 
 
@@ -178,16 +166,8 @@ def test_a_run_ends_with_the_chosen_student_and_its_card(run):
 def test_a_finished_run_says_what_fallback_would_give(run):
     """`bench/fallback.py`: where all questions are asked again, answers are the second ones and both count."""
     folder, *_ = run
-    command = [
-        sys.executable,
-        str(FALLBACK),
-        str(folder.path),
-        "--first",
-        "answer-only",
-        "--second",
-        "base",
-        "--curve",
-    ]
+    words = ["--first", "answer-only", "--second", "base", "--curve"]
+    command = [sys.executable, str(FALLBACK), str(folder.path), *words]
     told = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
     assert told[0] == told[1]
     heads, _, *lines = (

@@ -111,6 +111,29 @@ def test_by_default_nobody_is_asked():
     assert needs_of(graph, "train/stt/s0") == ["prepare", "student/s0", "skip-data/s0"]
 
 
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ("training.methods.stt={skip_weight: 0.5, full_items: one-pass}", False),
+        ("training.methods.stt={max_steps: 5}", False),
+        ("training.methods.stt={epochs: 7}", False),
+        ("training.methods.stt={learning_rate: 0.1}", True),
+        ("training.methods.stt={thought: per-chunk}", True),
+        ("chunks.method=average", False),
+        ("chunks.rules=lines", True),
+        ("skip.trial_epochs=1", True),
+    ],
+)
+def test_trials_are_made_again_if_they_would_be_trained_in_another_way(change, again):
+    """What else is changed in `stt` trains it anew, on the skip data that are there."""
+    before, after = (
+        build_graph(parse_recipe(SMALL + "methods: [stt]", name="r", changes=changes))
+        for changes in ([], [change])
+    )
+    trials = before.named("skip-data/s0")
+    assert (before.fingerprints[trials] != after.fingerprints[trials]) is again
+
+
 def test_data_without_validation_questions_are_refused_with_the_splits(tmp_path, monkeypatch):
     """Where a recipe cannot know it, the first job says so; gates and methods that need none go on."""
 

@@ -56,10 +56,10 @@ def test_what_is_wrong_is_said(student_dir, converter, tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--gguf", "--format", "ids"), "--format is not with --gguf: that writes no items"),
-    (("--gguf", "--mismatch", "drop"), "--mismatch is not with --gguf: that writes no items"),
-    (("--precision", "f32"), "--precision is of GGUF files: add --gguf"),
-    (("--converter", "convert.py"), "--converter is of GGUF files: add --gguf"),
+    (("--gguf", "--format", "ids"), "--format is for items, and --gguf writes the student: leave it out"),
+    (("--gguf", "--mismatch", "drop"), "--mismatch is for items, and --gguf writes the student: leave it out"),
+    (("--precision", "f32"), "--precision is for GGUF files: add --gguf"),
+    (("--converter", "convert.py"), "--converter is for GGUF files: add --gguf"),
     ((), "student.gguf is to be a GGUF file: add --gguf, which writes the student"),
 ])  # fmt: skip
 def test_options_that_would_do_nothing_are_refused(student_dir, tmp_path, arguments, message):

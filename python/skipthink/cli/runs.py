@@ -166,13 +166,15 @@ def export(
     from skipthink.publish.gguf_files import CONVERTER, export_gguf
 
     if gguf:
-        _refuse_given("not with --gguf: that writes no items", format=format, mismatch=mismatch)
+        _refuse_given(
+            "is for items, and --gguf writes the student: leave it out", format=format, mismatch=mismatch
+        )
         precision = precision or "f16"
         size = export_gguf(folder, out, precision=precision, converter=converter or CONVERTER)
         typer.echo(f"{out}: {size / 2**20:.1f} MiB, {precision}")
         return
 
-    _refuse_given("of GGUF files: add --gguf", precision=precision, converter=converter)
+    _refuse_given("is for GGUF files: add --gguf", precision=precision, converter=converter)
     if out.suffix == ".gguf":
         raise InvalidInputError(f"{out} is to be a GGUF file: add --gguf, which writes the student")
     counts = export_trained(folder, out, format=format or "prompt-completion", mismatch=mismatch or "error")
@@ -186,7 +188,7 @@ def _refuse_given(why: str, **options: str | None) -> None:
     """Refuses options that are given and would do nothing."""
     for name, value in options.items():
         if value is not None:
-            raise InvalidInputError(f"--{name} is {why}")
+            raise InvalidInputError(f"--{name} {why}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,10 @@ def compare_runs(
     for study in {Path(run) for run in runs if (Path(run) / STUDY_FILE).exists()}:
         planned = read_study(study)
         missing += untested(study, planned.get("methods", []), planned.get("seeds", []))
-    trained = {
-        f"{_label(part, pooled=pooled)} seed {part.seed}": read_job_json(_training_of(part)).get("precision")
-        for part in parts
+    precisions = {
+        f"{_label(part, pooled=pooled)} seed {part.seed}": part.trained.get("precision") for part in parts
     }
-    differing = warn_of_precisions(trained)
+    differing = warn_of_precisions(precisions)
     return {
         "schema": 1,
         "runs": [str(folder) for folder in folders],
@@ -163,6 +163,15 @@ class Part:
     seed: int
     path: Path
 
+    @cached_property
+    def trained(self) -> dict[str, Any]:
+        """What `train.json` says of the training, read once.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        return read_job_json(self.run / Kind.TRAIN / self.method / f"s{self.seed}" / "train.json")
+
 
 def find_parts(folder: Path) -> list[Part]:
     """What a run has evaluated by now, seed by seed."""
@@ -199,10 +208,6 @@ def _label(part: Part, *, pooled: bool) -> str:
     return part.method if pooled else f"{part.method}@{part.run.name}"
 
 
-def _training_of(part: Part) -> Path:
-    return part.run / Kind.TRAIN / part.method / f"s{part.seed}" / "train.json"
-
-
 def _read(label: str, parts: Sequence[Part]) -> Answers:
     """The answers of one method."""
     tables = [read_job_table(part.path / "predictions.parquet") for part in parts]
@@ -213,7 +218,6 @@ def _read(label: str, parts: Sequence[Part]) -> Answers:
                 f"{part.path} and {parts[0].path} hold answers to other questions; compare runs on the same data"
             )
     notes = [read_job_json(part.path / DONE_FILE)["result"] for part in parts]
-    trained = [read_job_json(_training_of(part)) for part in parts]
     return Answers(
         label=label,
         seeds=tuple(part.seed for part in parts),
@@ -223,8 +227,10 @@ def _read(label: str, parts: Sequence[Part]) -> Answers:
         ),
         tokens=np.asarray([table["tokens"].to_numpy() for table in tables], dtype=np.float64),
         seconds=np.asarray([note["seconds_per_answer"] for note in notes], dtype=np.float64),
-        train_target_tokens=np.asarray([one["train_target_tokens"] for one in trained], dtype=np.float64),
-        train_seconds=np.asarray([one["seconds"] for one in trained], dtype=np.float64),
+        train_target_tokens=np.asarray(
+            [part.trained["train_target_tokens"] for part in parts], dtype=np.float64
+        ),
+        train_seconds=np.asarray([part.trained["seconds"] for part in parts], dtype=np.float64),
     )
 
 

@@ -26,6 +26,7 @@ from skipthink.run.skip_report import (
     format_agreements,
     format_skips,
     skip_summary,
+    spread,
 )
 from skipthink.training.method import Needs
 
@@ -219,7 +220,7 @@ def format_table(results: dict[str, Any]) -> str:
     lines = [["method", *(title for title, _, _ in COLUMNS)]]
     for method in methods:
         own = [row for row in rows if row["method"] == method]
-        cells = [_cell([row[key] for row in own], show) for _, key, show in COLUMNS]
+        cells = [spread([row[key] for row in own], show) for _, key, show in COLUMNS]
         if len(own) == 1:
             low, high = (100 * own[0][end] for end in ("accuracy_low", "accuracy_high"))
             cells[0] += f" [{low:.1f}, {high:.1f}]"
@@ -239,7 +240,7 @@ def format_stages(rows: Sequence[dict[str, Any]]) -> str:
     for method in dict.fromkeys(row["method"] for row in staged):
         own = [row for row in staged if row["method"] == method]
         columns = zip(*(row["stage_accuracy"] for row in own), strict=True)
-        cells = [_cell(list(column), lambda value: f"{100 * value:.1f}") for column in columns]
+        cells = [spread(list(column), lambda value: f"{100 * value:.1f}") for column in columns]
         lines.append([method, str(own[0]["n_stage"]), *cells])
     return align(lines)
 
@@ -329,12 +330,3 @@ def _stage_rows(
         }
         for stage in range(lengths.shape[1])
     ]
-
-
-def _cell(values: list[float | None], show: Callable[[float], str]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    if len(known) == 1:
-        return show(known[0])
-    return f"{show(float(np.mean(known)))} ± {show(float(np.std(known, ddof=1)))}"

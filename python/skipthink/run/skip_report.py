@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -199,11 +199,19 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation of the values of several seeds, with one digit; the value itself of one."""
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+def spread(values: Sequence[float | None], show: Callable[[float], str] = "{:.1f}".format) -> str:
+    """Mean ± standard deviation of the values of several seeds; the value itself of one, - of none.
+
+    Args:
+        values: None where a seed has none.
+        show: writes a value.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return show(known[0])
+    return f"{show(float(np.mean(known)))} ± {show(float(np.std(known, ddof=1)))}"
 
 
 def align(lines: list[list[str]]) -> str:

@@ -70,20 +70,14 @@ def foreseen(questions: Sequence[str], skipped: Bools, roles: Roles) -> dict[str
         skipped: decisions, bool (n, M).
         roles: of the chunks.
     """
+    words = _words_of(questions)
     return {
-        "skipped": foresee(questions, skipped, roles),
-        "skipped_by_place": foresee(questions, skipped, roles, by="place"),
+        "skipped": _foresee(words, skipped, roles, by="role"),
+        "skipped_by_place": _foresee(words, skipped, roles, by="place"),
     }
 
 
-def foresee(
-    questions: Sequence[str],
-    skipped: Bools,
-    roles: Roles,
-    *,
-    by: Literal["role", "place"] = "role",
-    seed: int = 0,
-) -> float | None:
+def foresee(questions: Sequence[str], skipped: Bools, roles: Roles, *, seed: int = 0) -> float | None:
     """How well decisions can be foreseen from masked words of the question and the role: a cross-validated AUC.
 
     A ridge regression on roles and on words of the question, fitted to other samples, scores the chunks of each of
@@ -93,19 +87,30 @@ def foresee(
         questions: of the samples.
         skipped: decisions, bool (n, M).
         roles: of the chunks.
-        by: "place": which chunk it is, counted from the start and from the end, instead of its role.
         seed: deals samples into folds.
 
     Returns:
         The AUC, 0.5 for chance; None where all decisions are alike or there are fewer samples than folds.
     """
+    return _foresee(_words_of(questions), skipped, roles, by="role", seed=seed)
+
+
+def _foresee(
+    words: npt.NDArray[np.float64],
+    skipped: Bools,
+    roles: Roles,
+    *,
+    by: Literal["role", "place"],
+    seed: int = 0,
+) -> float | None:
+    """`foresee` with the words of `_words_of`; by "place": which chunk it is, from start and end, for its role."""
     rows, columns = np.nonzero(roles.of != NO_ROLE)
     wanted = skipped[rows, columns].astype(np.float64)
-    if len(questions) < FOLDS or wanted.min(initial=1) == wanted.max(initial=0):
+    if len(words) < FOLDS or wanted.min(initial=1) == wanted.max(initial=0):
         return None
     kind = np.eye(roles.n_roles)[roles.of[rows, columns]] if by == "role" else _places_of(rows, columns)
-    features = np.hstack([kind, _words_of(questions)[rows]])
-    folds = np.random.default_rng(seed).permutation(len(questions)) % FOLDS
+    features = np.hstack([kind, words[rows]])
+    folds = np.random.default_rng(seed).permutation(len(words)) % FOLDS
     scores = np.empty(len(wanted))
     for fold in range(FOLDS):
         own = folds[rows] == fold

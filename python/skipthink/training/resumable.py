@@ -70,9 +70,8 @@ class ResumableTrainer(Trainer):
         checkpoint = newest_checkpoint(folder, self.accelerator)
         if checkpoint is not None:
             self.restore(checkpoint)
-        if (
-            self.is_world_process_zero()
-        ):  # before the first step: what is searched and scored depends on it, too
+        # before the first step: what is searched and scored depends on it, too
+        if self.is_world_process_zero():
             write_precision(folder, precision_of(self.args))
         self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
