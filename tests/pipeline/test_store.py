@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from command_line import call_cli
@@ -11,10 +12,11 @@ from small_jobs import PLAIN
 
 from skipthink.exceptions import InvalidInputError, RunError
 from skipthink.io.places import Place
+from skipthink.run import ray_pool, store_tries
 from skipthink.run import store as store_module
-from skipthink.run import store_tries
 from skipthink.run.addresses import open_files
 from skipthink.run.jobs import EVALUATE, PREPARE, Job, Kind, build_graph
+from skipthink.run.pools import End
 from skipthink.run.recipe import parse_recipe
 from skipthink.run.run_files import RunFiles
 from skipthink.run.store import Beat, Lease, files_in
@@ -191,6 +193,29 @@ def test_a_node_works_in_a_folder_of_its_own(mirror, tmp_path):
     made.put(GRAPH)
     assert not any(name.startswith("tries/") for name in names_in(made.run))
     assert content(mirror("other").folder.of(PREPARE)) == content(made.folder.of(PREPARE))
+
+
+def test_a_try_that_is_over_is_not_looked_at_again(mirror, monkeypatch):
+    """The scheduler shows once more what a try has said, when its files are those of the job and it has no folder."""
+    made = mirror("one")
+    made.put(GRAPH)
+    one, told = node_of(made)
+    with told.here("10.0.0.1", "node-a") as (run_dir, root):
+        seen = TryFolder(run_dir, PREPARE, root)
+        write(seen.progress(PREPARE), '{"done": 3, "total": 4}')
+        run_job(seen, GRAPH, PREPARE, lambda done, total: None)
+    pool = SimpleNamespace(files=made, folder=made.folder, commit=lambda job: commit(made, job))
+    ray_try = ray_pool._RayTry(PREPARE, one, None, pool)
+    monkeypatch.setattr(ray_pool, "_ended", lambda task: End())
+    monkeypatch.setattr("skipthink.run.store_mirror.patience", lambda age, most: 0.0)
+    monkeypatch.setattr(ray_pool, "LOOK_SECONDS", 0.0)
+    assert ray_try.end() == End()
+    assert (ray_try.state().done, ray_try.state().total) == (3, 4)
+    assert not made.folder.tries(PREPARE).exists()
+
+
+def commit(made, job):
+    return Tries(made.folder, job).commit(PRINTS[job])
 
 
 def test_a_node_fetches_what_a_job_needs_once(mirror, counted):

@@ -76,11 +76,13 @@ class _RayTry:
     began: float | None = None
     last_look: float = 0.0
     told: JobState = field(default_factory=JobState)
+    is_over: bool = False
 
     def state(self) -> JobState:
         """What the job says of itself, which is also shown in the place where jobs of one machine say it."""
         now = time.monotonic()
-        if now - self.last_look >= LOOK_SECONDS:
+        # a look at one that is over would make the folder anew that its job has got
+        if not self.is_over and now - self.last_look >= LOOK_SECONDS:
             self.last_look = now
             self.mirror()
         return self.told
@@ -116,6 +118,7 @@ class _RayTry:
         self.last_look = 0.0
         self.look()
         self.mirror()
+        self.is_over = True
         _append(self.folder.log(self.job), self.pool.folder.log(self.job))
         # a node may be lost right after its last write
         if (end.code == 0 or end.lost) and self.pool.commit(self.job):
