@@ -31,7 +31,7 @@ def plot_comparison(found: dict[str, Any], path: Path) -> None:
     for panel, (cost, title, scale) in zip(panels, PANELS, strict=True):
         _draw(panel, found["methods"], cost, scale)
         panel.set_xlabel(title)
-        panel.set_xlim(left=0)
+        panel.set_xlim(0, 1.15 * panel.get_xlim()[1])  # names stand to the right of their points
         panel.grid(alpha=0.3)
     panels[0].set_ylabel(f"accuracy %, {round(100 * found['level'])} % interval")
     figure.suptitle(f"{found['n_questions']} questions; the line joins what no method beats", fontsize=10)
