@@ -204,7 +204,9 @@ def test_a_try_that_is_over_is_not_looked_at_again(mirror, monkeypatch):
         seen = TryFolder(run_dir, PREPARE, root)
         write(seen.progress(PREPARE), '{"done": 3, "total": 4}')
         run_job(seen, GRAPH, PREPARE, lambda done, total: None)
-    pool = SimpleNamespace(files=made, folder=made.folder, commit=lambda job: commit(made, job))
+    pool = SimpleNamespace(
+        files=made, folder=made.folder, commit=lambda job: Tries(made.folder, job).commit(PRINTS[job])
+    )
     ray_try = ray_pool._RayTry(PREPARE, one, None, pool)
     monkeypatch.setattr(ray_pool, "_ended", lambda task: End())
     monkeypatch.setattr("skipthink.run.store_mirror.patience", lambda age, most: 0.0)
@@ -212,10 +214,6 @@ def test_a_try_that_is_over_is_not_looked_at_again(mirror, monkeypatch):
     assert ray_try.end() == End()
     assert (ray_try.state().done, ray_try.state().total) == (3, 4)
     assert not made.folder.tries(PREPARE).exists()
-
-
-def commit(made, job):
-    return Tries(made.folder, job).commit(PRINTS[job])
 
 
 def test_a_node_fetches_what_a_job_needs_once(mirror, counted):
