@@ -261,6 +261,27 @@ def test_a_key_that_cannot_be_set_says_why(tmp_path, change, message):
         load_recipe(path, changes=[change])
 
 
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        (
+            "max_steps: 9",
+            r"training\.max_steps is set.*; change training\.max_steps, or add --set training\.max_st",
+        ),
+        (
+            "budget: {base_epochs: 2}",
+            r"training\.budget is set.*; change training\.budget\.base_epochs, or add",
+        ),
+    ],
+)
+def test_epochs_that_would_not_count_are_refused(training, message):
+    text = PLAIN + f"training: {{{training}}}\n"
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(text, name="r.yaml", changes=["training.epochs=5"])
+    null = f"training.{training.split(':')[0]}=null"
+    assert parse_recipe(text, name="r.yaml", changes=["training.epochs=5", null]).training.epochs == 5
+
+
 def test_files_are_looked_for_beside_the_recipe(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("name: a\nanswer: number\ndata: {file: rows.jsonl}\nchunks: {M: 2}\n")

@@ -1,7 +1,9 @@
 """The mean of the last weights: which steps count, the mean itself, damaged files, kills, adapters."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,7 +12,7 @@ from training_calls import train_by_name
 from skipthink.exceptions import DataError, InvalidInputError
 from skipthink.options import OptionError
 from skipthink.training.averaging import WeightAverage, averaged_steps
-from skipthink.training.options import TrainingOptions
+from skipthink.training.options import BudgetOptions, TrainingOptions
 
 
 @pytest.mark.parametrize(
@@ -100,12 +102,53 @@ def test_damaged_weights_are_not_averaged(small, tmp_path, damage):
         ({"average_every": 1.5}, "average_every"),
         ({"average_every": 0.0}, "average_every"),
         ({"average_last": 0}, "average_last"),
+        (
+            {"average_last": 6, "average_every": 0.2, "budget": BudgetOptions(seconds=9.0)},
+            "average_every",
+        ),
+        ({"average_last": 2, "average_every": 5, "budget": BudgetOptions(seconds=9.0)}, "average_every"),
     ],
 )
 def test_options_that_are_refused(options, problem):
     with pytest.raises(OptionError) as found:
         TrainingOptions(**options)
     assert found.value.name == problem
+
+
+def steps_kept(average, shares, *, first=1):
+    """Lets steps spend a budget; what is returned are the steps after which weights count."""
+    average.share = iter(shares).__next__
+    state = SimpleNamespace(global_step=first - 1, is_world_process_zero=True)
+    average.on_train_begin(None, state, None)
+    for _ in shares[1:]:
+        state.global_step += 1
+        average.on_step_end(None, state, None)
+    return average.steps
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([0, 0.5, 0.8, 0.85, 0.9, 0.95, 1.0], [2, 4, 6]),  # at 80, 90 and 100 %
+        ([0, 0.79, 0.81, 0.92, 1.0], [2, 3, 4]),
+        ([0, 0.7, 0.95, 1.0], [2, 3]),  # a step that passes two shares counts once
+        ([0, 1.0], [1]),
+    ],
+)
+def test_under_a_budget_weights_count_where_shares_are_passed(small, tmp_path, shares, expected):
+    average = WeightAverage(small, tmp_path / "averaged", last=3, every=0.1, share=lambda: 0.0)
+    assert steps_kept(average, shares) == expected
+    names = sorted(path.name for path in (tmp_path / "averaged").iterdir())
+    assert names == [f"step-{step}.safetensors" for step in expected]
+
+
+def test_what_a_killed_try_kept_behind_its_checkpoint_does_not_count(small, tmp_path):
+    """Under a budget of seconds the next try may pass a share in another step."""
+    first = WeightAverage(small, tmp_path, last=3, every=0.1, share=lambda: 0.0)
+    assert steps_kept(first, [0, 0.5, 0.82, 0.87, 0.93]) == [2, 4]
+    again = WeightAverage(small, tmp_path, last=3, every=0.1, share=lambda: 0.0)
+    assert steps_kept(again, [0.82, 0.91, 0.97, 1.0], first=3) == [2, 3, 5]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{n}.safetensors" for n in (2, 3, 5)]
 
 
 class _Killed(Exception):
@@ -163,6 +206,45 @@ def test_the_saved_student_is_the_mean(student_dir, samples, tmp_path, monkeypat
         torch.testing.assert_close(weight, expected.float(), atol=0, rtol=0)
         assert torch.equal(kept[9][name], end[name])
     assert json.loads((tmp_path / "mean" / "train.json").read_text())["averaged_steps"] == [5, 7, 9]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [0.7, 0.95])
+def test_a_killed_run_ends_with_the_same_mean_under_a_budget(student_dir, samples, tmp_path, stop):
+    """Shares of 80, 90 and 100 %; killed before the first of them, and between them behind a checkpoint."""
+    settings = {
+        "budget": BudgetOptions(base_epochs=2.0),
+        "batch_size": 4,
+        "save_steps": 3,
+        "average_last": 3,
+        "average_every": 0.1,
+    }
+    common = {"student": student_dir, "samples": samples, "settings": settings}
+    whole = train_by_name("base", out=tmp_path / "whole", **common)
+    spent = np.asarray(whole["loss_target_tokens"]) / whole["budget"]["limit"]
+    assert whole["averaged_steps"] == [int(np.argmax(spent >= share)) + 1 for share in (0.8, 0.9, 1)]
+
+    def kill(spent, limit):
+        if spent >= stop * limit:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train_by_name("base", out=tmp_path / "killed", progress=kill, **common)
+    found = train_by_name("base", out=tmp_path / "killed", **common)
+    assert {**found, "seconds": 0} == {**whole, "seconds": 0}
+    expected = (tmp_path / "whole" / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / "killed" / "model" / "model.safetensors").read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_fewer_weights_than_asked_for_are_said(student_dir, samples, tmp_path, capsys):
+    settings = {"budget": BudgetOptions(target_tokens=400), "average_last": 5, "batch_size": 8}
+    found = train_by_name("base", student=student_dir, samples=samples, out=tmp_path, settings=settings)
+    n_kept = len(found["averaged_steps"])
+    assert 1 <= n_kept < 5
+    assert (
+        f"the saved weights are the mean of {n_kept}, not 5: steps were so large" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow

@@ -210,6 +210,28 @@ def test_methods_spend_the_same_in_steps_of_the_same_size(student_dir, samples, 
 
 
 @pytest.mark.slow
+def test_epochs_of_base_are_target_tokens_for_all_methods(student_dir, samples, encoded, tmp_path):
+    """The limit is what an epoch of `base` has; methods with shorter targets make more of them."""
+    few = samples.slice(0, 8)
+    epoch = (encoded.rationale.lengths[:8] + encoded.answer.lengths[:8] + 2).sum()  # [answer] and the end
+    settings = {"budget": BudgetOptions(base_epochs=1.0), "batch_size": 4, "step_target_tokens": 150}
+    for name in ("base", "base+ac", "answer-only"):
+        changes = {} if name != "answer-only" else {"step_target_tokens": None}
+        summary = train_by_name(
+            name,
+            student=student_dir,
+            samples=few,
+            out=tmp_path / name,
+            n_chunks=3,
+            settings=settings | changes,
+        )
+        spent = summary["train_target_tokens"]
+        assert summary["budget"] == {"of": "target_tokens", "limit": epoch, "spent": spent}
+        assert epoch <= spent < epoch + 100
+    assert summary["train_items"] > 8 * 4  # answers alone: many epochs
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", own_methods())
 def test_every_method_keeps_a_budget(student_dir, samples, encoded, tmp_path, monkeypatch, name):
     """About two steps: it ends with the item that reaches the budget, and no later."""
@@ -298,7 +320,9 @@ def test_icot_refuses_steps_of_target_tokens(student_dir, samples, tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"budget": {}}, r"training.budget.target_tokens or seconds must be given"),
+    ({"budget": {}}, r"training.budget.target_tokens or base_epochs or seconds must be given"),
+    ({"budget": {"base_epochs": 0}}, r"budget.base_epochs must be above 0, got 0"),
+    ({"budget": {"base_epochs": 2, "seconds": 2}}, r"training.budget.seconds is set beside base_epochs"),
     ({"budget": {"target_tokens": 5, "seconds": 2}}, r"training.budget.seconds is set beside target_tokens"),
     ({"budget": {"target_tokens": 0}}, r"budget.target_tokens must be at least 1, got 0"),
     ({"budget": {"tokens": 10}}, r"unknown key training.budget.tokens; did you mean training.budget.target_tokens"),

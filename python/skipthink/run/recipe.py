@@ -299,7 +299,21 @@ def parse_recipe(text: str, *, name: str, changes: Sequence[str] = (), folder: P
     named = content.get("methods")
     if isinstance(named, list):
         content["methods"] = [_with_folder(entry, folder) for entry in named]
-    return read_options(content, recipe_kind_of(content, name=name), name=name)
+    recipe = read_options(content, recipe_kind_of(content, name=name), name=name)
+    _refuse_idle(recipe, changes)
+    return recipe
+
+
+def _refuse_idle(recipe: Recipe, changes: Sequence[str]) -> None:
+    """Refuses epochs that somebody asks for now, where a length with precedence stands in the recipe."""
+    ahead = [name for name in ("max_steps", "budget") if getattr(recipe.training, name) is not None]
+    for change in changes:
+        if ahead and change.partition("=")[0].strip() == "training.epochs":
+            instead = "training.budget.base_epochs" if ahead == ["budget"] else f"training.{ahead[0]}"
+            raise RecipeError(
+                f"--set {change} would change nothing: training.{ahead[0]} is set, which has precedence; change "
+                f"{instead}, or add --set training.{ahead[0]}=null"
+            )
 
 
 def recipe_kind_of(content: Mapping[str, Any], *, name: str, folder: Path | None = None) -> type[Recipe]:

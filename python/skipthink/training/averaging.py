@@ -7,6 +7,7 @@ a copy of the trained weights on disk for each step that counts, and reading the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,40 +33,64 @@ class WeightAverage(TrainerCallback):
         model: the student, not wrapped; weights that are not trained are left alone.
         folder: where they are kept, as safetensors; removed with the checkpoints.
         last: how many are averaged.
-        every: optimiser steps between two of them; below 1, a share of all steps.
+        every: optimiser steps between two of them; below 1, a share of all steps, or of the budget.
+        share: says how much of a budget is spent, 0 … 1; None: the training has a number of steps.
+
+    Attributes:
+        steps: those after which weights count; under a budget, those so far.
     """
 
-    def __init__(self, model: torch.nn.Module, folder: Path, *, last: int, every: float) -> None:
-        self.model, self.folder, self.last, self.every = model, folder, last, every
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        folder: Path,
+        *,
+        last: int,
+        every: float,
+        share: Callable[[], float] | None = None,
+    ) -> None:
+        self.model, self.folder, self.last, self.every, self.share = model, folder, last, every, share
         self.steps: list[int] = []
+        self._spent = 0.0
 
     @classmethod
-    def of(cls, model: torch.nn.Module, options: TrainingOptions, out: Path) -> WeightAverage | None:
+    def of(
+        cls, model: torch.nn.Module, options: TrainingOptions, out: Path, share: Callable[[], float] | None
+    ) -> WeightAverage | None:
         """The average that options ask for; None where they ask for the last weights.
 
         Args:
             model: the student, not wrapped.
             options: of the training.
             out: folder of its checkpoints.
+            share: see above.
         """
         if options.average_last == 1:
             return None
-        return cls(model, out / "averaged", last=options.average_last, every=options.average_every)
+        last, every = options.average_last, options.average_every
+        return cls(model, out / "averaged", last=last, every=every, share=share)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """The steps that count, now that it is known how many there are.
+        """The steps that count, now that it is known how many there are; under a budget, those that counted so far.
 
         Raises:
             InvalidInputError: there are too few.
         """
-        self.steps = averaged_steps(state.max_steps, self.last, self.every)
+        if self.share is None:
+            self.steps = averaged_steps(state.max_steps, self.last, self.every)
+        else:
+            self.steps, self._spent = self._kept_until(state.global_step), self.share()
+            if state.is_world_process_zero:
+                self._forget_after(state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Keeps the weights after a step that counts."""
+        if self.share is not None and self._passes_a_share(self.share()):
+            self.steps.append(state.global_step)
         if state.global_step in self.steps and state.is_world_process_zero:
             self.keep(state.global_step)
 
@@ -97,6 +122,23 @@ class WeightAverage(TrainerCallback):
         with torch.no_grad():
             for name, weight in self._trained():
                 weight.copy_(sums[name] / len(self.steps))
+
+    def _passes_a_share(self, spent: float) -> bool:
+        """Whether a step has taken what is spent over a share after which weights count."""
+        before, self._spent = self._spent, spent
+        return any(before < 1 - place * self.every <= spent for place in range(self.last))
+
+    def _kept(self) -> list[int]:
+        return sorted(int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.safetensors"))
+
+    def _kept_until(self, step: int) -> list[int]:
+        return [one for one in self._kept() if one <= step]
+
+    def _forget_after(self, step: int) -> None:
+        """Removes weights of a try that was killed: under a budget of seconds, other steps may count now."""
+        for one in self._kept():
+            if one > step:
+                self._file(one).unlink()
 
     def _trained(self) -> list[tuple[str, torch.nn.Parameter]]:
         return [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]

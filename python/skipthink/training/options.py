@@ -26,16 +26,30 @@ class BudgetOptions(Options):
     """What a training spends in all, the same for all methods (`skipthink.training.budget`)."""
 
     target_tokens: int | None = option(None, "tokens that carry loss, over all steps", ge=1)
+    base_epochs: float | None = option(
+        None, "as many target tokens as this number of epochs of `base`, on whole rationales", gt=0
+    )
     seconds: float | None = option(None, "seconds of training, searches for chunks included", gt=0)
 
     def check(self) -> None:
         """There is one limit."""
-        given = [name for name in ("target_tokens", "seconds") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise OptionError(
-                given[-1] if given else "target_tokens",
-                "is set beside target_tokens; give one of them" if given else "or seconds must be given",
-            )
+        given = [
+            name for name in ("target_tokens", "base_epochs", "seconds") if getattr(self, name) is not None
+        ]
+        if not given:
+            raise OptionError("target_tokens", "or base_epochs or seconds must be given")
+        if len(given) > 1:
+            raise OptionError(given[-1], f"is set beside {given[0]}; give one of them")
+
+    def in_target_tokens(self, epoch_tokens: int) -> BudgetOptions:
+        """The same limit, in target tokens where it is one of epochs of `base`.
+
+        Args:
+            epoch_tokens: target tokens of such an epoch.
+        """
+        if self.base_epochs is None:
+            return self
+        return BudgetOptions(target_tokens=max(1, round(self.base_epochs * epoch_tokens)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +111,9 @@ class TrainingOptions(Options):
         ge=1,
     )
     average_every: float = option(
-        0.02, "optimiser steps between two weights that are averaged; below 1, a share of all steps", gt=0
+        0.02,
+        "optimiser steps between two weights that are averaged; below 1, a share of all steps or of the budget",
+        gt=0,
     )
     save_steps: int = option(200, "optimiser steps between two checkpoints", ge=1)
     report_to: tuple[str, ...] = option(tuple, "trackers that get the curves, as transformers names them")
@@ -113,10 +129,15 @@ class TrainingOptions(Options):
             raise OptionError(
                 "warmup_steps", f"must be below 1, a share of the budget, got {self.warmup_steps}"
             )
-        if self.budget is not None and self.average_last > 1:
+        if (
+            self.budget is not None
+            and self.average_last > 1
+            and self.average_every * (self.average_last - 1) >= 1
+        ):
             raise OptionError(
-                "average_last",
-                "is above 1 beside a budget, whose last steps are not known beforehand: set it to 1",
+                "average_every",
+                f"is {self.average_every}; beside a budget, whose steps are not known beforehand, it is a share of the "
+                f"budget, and {self.average_last - 1} of them must be below 1 in all: lower it, or average_last",
             )
         if self.step_target_tokens is not None and self.gradient_accumulation_steps > 1:
             raise OptionError(
@@ -151,9 +172,9 @@ class TrainingOptions(Options):
         Raises:
             OptionError: there is a budget of seconds.
         """
-        if self.budget is not None and self.budget.target_tokens is None:
+        if self.budget is not None and self.budget.seconds is not None:
             raise OptionError(
                 name,
                 "is set beside a budget of seconds, of which nobody knows beforehand which step is how far: set "
-                "budget.target_tokens, epochs or max_steps",
+                "budget.target_tokens, budget.base_epochs, epochs or max_steps",
             )

@@ -76,9 +76,9 @@ class PlannedTrainer(DeviceTrainer):
         """The learning rate by steps or, where there is a budget, by what is spent of it."""
         if self.budget is None or self.lr_scheduler is not None:
             return super().create_scheduler(num_training_steps, optimizer)
-        budget, of = self.budget, optimizer or self.optimizer
+        of = optimizer or self.optimizer
         assert of is not None  # noqa: S101 - transformers makes the optimiser first
-        schedule = make_schedule(self.options, of, lambda: budget.share(self.counts))
+        schedule = make_schedule(self.options, of, self.spent_share)
         self.lr_scheduler, self._created_lr_scheduler = schedule, True
         return schedule
 
@@ -94,6 +94,10 @@ class PlannedTrainer(DeviceTrainer):
         self.curve.end_step(self.counts.train_target_tokens)
         if self.budget is not None:
             self.budget.agree(self.counts, self.accelerator)
+
+    def spent_share(self) -> float:
+        """The share of the budget that the steps so far have spent, 0 … 1; 0 without one."""
+        return 0.0 if self.budget is None else self.budget.share(self.counts)
 
     def progress_of(self, state: TrainerState) -> tuple[int, int]:
         """Steps or, where there is a budget, what is spent of it."""
@@ -146,6 +150,5 @@ class _BudgetEnd(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Ends training where its budget is spent; the student itself is saved next, not a checkpoint."""
-        trainer = self.trainer
-        if trainer.budget is not None and trainer.budget.share(trainer.counts) >= 1:
+        if self.trainer.spent_share() >= 1:
             control.should_training_stop, control.should_save = True, False

@@ -154,7 +154,13 @@ def train_method(
         summary |= {name: count + before[name] for name, count in trainer.counts.totals().items()}
         summary["earlier"] = {"method": earlier["method"], "train_steps": earlier["train_steps"], **before}
     if trainer.average is not None:
-        summary["averaged_steps"] = trainer.average.steps
+        summary["averaged_steps"] = averaged = trainer.average.steps
+        if len(averaged) < options.average_last and trainer.is_world_process_zero():
+            _note(
+                f"the saved weights are the mean of {len(averaged)}, not {options.average_last}: steps were so large "
+                "that one passed several shares of the budget",
+                progress,
+            )
     weights = whole_weights(trainer)  # all processes take part where parameters are sharded
     if trainer.is_world_process_zero():
         write_parquet(out / "chunks.parquet", chunks_table(encoded, trainer.source.boundaries, skipped))

@@ -87,6 +87,9 @@ class ItemTrainer(PlannedTrainer):
         self.search = "average" if boundaries is not None else method.search_of(chunks)
         if boundaries is None:
             boundaries = average_boundaries(encoded.n_steps, student.n_chunks)
+        if options.budget is not None:
+            epoch_tokens = int(encoded.plan("base", boundaries).target_lengths_tokens.sum())
+            options = options.replace(budget=options.budget.in_target_tokens(epoch_tokens))
         layout = replace(args.layout, step_target_tokens=options.step_target_tokens)
         self.source: ItemSource = ItemSource(
             encoded,
@@ -115,7 +118,8 @@ class ItemTrainer(PlannedTrainer):
         self.model_accepts_loss_kwargs, self.loss_is_scaled_for_ga = False, True
         _refuse_sharding(self, options, args)
         self.target_head = TargetHead(student.model, enabled=not args.torch_compile)
-        self.average = WeightAverage.of(student.model, options, Path(str(args.output_dir)))
+        share = None if self.budget is None else self.spent_share
+        self.average = WeightAverage.of(student.model, options, Path(str(args.output_dir)), share)
         for callback in filter(None, (_Epochs(self), self.average)):
             self.add_callback(callback)
 
