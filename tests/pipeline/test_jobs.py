@@ -17,6 +17,7 @@ from skipthink.run.fingerprints import FORMATS, Kind, fingerprint_of, hash_files
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import PREPARE, Job, build_graph
 from skipthink.run.prepare import prepare_splits
+from skipthink.run.process import unit_of
 from skipthink.run.recipe import load_recipe, parse_recipe
 from skipthink.run.runner import run_recipe
 from skipthink.run.work import run_job
@@ -111,12 +112,25 @@ def test_by_default_nobody_is_asked():
     assert needs_of(graph, "train/stt/s0") == ["prepare", "student/s0", "skip-data/s0"]
 
 
+def test_progress_counts_what_a_training_spends():
+    methods = "base: {budget: {base_epochs: 2}}, answer-only: {budget: {seconds: 9}}"
+    graph = graph_of(f"training: {{methods: {{{methods}}}}}")
+    units = {job.name: unit_of(graph, job) for job in graph}
+    assert units["train/base/s0"] == "target tokens"
+    assert units["train/answer-only/s0"] == ""  # seconds have no rate
+    assert units["train/base+ac/s0"] == "steps"
+    assert (units["skip-data/s0"], units["evaluate"]) == ("samples", "")
+    trials = build_graph(parse_recipe(SMALL, name="r"))
+    assert unit_of(trials, trials.named("skip-data/s0")) == "trials"
+
+
 @pytest.mark.parametrize(
     ("change", "again"),
     [
         ("training.methods.stt={skip_weight: 0.5, full_items: one-pass}", False),
         ("training.methods.stt={max_steps: 5}", False),
         ("training.methods.stt={epochs: 7}", False),
+        ("training.methods.stt={budget: {base_epochs: 7}}", False),
         ("training.methods.stt={learning_rate: 0.1}", True),
         ("training.methods.stt={thought: per-chunk}", True),
         ("chunks.method=average", False),

@@ -131,7 +131,7 @@ def work(run_dir: Path, name: str, threads: int, root: Path | None = None) -> in
         if root is not None:
             folder = _begin_try(folder, graph, job, root)
         set_threads(threads, job)
-        run_job(folder, graph, job, ReportFile(folder.progress(job), _counted(graph, job)))
+        run_job(folder, graph, job, ReportFile(folder.progress(job), unit_of(graph, job)))
     except SkipthinkError as error:
         if os.environ.get("SKIPTHINK_DEBUG"):
             raise
@@ -148,10 +148,15 @@ def work(run_dir: Path, name: str, threads: int, root: Path | None = None) -> in
     return 0
 
 
-def _counted(graph: Graph, job: Job) -> str:
+def unit_of(graph: Graph, job: Job) -> str:
     """What the progress of a job counts; empty where that has no rate."""
-    if job.kind is Kind.SKIP_DATA and graph.recipe.skip.gate == "trial":
+    recipe = graph.recipe
+    if job.kind is Kind.SKIP_DATA and recipe.skip.gate == "trial":
         return "trials"
+    if job.kind is Kind.TRAIN:
+        budget = recipe.options_of(recipe.method(str(job.method))).budget
+        if budget is not None:  # what is spent is counted; seconds have no rate
+            return "" if budget.seconds is not None else "target tokens"
     return COUNTED.get(job.kind, "")
 
 

@@ -23,7 +23,7 @@ from skipthink.run.events import Events
 from skipthink.run.fingerprints import Kind
 from skipthink.run.folder import RunFolder
 from skipthink.run.jobs import Graph, Job, build_graph
-from skipthink.run.process import COUNTED, job_environment, set_threads
+from skipthink.run.process import job_environment, set_threads, unit_of
 from skipthink.run.recipe import Recipe
 from skipthink.run.work import run_job
 
@@ -107,7 +107,7 @@ def lead(folder: RunFolder, graph: Graph, ranks: Ranks, events: Events) -> None:
         events.say("start", f"start  {job.name}", job=job.name)
         started = time.monotonic()
         set_threads(graph.recipe.threads, job)
-        run_job(folder, graph, job, _Shown(events, job, number, len(graph)))
+        run_job(folder, graph, job, _Shown(events, job, unit_of(graph, job), number, len(graph)))
         seconds = time.monotonic() - started
         events.say(
             "done", f"done   {job.name}  {format_seconds(seconds)}", job=job.name, seconds=round(seconds, 3)
@@ -149,8 +149,8 @@ def _leave() -> None:
 class _Shown(Report):
     """Shows what a job of this process says."""
 
-    def __init__(self, events: Events, job: Job, n_done: int, n_jobs: int) -> None:
-        super().__init__(COUNTED.get(job.kind, ""))
+    def __init__(self, events: Events, job: Job, unit: str, n_done: int, n_jobs: int) -> None:
+        super().__init__(unit)
         self.events, self.name, self.counts = events, job.name, (n_done, n_jobs)
         self.started = time.monotonic()
 
