@@ -17,6 +17,7 @@ from skipthink.run.ranks import Ranks
 from skipthink.run.recipe import load_recipe
 from skipthink.run.work import run_job
 from skipthink.student.models import make_student, save_student
+from skipthink.training import BudgetOptions
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributed")]
 
@@ -106,6 +107,43 @@ def test_two_processes_equal_one_with_the_doubled_batch(student_dir, samples, tm
         "report",
     ):
         assert summaries[0][name] == alone[name], name
+
+
+AVERAGED = """
+import json, sys, torch
+sys.path.insert(0, "SUPPORT")
+import pyarrow.parquet as pq
+from pathlib import Path
+from training_calls import train_by_name
+from skipthink.training import BudgetOptions
+
+torch.set_num_threads(1)
+folder, student, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+settings["budget"] = BudgetOptions(**settings["budget"])
+summary = train_by_name("base", student=student, samples=pq.read_table(folder / "samples.parquet"),
+                        out=folder / "two", n_chunks=3, seed=5, settings=settings)
+(folder / f"rank-{torch.distributed.get_rank()}.json").write_text(json.dumps(summary["averaged_steps"]))
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_average_the_weights_of_the_same_steps(student_dir, samples, tmp_path):
+    """Under a budget, where each process sees for itself which steps count."""
+    samples = samples.slice(0, 11)
+    pq.write_table(samples, tmp_path / "samples.parquet")
+    support = str(Path(__file__).parents[1] / "support")
+    (tmp_path / "script.py").write_text(AVERAGED.replace("SUPPORT", support))
+    settings = {"learning_rate": 0.05, "optim": "sgd", "average_last": 3, "average_every": 0.1}
+    two = {**settings, "batch_size": 1, "budget": {"base_epochs": 2.0}}
+    torchrun(str(tmp_path / "script.py"), str(tmp_path), str(student_dir), json.dumps(two))
+    alone = train_by_name(
+        "base", student=student_dir, samples=samples, out=tmp_path / "one", n_chunks=3, seed=5,
+        settings={**settings, "batch_size": 2, "budget": BudgetOptions(base_epochs=2.0)},
+    )  # fmt: skip
+    assert len(alone["averaged_steps"]) == 3
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"rank-{rank}.json").read_text()) == alone["averaged_steps"]
+    assert largest_difference(tmp_path / "one", tmp_path / "two") <= 1e-6
 
 
 RECIPE = """
