@@ -272,6 +272,7 @@ def test_a_key_that_cannot_be_set_says_why(tmp_path, change, message):
             "budget: {base_epochs: 2}",
             r"training\.budget is set.*; change training\.budget\.base_epochs, or add",
         ),
+        ("budget: {seconds: 9}", r"training\.budget is set.*; change training\.budget\.seconds, or add"),
     ],
 )
 def test_epochs_that_would_not_count_are_refused(training, message):

@@ -155,6 +155,13 @@ class _Killed(Exception):
     pass
 
 
+def assert_same_training(found, whole, folder):
+    """What a killed training ends with is what one ends with that was not killed, bit by bit."""
+    assert {**found, "seconds": 0} == {**whole, "seconds": 0}
+    expected = (folder / "whole" / "model" / "model.safetensors").read_bytes()
+    assert (folder / "killed" / "model" / "model.safetensors").read_bytes() == expected
+
+
 SETTINGS = {"max_steps": 9, "save_steps": 4, "learning_rate": 1e-3, "average_last": 3, "average_every": 2}
 
 
@@ -179,9 +186,7 @@ def test_a_killed_run_ends_with_the_same_mean(student_dir, samples, tmp_path, lo
             kept.setdefault(path.name, path.read_bytes())
     assert sorted(kept) == ["step-5.safetensors", "step-7.safetensors"]
     found = train_by_name("base", out=tmp_path / "killed", **common)
-    assert {**found, "seconds": 0} == {**whole, "seconds": 0}
-    expected = (tmp_path / "whole" / "model" / "model.safetensors").read_bytes()
-    assert (tmp_path / "killed" / "model" / "model.safetensors").read_bytes() == expected
+    assert_same_training(found, whole, tmp_path)
 
 
 @pytest.mark.slow
@@ -231,9 +236,7 @@ def test_a_killed_run_ends_with_the_same_mean_under_a_budget(student_dir, sample
     with pytest.raises(_Killed):
         train_by_name("base", out=tmp_path / "killed", progress=kill, **common)
     found = train_by_name("base", out=tmp_path / "killed", **common)
-    assert {**found, "seconds": 0} == {**whole, "seconds": 0}
-    expected = (tmp_path / "whole" / "model" / "model.safetensors").read_bytes()
-    assert (tmp_path / "killed" / "model" / "model.safetensors").read_bytes() == expected
+    assert_same_training(found, whole, tmp_path)
 
 
 @pytest.mark.slow

@@ -306,13 +306,21 @@ def parse_recipe(text: str, *, name: str, changes: Sequence[str] = (), folder: P
 
 def _refuse_idle(recipe: Recipe, changes: Sequence[str]) -> None:
     """Refuses epochs that somebody asks for now, where a length with precedence stands in the recipe."""
-    ahead = [name for name in ("max_steps", "budget") if getattr(recipe.training, name) is not None]
+    training = recipe.training
+    if training.budget is not None:
+        ahead = "training.budget"
+        instead = next(
+            f"{ahead}.{name}" for name, limit in training.budget.to_dict().items() if limit is not None
+        )
+    elif training.max_steps is not None:
+        ahead = instead = "training.max_steps"
+    else:
+        return
     for change in changes:
-        if ahead and change.partition("=")[0].strip() == "training.epochs":
-            instead = "training.budget.base_epochs" if ahead == ["budget"] else f"training.{ahead[0]}"
+        if change.partition("=")[0].strip() == "training.epochs":
             raise RecipeError(
-                f"--set {change} would change nothing: training.{ahead[0]} is set, which has precedence; change "
-                f"{instead}, or add --set training.{ahead[0]}=null"
+                f"--set {change} would change nothing: {ahead} is set, which has precedence; change {instead}, or add "
+                f"--set {ahead}=null"
             )
 
 

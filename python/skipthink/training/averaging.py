@@ -63,7 +63,7 @@ class WeightAverage(TrainerCallback):
             model: the student, not wrapped.
             options: of the training.
             out: folder of its checkpoints.
-            share: see above.
+            share: says how much of a budget is spent; None: there is no budget.
         """
         if options.average_last == 1:
             return None
@@ -81,9 +81,12 @@ class WeightAverage(TrainerCallback):
         if self.share is None:
             self.steps = averaged_steps(state.max_steps, self.last, self.every)
         else:
-            self.steps, self._spent = self._kept_until(state.global_step), self.share()
+            kept, self._spent = self._kept(), self.share()
+            self.steps = [step for step in kept if step <= state.global_step]
             if state.is_world_process_zero:
-                self._forget_after(state.global_step)
+                # those of a try that was killed: under a budget of seconds, other steps may count now
+                for step in kept[len(self.steps) :]:
+                    self._file(step).unlink()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -124,21 +127,13 @@ class WeightAverage(TrainerCallback):
                 weight.copy_(sums[name] / len(self.steps))
 
     def _passes_a_share(self, spent: float) -> bool:
-        """Whether a step has taken what is spent over a share after which weights count."""
+        """Whether a step has taken what is spent over a share after which weights count; notes what is spent."""
         before, self._spent = self._spent, spent
         return any(before < 1 - place * self.every <= spent for place in range(self.last))
 
     def _kept(self) -> list[int]:
+        """The steps whose weights are on disk, in their order."""
         return sorted(int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.safetensors"))
-
-    def _kept_until(self, step: int) -> list[int]:
-        return [one for one in self._kept() if one <= step]
-
-    def _forget_after(self, step: int) -> None:
-        """Removes weights of a try that was killed: under a budget of seconds, other steps may count now."""
-        for one in self._kept():
-            if one > step:
-                self._file(one).unlink()
 
     def _trained(self) -> list[tuple[str, torch.nn.Parameter]]:
         return [(name, weight) for name, weight in self.model.named_parameters() if weight.requires_grad]

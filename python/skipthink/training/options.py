@@ -41,16 +41,6 @@ class BudgetOptions(Options):
         if len(given) > 1:
             raise OptionError(given[-1], f"is set beside {given[0]}; give one of them")
 
-    def in_target_tokens(self, epoch_tokens: int) -> BudgetOptions:
-        """The same limit, in target tokens where it is one of epochs of `base`.
-
-        Args:
-            epoch_tokens: target tokens of such an epoch.
-        """
-        if self.base_epochs is None:
-            return self
-        return BudgetOptions(target_tokens=max(1, round(self.base_epochs * epoch_tokens)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Options):

@@ -32,7 +32,7 @@ from skipthink.training.boundaries import from_main, score_in_shares
 from skipthink.training.fresh import Scoring
 from skipthink.training.loss import TargetHead
 from skipthink.training.method import Method
-from skipthink.training.options import TrainingOptions
+from skipthink.training.options import BudgetOptions, TrainingOptions
 from skipthink.training.planned_trainer import PlannedTrainer
 from skipthink.training.record import LOSSES_FILE, append_log, losses_table
 from skipthink.training.resumable import Progress
@@ -87,9 +87,7 @@ class ItemTrainer(PlannedTrainer):
         self.search = "average" if boundaries is not None else method.search_of(chunks)
         if boundaries is None:
             boundaries = average_boundaries(encoded.n_steps, student.n_chunks)
-        if options.budget is not None:
-            epoch_tokens = int(encoded.plan("base", boundaries).target_lengths_tokens.sum())
-            options = options.replace(budget=options.budget.in_target_tokens(epoch_tokens))
+        options = _in_target_tokens(options, encoded, boundaries)
         layout = replace(args.layout, step_target_tokens=options.step_target_tokens)
         self.source: ItemSource = ItemSource(
             encoded,
@@ -294,6 +292,15 @@ def leave_out_long(method: Method, source: ItemSource, limit: int | None) -> dic
         raise InvalidInputError(f"every sample has an item of more than {limit} tokens; none is left")
     source.rows = rows
     return {"long_items": int(long.sum()), "samples_left_out": len(source.encoded) - len(rows)}
+
+
+def _in_target_tokens(options: TrainingOptions, encoded: EncodedSamples, boundaries: Ints) -> TrainingOptions:
+    """The options with a budget of epochs of `base` counted in target tokens, the same for all methods."""
+    if options.budget is None or options.budget.base_epochs is None:
+        return options
+    epoch_tokens = int(encoded.plan("base", boundaries).target_lengths_tokens.sum())
+    tokens = max(1, round(options.budget.base_epochs * epoch_tokens))
+    return options.replace(budget=BudgetOptions(target_tokens=tokens))
 
 
 def _refuse_sharding(trainer: ItemTrainer, options: TrainingOptions, args: ItemArguments) -> None:
